@@ -15,7 +15,7 @@ use clap::Parser;
 use icl_mask::config::{Cell, Experiment, Run, Settings};
 use icl_mask::engine::{Batch, Generation, Group, Observer, Request, generate, prefill};
 use icl_mask::mask::Hidden;
-use icl_mask::model::{Decoder, KvCache, Transformer};
+use icl_mask::model::{Decoder, KvCache, Precision, Transformer};
 use icl_mask::prompt::Prompt;
 use icl_mask::verbs::{OpenModel, Prepared, hidden_json};
 use serde_json::json;
@@ -40,7 +40,7 @@ fn main() -> Result<()> {
     let mut index = 0;
     for run in &experiment.runs {
         let model = OpenModel::open(&run.model)?;
-        let decoder = Transformer::load(&model.checkpoint, &Device::Cpu)?;
+        let decoder = Transformer::load(&model.checkpoint, Precision::F32, &Device::Cpu)?;
         let prepared = Prepared::new(run.clone(), &model)?;
         let wanted: Vec<(&Prompt, Cell)> = prepared
             .prompts

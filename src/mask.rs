@@ -115,6 +115,11 @@ impl Columns {
         self.0.is_empty()
     }
 
+    /// The columns at or after `start`.
+    pub fn from(&self, start: usize) -> Self {
+        Self::new(self.0.iter().map(|range| range.start.max(start)..range.end.max(start)))
+    }
+
     /// The columns of `0..end` that are not in this set.
     pub fn complement(&self, end: usize) -> Self {
         let mut rest = Vec::with_capacity(self.0.len() + 1);
@@ -217,6 +222,8 @@ mod tests {
         assert_eq!(columns.ranges(), [0..3, 5..9]);
         assert_eq!(columns.len(), 7);
         assert_eq!(columns.complement(12).ranges(), [3..5, 9..12]);
+        assert_eq!(columns.from(2).ranges(), [2..3, 5..9]);
+        assert_eq!(columns.from(4).ranges(), [5..9]);
         assert_eq!(columns.complement(6).ranges(), [3..5]);
         assert!(columns.complement(2).is_empty());
         assert_eq!(Columns::default().complement(2).ranges(), [0..2]);

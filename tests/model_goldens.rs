@@ -1,6 +1,7 @@
-//! The decoder against transformers, masked and unmasked: tiny models, hidden states, logits and greedy tokens
-//! (`tests/goldens/make_tiny_models.py`).
+//! The decoder against transformers, masked and unmasked: a model of each family with the head size, layer pattern and
+//! window of a real one; hidden states, logits and greedy tokens (`tests/goldens/make_families.py`).
 
+mod drawn;
 mod tiny;
 
 use std::collections::HashMap;
@@ -9,68 +10,107 @@ use std::path::PathBuf;
 use anyhow::Result;
 use candle_core::{DType, Device, IndexOp, Tensor};
 use icl_mask::engine::{Batch, Generation, Group, Observer, Request, StopRule, generate, prefill};
-use icl_mask::mask::MaskPlan;
-use icl_mask::model::{Checkpoint, Decoder, KvCache, Rows, Transformer};
+use icl_mask::mask::{Columns, Hidden, MaskPlan};
+use icl_mask::model::{Arch, Decoder, KvCache, Precision, Rows, Transformer};
 use icl_mask::prompt::{Profile, Prompt, Segments};
 use serde::Deserialize;
 
-const MODELS: [&str; 3] = ["llama-2", "llama-3.1", "qwen2"];
+use drawn::Drawn;
+
+const FAMILIES: [&str; 14] = [
+    "llama-2",
+    "llama-3.1",
+    "llama-3.2",
+    "qwen2",
+    "qwen2-window",
+    "gpt-neo",
+    "bloom",
+    "starcoder2",
+    "starcoder2-short",
+    "gpt2",
+    "gpt-neox",
+    "gpt-neox-serial",
+    "gemma3",
+    "gemma3-short",
+];
 const NEW_TOKENS: usize = 10;
 /// Largest difference, as a share of the largest absolute value expected in the same vector.
 const TOLERANCE: f32 = 1e-4;
-/// The same between two files that hold the same numbers: only their rotary frequencies may differ in the last bit.
-const SAME_WEIGHTS: f32 = 1e-5;
 
-/// `expected.json`.
+/// `expected.json`, and beside each cell its part of `expected.safetensors`.
 #[derive(Deserialize)]
 struct Expected {
-    prompt: Vec<u32>,
+    draw: Drawn,
+    prompt_length: usize,
     segments: Segments,
+    /// Of the hidden state, those that are stored.
+    dims: Vec<usize>,
+    /// Token ids whose logits are stored after a step.
+    logit_ids: Vec<usize>,
+    /// Prompt rows whose last state is stored.
+    rows: Vec<usize>,
     cells: Vec<Cell>,
+    #[serde(skip)]
+    arrays: HashMap<String, Tensor>,
 }
 
-/// What transformers computes under one mask.
+/// A treatment and the tokens that transformers generates under it.
 #[derive(Deserialize)]
 struct Cell {
+    profile: Profile,
     mask: String,
     from_layer: usize,
-    /// After each layer, the last prompt row's.
-    states: Vec<Vec<f32>>,
-    /// After the last layer, the second prompt row's: often one with nothing to read.
-    second_row: Vec<f32>,
-    /// The last prompt row's.
-    logits: Vec<f32>,
+    hidden: Vec<[usize; 2]>,
     /// Greedy.
     tokens: Vec<u32>,
-    /// After that many generated tokens.
-    step_logits: HashMap<usize, Vec<f32>>,
+    /// Is the last prompt row another one than without a mask?
+    changes: Option<bool>,
 }
 
-fn path(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests/goldens/models", name].iter().collect()
+impl Cell {
+    fn plan(&self) -> MaskPlan {
+        let hidden = match self.mask.as_str() {
+            "all" => Hidden::AllButOwn,
+            _ => Hidden::Columns(Columns::new(self.hidden.iter().map(|&[from, till]| from..till))),
+        };
+        MaskPlan::new(self.from_layer, hidden)
+    }
+
+    fn place(&self, family: &str) -> String {
+        format!("{family}, {:?}, {} from layer {}", self.profile, self.mask, self.from_layer)
+    }
 }
 
-fn load(name: &str) -> Transformer {
-    Transformer::load(&Checkpoint::open(&path(name)).unwrap(), &Device::Cpu).unwrap()
+fn path(family: &str, file: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/goldens/families", family, file].iter().collect()
 }
 
-fn expected(name: &str) -> Expected {
-    let text = std::fs::read(path(name).join("expected.json")).unwrap();
-    let expected: Expected = serde_json::from_slice(&text).unwrap();
-    assert_eq!(expected.cells.len(), 19);
+fn expected(family: &str) -> Expected {
+    let text = std::fs::read(path(family, "expected.json")).unwrap();
+    let mut expected: Expected = serde_json::from_slice(&text).unwrap();
+    assert_eq!(expected.cells.len(), if family == "starcoder2" { 3 } else { 34 });
+    let arrays = path(family, "expected.safetensors");
+    expected.arrays = candle_core::safetensors::load(arrays, &Device::Cpu).unwrap();
     expected
 }
 
-impl Expected {
-    /// A prompt of these tokens and segments. Its text plays no part.
-    fn as_prompt(&self) -> Prompt {
-        let mut prompt = tiny::prompts(&tiny::tokenizer("smollm"), Profile::Exact, 1, 1).remove(0);
-        (prompt.tokens, prompt.segments) = (self.prompt.clone(), self.segments.clone());
-        prompt
-    }
+/// The model, what is expected of it, and its prompt.
+fn open(family: &str) -> (Transformer, Expected, Prompt) {
+    let expected = expected(family);
+    let arch = Arch::from_config_json(&path(family, "config.json")).unwrap();
+    // Its text plays no part.
+    let mut prompt = tiny::prompts(&tiny::tokenizer("smollm"), Profile::Exact, 1, 1).remove(0);
+    prompt.tokens = expected.draw.token_ids(expected.prompt_length, arch.vocab);
+    prompt.segments = expected.segments.clone();
+    let model = Transformer::new(arch, &expected.draw, Precision::F32, &Device::Cpu).unwrap();
+    (model, expected, prompt)
+}
 
-    fn plans(&self, prompt: &Prompt) -> Vec<MaskPlan> {
-        self.cells.iter().map(|cell| tiny::plan(prompt, &cell.mask, cell.from_layer)).collect()
+impl Expected {
+    /// One array's part of one cell: rows of numbers.
+    fn of_cell(&self, array: &str, cell: usize) -> Vec<Vec<f32>> {
+        let part = self.arrays[array].i(cell).unwrap();
+        if part.rank() == 2 { part.to_vec2() } else { part.unsqueeze(0).unwrap().to_vec2() }.unwrap()
     }
 }
 
@@ -99,6 +139,14 @@ fn row(states: &Tensor, row: usize) -> Vec<f32> {
     states.i(row).unwrap().to_vec1().unwrap()
 }
 
+fn picked(values: &[f32], at: &[usize]) -> Vec<f32> {
+    at.iter().map(|&i| values[i]).collect()
+}
+
+fn norm(values: &[f32]) -> f32 {
+    values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt() as f32
+}
+
 fn best(logits: &[f32]) -> u32 {
     logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0 as u32
 }
@@ -125,54 +173,58 @@ fn pass(
 /// The decoder alone, all rows through all layers and then row by row: what each layer adds, and each step.
 #[test]
 fn layers_and_logits_are_those_of_transformers() {
-    for name in MODELS {
-        let (model, expected, mut errors) = (load(name), expected(name), Errors::default());
-        let prompt = expected.as_prompt();
-        let n = prompt.tokens.len();
-        for (cell, plan) in expected.cells.iter().zip(expected.plans(&prompt)) {
-            let place = format!("{name}, {} from layer {}", cell.mask, cell.from_layer);
+    for family in FAMILIES {
+        let (model, expected, prompt) = open(family);
+        let (n, mut errors) = (prompt.tokens.len(), Errors::default());
+        for (index, cell) in expected.cells.iter().enumerate() {
+            let (place, plan) = (cell.place(family), cell.plan());
             let cache = KvCache::new(model.arch(), 1, n + NEW_TOKENS, DType::F32, &Device::Cpu).unwrap();
             let (states, logits) = pass(&model, &plan, &cache, &prompt.tokens, 0);
             let mut logits = row(&logits, n - 1);
-            assert_eq!(states.len(), cell.states.len());
-            for (layer, (found, expected)) in states.iter().zip(&cell.states).enumerate() {
-                errors.check(
-                    "states",
-                    &row(found, n - 1),
-                    expected,
-                    &format!("{place}, after layer {layer}"),
-                );
+            let of_layers = expected.of_cell("states", index);
+            let lengths = expected.of_cell("norms", index).remove(0);
+            assert_eq!((states.len(), states.len()), (of_layers.len(), lengths.len()));
+            for (layer, found) in states.iter().enumerate() {
+                let (found, place) = (row(found, n - 1), format!("{place}, after layer {layer}"));
+                errors.check("states", &picked(&found, &expected.dims), &of_layers[layer], &place);
+                errors.check("lengths", &[norm(&found)], &lengths[layer..=layer], &place);
             }
-            errors.check("second row", &row(&states[states.len() - 1], 1), &cell.second_row, &place);
-            errors.check("logits", &logits, &cell.logits, &place);
+            for (&at, expected_row) in expected.rows.iter().zip(expected.of_cell("rows", index)) {
+                let found = picked(&row(&states[states.len() - 1], at), &expected.dims);
+                errors.check("other rows", &found, &expected_row, &format!("{place}, row {at}"));
+            }
+            errors.check("logits", &logits, &expected.of_cell("logits", index)[0], &place);
             for (step, &token) in (1..).zip(&cell.tokens) {
                 assert_eq!(best(&logits), token, "{place}, step {step}");
                 logits = row(&pass(&model, &plan, &cache, &[token], n + step - 1).1, 0);
-                if let Some(expected) = cell.step_logits.get(&step) {
-                    errors.check("steps", &logits, expected, &format!("{place}, step {step}"));
+                let name = format!("step_{step}");
+                if expected.arrays.contains_key(&name) {
+                    let expected_logits = &expected.of_cell(&name, index)[0];
+                    let found = picked(&logits, &expected.logit_ids);
+                    errors.check("steps", &found, expected_logits, &format!("{place}, step {step}"));
                 }
             }
         }
-        println!("{name}: largest relative errors {:?}", errors.0);
+        println!("{family}: largest relative errors {:?}", errors.0);
     }
 }
 
 /// The engine's prefill: all cells branch off one trunk, and rows that nobody reads are dropped.
 #[test]
 fn logits_off_a_shared_trunk_are_those_of_transformers() {
-    for name in MODELS {
-        let (model, expected, mut errors) = (load(name), expected(name), Errors::default());
-        let prompt = expected.as_prompt();
-        let plans = expected.plans(&prompt);
+    for family in FAMILIES {
+        let (model, expected, prompt) = open(family);
+        let mut errors = Errors::default();
+        let plans: Vec<MaskPlan> = expected.cells.iter().map(Cell::plan).collect();
         let cache =
             KvCache::new(model.arch(), plans.len(), prompt.tokens.len(), DType::F32, &Device::Cpu).unwrap();
         let group = Group { prompt: &prompt, branches: plans.iter().enumerate().collect() };
         let logits = prefill(&model, &[group], &cache).unwrap();
-        for (branch, cell) in expected.cells.iter().enumerate() {
-            let place = format!("{name}, {} from layer {}", cell.mask, cell.from_layer);
-            errors.check("logits", &row(&logits, branch), &cell.logits, &place);
+        for (index, cell) in expected.cells.iter().enumerate() {
+            let expected_logits = &expected.of_cell("logits", index)[0];
+            errors.check("logits", &row(&logits, index), expected_logits, &cell.place(family));
         }
-        println!("{name}: largest relative errors {:?}", errors.0);
+        println!("{family}: largest relative errors {:?}", errors.0);
     }
 }
 
@@ -188,65 +240,75 @@ impl Observer for Collected {
 #[test]
 fn generations_are_those_of_transformers() {
     let tokenizer = tiny::tokenizer("smollm");
-    for name in MODELS {
-        let (model, expected) = (load(name), expected(name));
-        let prompt = expected.as_prompt();
-        let plans = expected.plans(&prompt);
-        let requests: Vec<Request> =
-            plans.into_iter().map(|plan| Request { prompt: &prompt, plan }).collect();
+    for family in FAMILIES {
+        let (model, expected, prompt) = open(family);
+        let request = |cell: &Cell| Request { prompt: &prompt, plan: cell.plan() };
+        let requests: Vec<Request> = expected.cells.iter().map(request).collect();
         let rule = StopRule { eos: vec![], strings: vec![], max_new_tokens: NEW_TOKENS };
-        for slots in [1, 7, requests.len()] {
+        let slots = if prompt.tokens.len() < 100 { vec![1, 7, requests.len()] } else { vec![7] };
+        for slots in slots {
             let mut collected = Collected(vec![vec![]; requests.len()]);
             generate(&model, &tokenizer, &requests, &rule, Batch { slots }, &mut collected).unwrap();
             for (cell, tokens) in expected.cells.iter().zip(&collected.0) {
-                assert_eq!(&cell.tokens, tokens, "{name}, {} from layer {}", cell.mask, cell.from_layer);
+                assert_eq!(&cell.tokens, tokens, "{}", cell.place(family));
             }
         }
     }
 }
 
-/// A cell that could not tell a mask from none would prove nothing.
+/// The columns that transformers was told to hide are those this program hides.
 #[test]
-fn every_mask_changes_what_transformers_computes() {
-    for name in MODELS {
-        let expected = expected(name);
-        let baseline = &expected.cells[0];
-        assert_eq!((baseline.mask.as_str(), baseline.from_layer), ("none", 3));
-        for cell in &expected.cells[1..] {
-            let change = error(&cell.logits, &baseline.logits);
-            assert!(change > 100. * TOLERANCE, "{name}, {} from layer {}", cell.mask, cell.from_layer);
+fn segments_hide_the_columns_that_transformers_hid() {
+    for family in FAMILIES {
+        let (_, expected, prompt) = open(family);
+        for cell in expected.cells.iter().filter(|cell| cell.profile == Profile::Exact) {
+            assert_eq!(
+                tiny::plan(&prompt, &cell.mask, cell.from_layer),
+                cell.plan(),
+                "{}",
+                cell.place(family)
+            );
         }
     }
 }
 
-/// Logits of the unmasked prompt, all rows.
-fn whole(name: &str, tokens: &[u32]) -> Vec<f32> {
-    let model = load(name);
-    let cache = KvCache::new(model.arch(), 1, tokens.len(), DType::F32, &Device::Cpu).unwrap();
-    let (_, logits) = pass(&model, &MaskPlan::UNMASKED, &cache, tokens, 0);
-    logits.flatten_all().unwrap().to_vec1().unwrap()
-}
-
-/// f32, f16 and bf16; queries and keys permuted for Llama and as they are for Qwen2; `rope_freqs.weight` for
-/// Llama 3.1's frequencies.
+/// A cell that could not tell a mask from none would prove nothing. Behind a window a mask may hide from the last row
+/// nothing that it could read; a few cells are of that kind.
 #[test]
-fn gguf_files_give_the_logits_of_safetensors() {
-    for name in MODELS {
-        let tokens = expected(name).prompt;
-        let error = error(&whole(&format!("{name}/model.gguf"), &tokens), &whole(name, &tokens));
-        println!("{name}: GGUF against safetensors {error:e}");
-        assert!(error <= SAME_WEIGHTS, "{name}: {error:e}");
+fn masks_change_what_transformers_computes() {
+    for family in FAMILIES {
+        let expected = expected(family);
+        assert_eq!(expected.cells[0].mask, "none");
+        let baseline = &expected.of_cell("logits", 0)[0];
+        let mut behind_the_window = 0;
+        for (index, cell) in expected.cells.iter().enumerate().skip(1) {
+            let change = error(&expected.of_cell("logits", index)[0], baseline);
+            match cell.changes {
+                Some(true) => assert!(change > 50. * TOLERANCE, "{}: {change:e}", cell.place(family)),
+                _ => {
+                    assert_eq!(change, 0., "{}", cell.place(family));
+                    behind_the_window += 1;
+                }
+            }
+        }
+        let expected_number = match family {
+            "qwen2-window" => 4,
+            "starcoder2-short" => 2,
+            _ => 0,
+        };
+        assert_eq!(behind_the_window, expected_number, "{family}");
     }
-    let factors = |file: &str| Checkpoint::open(&path(file)).unwrap().arch().rope.factors.clone();
-    let of_llama3 = factors("llama-3.1/model.gguf").unwrap();
-    assert_eq!((of_llama3.len(), of_llama3[0], of_llama3[5]), (6, 1., 8.));
-    assert_eq!(factors("llama-2/model.gguf"), None);
 }
 
-/// The same weights in three files with an index, the `config.json` as transformers 4 wrote it.
+/// The rule that draws weights here is the one that drew them for transformers.
 #[test]
-fn a_sharded_folder_gives_the_logits_of_one_file() {
-    let tokens = expected("llama-3.1").prompt;
-    assert_eq!(Checkpoint::open(&path("llama-3.1-sharded")).unwrap().files().len(), 4);
-    assert_eq!(whole("llama-3.1-sharded", &tokens), whole("llama-3.1", &tokens));
+fn weights_are_drawn_as_the_script_draws_them() {
+    let text = r#"{"seed": "0", "rules": [["norm.weight", 1.0, 1.0]]}"#;
+    let drawn: Drawn = serde_json::from_str(text).unwrap();
+    assert_eq!(
+        drawn.values("lm_head.weight", &[3, 5])[..4],
+        [-0.480_887_77, -0.119_316_82, 0.240_369_08, 0.963_842_03]
+    );
+    assert_eq!(drawn.values("model.norm.weight", &[4])[..3], [1.375_814_2, 0.960_367_9, 1.406_544_4]);
+    assert_eq!(drawn.token_ids(5, 64), [30, 48, 25, 3, 60]);
 }

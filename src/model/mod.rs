@@ -11,14 +11,17 @@ mod arch;
 mod attention;
 mod cache;
 mod checkpoint;
-mod gguf;
+mod load;
+mod names;
+mod parts;
 mod rope;
-mod safetensors;
 mod transformer;
 
-pub use arch::{Arch, Family, Llama3Scaling, Rope};
+pub use arch::{
+    Activation, Arch, Biases, Family, Fields, Llama3Scaling, NormKind, Positions, Rope, RopeScaling, Wiring,
+};
 pub use cache::KvCache;
-pub use checkpoint::{Checkpoint, Weights};
+pub use checkpoint::{Checkpoint, Held, Precision, Weights};
 pub use transformer::Transformer;
 
 use crate::mask::Hidden;

@@ -1,41 +1,62 @@
 //! Rotary positions (Su et al. 2021, "RoFormer"), rotate-half layout as in Hugging Face's Llama.
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::{D, Device, Tensor};
+use candle_nn::rotary_emb::rope_thd;
 
-use super::{Arch, Llama3Scaling};
+use super::{Llama3Scaling, Rope, RopeScaling};
 
-/// Rotation angles per position and frequency, computed for the positions asked for.
+/// Angular frequencies of the rotated dimensions.
 pub struct RopeTable {
-    /// Angular frequency of each pair of dimensions, `[head_dim / 2]`, radians per position.
+    /// Of each pair of dimensions, `[dims / 2]`, radians per position.
     frequencies: Vec<f32>,
-    device: Device,
+}
+
+/// Cosines and sines of a batch's rows, each `[rows, dims / 2]`.
+pub struct Rotation {
+    cos: Tensor,
+    sin: Tensor,
 }
 
 impl RopeTable {
     /// Frequencies `theta^(-2i/d)`, rescaled as the checkpoint says.
-    pub fn new(arch: &Arch, device: &Device) -> Self {
-        let half = arch.head_dim / 2;
-        let base =
-            (0..half).map(|i| (1. / arch.rope.theta.powf(2. * i as f64 / arch.head_dim as f64)) as f32);
-        let frequencies = match (&arch.rope.scaling, &arch.rope.factors) {
-            (Some(scaling), _) => base.map(|frequency| llama3(frequency, scaling)).collect(),
-            (None, Some(factors)) => {
+    pub fn new(rope: &Rope) -> Self {
+        let half = rope.dims / 2;
+        let base = (0..half).map(|i| (1. / rope.theta.powf(2. * i as f64 / rope.dims as f64)) as f32);
+        let frequencies = match &rope.scaling {
+            RopeScaling::None => base.collect(),
+            RopeScaling::Linear(factor) => base.map(|frequency| frequency / *factor as f32).collect(),
+            RopeScaling::Llama3(scaling) => base.map(|frequency| llama3(frequency, scaling)).collect(),
+            RopeScaling::Factors(factors) => {
                 base.zip(factors).map(|(frequency, factor)| frequency / factor).collect()
             }
-            (None, None) => base.collect(),
         };
-        Self { frequencies, device: device.clone() }
+        Self { frequencies }
     }
 
-    /// Cosines and sines `[positions, head_dim / 2]`.
-    pub fn at(&self, positions: impl Iterator<Item = usize>) -> Result<(Tensor, Tensor)> {
+    /// The rotation of rows at these positions.
+    pub fn at(&self, positions: impl Iterator<Item = usize>, device: &Device) -> Result<Rotation> {
         let angles: Vec<f32> = positions
             .flat_map(|position| self.frequencies.iter().map(move |frequency| position as f32 * frequency))
             .collect();
         let half = self.frequencies.len();
-        let angles = Tensor::from_vec(angles.clone(), (angles.len() / half, half), &self.device)?;
-        Ok((angles.cos()?, angles.sin()?))
+        let rows = angles.len() / half;
+        let angles = Tensor::from_vec(angles, (rows, half), device)?;
+        Ok(Rotation { cos: angles.cos()?, sin: angles.sin()? })
+    }
+}
+
+impl Rotation {
+    /// Rotate the first dimensions of each head, `[rows, heads, head_dim]`; the others pass.
+    pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        let (rows, heads, head_dim) = x.dims3()?;
+        let dims = 2 * self.cos.dim(D::Minus1)?;
+        let rotated = x.narrow(2, 0, dims)?.reshape((1, rows, heads, dims))?;
+        let rotated = rope_thd(&rotated.contiguous()?, &self.cos, &self.sin)?.squeeze(0)?;
+        if dims == head_dim {
+            return Ok(rotated);
+        }
+        Ok(Tensor::cat(&[&rotated, &x.narrow(2, dims, head_dim - dims)?], 2)?)
     }
 }
 

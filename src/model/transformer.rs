@@ -1,85 +1,93 @@
 //! The decoder itself, part by part as in the figure of a paper: embedding, blocks of norm, attention, norm, MLP,
-//! and the vocabulary projection. Tensor names are those of Hugging Face checkpoints.
+//! and the vocabulary projection. Which parts there are is the architecture's to say ([`Arch`]).
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use candle_nn::ops::rms_norm;
-use candle_nn::rotary_emb::rope_thd;
 use rayon::prelude::*;
 
-use super::attention::attend;
+use super::arch::{Positions, Wiring};
+use super::attention::{Attend, alibi_slopes};
+use super::load::Source;
+use super::names::Names;
+use super::parts::{Linear, Mlp, Norm};
 use super::rope::RopeTable;
-use super::{Arch, Checkpoint, Decoder, KvCache, Rows, Weights};
+use super::{Arch, Checkpoint, Decoder, Held, KvCache, Precision, Rows, Weights};
 
-/// Llama and its kin: RMS norms before each part, rotary positions, grouped-query attention, gated SiLU MLP.
+/// A decoder-only transformer of any [`Family`](super::Family).
 pub struct Transformer {
     arch: Arch,
     device: Device,
     /// `[vocab, hidden]`
-    embedding: Tensor,
+    embedding: Held,
+    /// `[context, hidden]`, where positions are learned
+    positions: Option<Held>,
+    embedding_norm: Option<Norm>,
     blocks: Vec<Block>,
     norm: Norm,
     head: Linear,
-    rope: RopeTable,
+    /// Frequencies of layers without and with a window, where positions are rotary.
+    rope: Option<[RopeTable; 2]>,
+    /// `[kv_heads, group, 1, 1]`, where positions are ALiBi
+    slopes: Option<Tensor>,
 }
 
-struct Block {
-    attention_norm: Norm,
-    attention: Attention,
-    mlp_norm: Norm,
-    mlp: Mlp,
+pub(super) struct Block {
+    pub attention_norm: Norm,
+    pub attention: Attention,
+    pub after_attention: Option<Norm>,
+    pub mlp_norm: Norm,
+    pub mlp: Mlp,
+    pub after_mlp: Option<Norm>,
 }
 
-struct Attention {
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
-}
-
-struct Mlp {
-    gate: Linear,
-    up: Linear,
-    down: Linear,
-}
-
-struct Norm {
-    /// `[hidden]`
-    weight: Tensor,
-    eps: f64,
-}
-
-struct Linear {
-    /// `[out, in]`, as stored
-    weight: Tensor,
-    /// `[out]`
-    bias: Option<Tensor>,
+pub(super) struct Attention {
+    pub q: Linear,
+    pub k: Linear,
+    pub v: Linear,
+    pub q_norm: Option<Norm>,
+    pub k_norm: Option<Norm>,
+    pub o: Linear,
 }
 
 impl Transformer {
-    /// Load all weights, as f32, to a device.
-    pub fn load(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        Self::new(checkpoint.arch().clone(), checkpoint.weights(), device)
+    /// Load all weights to a device, held as asked.
+    ///
+    /// # Errors
+    /// An [`InputError`](crate::error::InputError) that names tensor and file: missing, left over, of another shape,
+    /// cut off, or with values that are not finite.
+    pub fn load(checkpoint: &Checkpoint, precision: Precision, device: &Device) -> Result<Self> {
+        Self::new(checkpoint.arch().clone(), checkpoint.weights(), precision, device)
     }
 
     /// Build from named tensors.
-    pub fn new(arch: Arch, weights: &dyn Weights, device: &Device) -> Result<Self> {
-        let source = Source { arch: &arch, weights, device };
-        let embedding = weights.tensor("model.embed_tokens.weight", &[arch.vocab, arch.hidden], device)?;
-        let head = if arch.tied {
-            Linear { weight: embedding.clone(), bias: None }
-        } else {
-            source.linear("lm_head", arch.hidden, arch.vocab, false)?
+    pub fn new(arch: Arch, weights: &dyn Weights, precision: Precision, device: &Device) -> Result<Self> {
+        let (names, asked) = (Names::of(&arch), RefCell::new(BTreeSet::new()));
+        let source = Source { arch: &arch, names, weights, precision, device, asked };
+        let embedding = source.table(names.embedding, arch.vocab)?;
+        let learned = arch.positions == Positions::Learned;
+        let positions = learned.then(|| source.table(names.positions, arch.context)).transpose()?;
+        let normed = arch.embedding_norm;
+        let embedding_norm = normed.then(|| source.norm(names.embedding_norm, arch.hidden)).transpose()?;
+        let blocks = (0..arch.layers).map(|layer| source.block(layer)).collect::<Result<_>>()?;
+        let norm = source.norm(names.norm, arch.hidden)?;
+        let weight = if arch.tied { embedding.clone() } else { source.table(names.head, arch.vocab)? };
+        weights.refuse_surplus(&source.asked.borrow())?;
+        let head = Linear { weight, bias: None };
+        let (rope, slopes) = match &arch.positions {
+            Positions::Rotary { all, windowed } => {
+                (Some([all, windowed.as_ref().unwrap_or(all)].map(RopeTable::new)), None)
+            }
+            Positions::Learned => (None, None),
+            Positions::Alibi => {
+                let shape = (arch.kv_heads, arch.heads / arch.kv_heads, 1, 1);
+                (None, Some(Tensor::from_vec(alibi_slopes(arch.heads), shape, device)?))
+            }
         };
-        Ok(Self {
-            embedding,
-            blocks: (0..arch.layers).map(|layer| source.block(layer)).collect::<Result<_>>()?,
-            norm: source.norm("model.norm")?,
-            head,
-            rope: RopeTable::new(&arch, device),
-            device: device.clone(),
-            arch,
-        })
+        let device = device.clone();
+        Ok(Self { embedding, positions, embedding_norm, blocks, norm, head, rope, slopes, device, arch })
     }
 }
 
@@ -92,16 +100,31 @@ impl Decoder for Transformer {
         &self.device
     }
 
-    fn embed(&self, tokens: &[u32], _positions: &[usize]) -> Result<Tensor> {
-        Ok(self.embedding.index_select(&Tensor::new(tokens, &self.device)?, 0)?)
+    fn embed(&self, tokens: &[u32], positions: &[usize]) -> Result<Tensor> {
+        let mut hidden = self.embedding.gather(tokens, &self.device)?;
+        if self.arch.embedding_scaled {
+            hidden = (hidden * f64::from((self.arch.hidden as f64).sqrt() as f32))?;
+        }
+        if let Some(learned) = &self.positions {
+            let positions: Vec<u32> = positions.iter().map(|&position| position as u32).collect();
+            hidden = (hidden + learned.gather(&positions, &self.device)?)?;
+        }
+        match &self.embedding_norm {
+            Some(norm) => norm.forward(&hidden),
+            None => Ok(hidden),
+        }
     }
 
     fn layer(&self, layer: usize, hidden: &Tensor, batch: &[Rows], cache: &KvCache) -> Result<Tensor> {
         let block = &self.blocks[layer];
         let attended = self.attention(layer, &block.attention_norm.forward(hidden)?, batch, cache)?;
-        let hidden = (hidden + attended)?;
+        if self.arch.wiring == Wiring::Parallel {
+            let mlp = block.mlp.forward(&block.mlp_norm.forward(hidden)?)?;
+            return Ok(((mlp + attended)? + hidden)?);
+        }
+        let hidden = (hidden + normed(&block.after_attention, attended)?)?;
         let mlp = block.mlp.forward(&block.mlp_norm.forward(&hidden)?)?;
-        Ok((hidden + mlp)?)
+        Ok((hidden + normed(&block.after_mlp, mlp)?)?)
     }
 
     fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
@@ -109,26 +132,37 @@ impl Decoder for Transformer {
     }
 }
 
+fn normed(norm: &Option<Norm>, x: Tensor) -> Result<Tensor> {
+    match norm {
+        Some(norm) => norm.forward(&x),
+        None => Ok(x),
+    }
+}
+
 impl Transformer {
     /// `[rows, hidden]` -> `[rows, hidden]`: projections over all rows at once, attention sequence by sequence.
     fn attention(&self, layer: usize, hidden: &Tensor, batch: &[Rows], cache: &KvCache) -> Result<Tensor> {
-        let Attention { q, k, v, o } = &self.blocks[layer].attention;
+        let Attention { q, k, v, q_norm, k_norm, o } = &self.blocks[layer].attention;
         let Arch { heads, kv_heads, head_dim, .. } = self.arch;
         let rows = hidden.dim(0)?;
-        let (cos, sin) = self.rope.at(batch.iter().flat_map(|rows| rows.positions.iter().copied()))?;
-        let rotate =
-            |x: Tensor, heads| rope_thd(&x.reshape((1, rows, heads, head_dim))?, &cos, &sin)?.squeeze(0);
-        let q = rotate(q.forward(hidden)?, heads)?; // [rows, heads, head_dim]
-        let k = rotate(k.forward(hidden)?, kv_heads)?; // [rows, kv_heads, head_dim]
-        let v = v.forward(hidden)?.reshape((rows, kv_heads, head_dim))?;
-
+        let by_head = |x: Tensor, heads| x.reshape((rows, heads, head_dim));
+        let mut q = normed(q_norm, by_head(q.forward(hidden)?, heads)?)?; // [rows, heads, head_dim]
+        let mut k = normed(k_norm, by_head(k.forward(hidden)?, kv_heads)?)?; // [rows, kv_heads, head_dim]
+        let v = by_head(v.forward(hidden)?, kv_heads)?;
+        if let Some(rope) = &self.rope {
+            let rope = &rope[usize::from(self.arch.window(layer).is_some())];
+            let positions = batch.iter().flat_map(|rows| rows.positions.iter().copied());
+            let rotation = rope.at(positions, &self.device)?;
+            (q, k) = (rotation.apply(&q)?, rotation.apply(&k)?);
+        }
+        let attend = Attend { arch: &self.arch, layer, slopes: self.slopes.as_ref(), cache };
         let starts: Vec<usize> = starts(batch);
         let outputs = batch
             .par_iter()
             .zip(&starts)
             .map(|(rows, &start)| {
                 store(layer, rows, start, &k, &v, cache)?;
-                attend(&self.arch, layer, &q.narrow(0, start, rows.positions.len())?, rows, cache)
+                attend.rows(&q.narrow(0, start, rows.positions.len())?, rows)
             })
             .collect::<Result<Vec<_>>>()?;
         o.forward(&Tensor::cat(&outputs, 0)?)
@@ -156,85 +190,4 @@ fn store(layer: usize, rows: &Rows, start: usize, k: &Tensor, v: &Tensor, cache:
         from += run.len();
     }
     Ok(())
-}
-
-impl Mlp {
-    fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
-        let gated = (self.gate.forward(hidden)?.silu()? * self.up.forward(hidden)?)?; // [rows, intermediate]
-        self.down.forward(&gated)
-    }
-}
-
-impl Norm {
-    fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
-        Ok(rms_norm(hidden, &self.weight, self.eps as f32)?)
-    }
-}
-
-impl Linear {
-    /// `[rows, in]` -> `[rows, out]`, each row bit for bit the same whatever the other rows are.
-    ///
-    /// The matrix product sums each element in one fixed order, except for the smallest products, which it computes
-    /// by another route: those are padded with rows of zeros (two rows for every real model). The test
-    /// `rows_do_not_depend_on_the_batch` stands guard.
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (rows, width) = x.dims2()?;
-        let out = self.weight.dim(0)?;
-        let enough = 2.max(SMALLEST_PRODUCT / out + 1);
-        let y = if rows < enough {
-            let padded = x.pad_with_zeros(0, 0, enough - rows)?.reshape((enough, width))?;
-            padded.matmul(&self.weight.t()?)?.narrow(0, 0, rows)?
-        } else {
-            x.matmul(&self.weight.t()?)?
-        };
-        match &self.bias {
-            Some(bias) => Ok(y.broadcast_add(bias)?),
-            None => Ok(y.contiguous()?),
-        }
-    }
-}
-
-/// Products of at most this many elements take the other route.
-const SMALLEST_PRODUCT: usize = 256;
-
-/// Named tensors -> parts.
-struct Source<'a> {
-    arch: &'a Arch,
-    weights: &'a dyn Weights,
-    device: &'a Device,
-}
-
-impl Source<'_> {
-    fn block(&self, layer: usize) -> Result<Block> {
-        let Arch { hidden, heads, kv_heads, head_dim, intermediate, qkv_bias, output_bias, .. } = *self.arch;
-        let name = |part: &str| format!("model.layers.{layer}.{part}");
-        let (q, kv) = (heads * head_dim, kv_heads * head_dim);
-        Ok(Block {
-            attention_norm: self.norm(&name("input_layernorm"))?,
-            attention: Attention {
-                q: self.linear(&name("self_attn.q_proj"), hidden, q, qkv_bias)?,
-                k: self.linear(&name("self_attn.k_proj"), hidden, kv, qkv_bias)?,
-                v: self.linear(&name("self_attn.v_proj"), hidden, kv, qkv_bias)?,
-                o: self.linear(&name("self_attn.o_proj"), q, hidden, output_bias)?,
-            },
-            mlp_norm: self.norm(&name("post_attention_layernorm"))?,
-            mlp: Mlp {
-                gate: self.linear(&name("mlp.gate_proj"), hidden, intermediate, false)?,
-                up: self.linear(&name("mlp.up_proj"), hidden, intermediate, false)?,
-                down: self.linear(&name("mlp.down_proj"), intermediate, hidden, false)?,
-            },
-        })
-    }
-
-    fn linear(&self, name: &str, from: usize, to: usize, bias: bool) -> Result<Linear> {
-        let weight = self.weights.tensor(&format!("{name}.weight"), &[to, from], self.device)?;
-        let bias =
-            if bias { Some(self.weights.tensor(&format!("{name}.bias"), &[to], self.device)?) } else { None };
-        Ok(Linear { weight, bias })
-    }
-
-    fn norm(&self, name: &str) -> Result<Norm> {
-        let weight = self.weights.tensor(&format!("{name}.weight"), &[self.arch.hidden], self.device)?;
-        Ok(Norm { weight, eps: self.arch.norm_eps })
-    }
 }

@@ -29,7 +29,7 @@ fn list(json: bool) -> Result<()> {
             say(&as_json(&choice, config).to_string())?;
             continue;
         }
-        let supported = Family::named(&config.family).is_some();
+        let supported = Family::of_model_type(&config.family).is_ok();
         let family =
             if supported { config.family.clone() } else { format!("{} (not yet computed)", config.family) };
         table.add_row([
@@ -51,7 +51,7 @@ fn as_json(choice: &ModelChoice, config: &ModelConfig) -> serde_json::Value {
         "layers": config.layers,
         "billions": config.billions,
         "family": config.family,
-        "supported": Family::named(&config.family).is_some(),
+        "supported": Family::of_model_type(&config.family).is_ok(),
         "hub": config.hub,
         "path": choice.path,
         "here": choice.path.exists(),

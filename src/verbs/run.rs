@@ -15,7 +15,7 @@ use crate::cli::RunArgs;
 use crate::config::{Cell, Experiment, ModelChoice, Run};
 use crate::engine::{Batch, Generation, Observer, Request, generate};
 use crate::mask::Treatment;
-use crate::model::{Decoder, Transformer};
+use crate::model::{Decoder, Precision, Transformer};
 use crate::prompt::{Profile, Tokenizer};
 use crate::results::{
     GenerationLine, PartialLine, RunFolder, ScoreRecord, Settings, recognised, round, table,
@@ -86,7 +86,7 @@ fn run_model(
         if !work.pending.is_empty() {
             if decoder.is_none() {
                 eprintln!("loading {} ({})", choice.name, choice.path.display());
-                decoder = Some(Transformer::load(&model.checkpoint, &Device::Cpu)?);
+                decoder = Some(Transformer::load(&model.checkpoint, Precision::F32, &Device::Cpu)?);
             }
             if let Some(decoder) = &decoder {
                 work.compute(decoder, model, batch, json)?;

@@ -1,7 +1,7 @@
 //! A tiny model with random weights, made on the spot, and prompts for it.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,14 @@ use candle_core::{Device, Tensor};
 use icl_mask::config::{Cell, files};
 use icl_mask::data::Example;
 use icl_mask::mask::{MaskPlan, Treatment};
-use icl_mask::model::{Arch, Family, Rope, Transformer, Weights};
+use icl_mask::model::{
+    Activation, Arch, Biases, Family, Held, NormKind, Positions, Precision, Rope, RopeScaling, Transformer,
+    Weights, Wiring,
+};
 use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 
 pub const LAYERS: usize = 4;
+const THETA: f64 = 10_000.;
 
 /// Treatments of the study.
 pub const MASKS: [&str; 7] = ["none", "all", "TTF", "FTF", "FFT", "TFF", "TTT"];
@@ -39,10 +43,21 @@ pub fn arch(family: Family, vocab: usize) -> Arch {
         intermediate: 80,
         vocab,
         context: 512,
+        norm: NormKind::Rms,
         norm_eps: 1e-5,
-        rope: Rope { theta: 10_000., scaling: None, factors: None },
-        qkv_bias: family == Family::Qwen2,
-        output_bias: false,
+        positions: Positions::Rotary {
+            all: Rope { theta: THETA, dims: 8, scaling: RopeScaling::None },
+            windowed: None,
+        },
+        windows: vec![None; LAYERS],
+        score_scale: 1. / 8f64.sqrt(),
+        qk_norm: false,
+        bias: Biases { qkv: family == Family::Qwen2, output: false, mlp: false },
+        activation: Activation::Silu,
+        gated: true,
+        wiring: Wiring::Sequential,
+        embedding_scaled: false,
+        embedding_norm: false,
         tied: family == Family::Llama,
     }
 }
@@ -51,26 +66,34 @@ pub fn arch(family: Family, vocab: usize) -> Arch {
 pub struct RandomWeights;
 
 impl Weights for RandomWeights {
-    fn tensor(&self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
-        let mut state =
-            name.bytes().fold(7u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-        let mut uniform = || {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = state;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-        };
-        let n: usize = shape.iter().product();
-        let (scale, offset) = if name.contains("norm") { (0.5, 1.) } else { (0.7, 0.) };
-        let values: Vec<f32> = (0..n).map(|_| uniform() * scale + offset).collect();
-        Ok(Tensor::from_vec(values, shape, device)?)
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Held> {
+        Ok(Held::from(random(name, shape)?))
     }
+
+    fn refuse_surplus(&self, _: &BTreeSet<String>) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn random(name: &str, shape: &[usize]) -> Result<Tensor> {
+    let mut state =
+        name.bytes().fold(7u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let mut uniform = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+    };
+    let n: usize = shape.iter().product();
+    let (scale, offset) = if name.contains("norm") { (0.5, 1.) } else { (0.7, 0.) };
+    let values: Vec<f32> = (0..n).map(|_| uniform() * scale + offset).collect();
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }
 
 pub fn model(family: Family, tokenizer: &Tokenizer) -> Transformer {
     let arch = arch(family, tokenizer.vocab_size());
-    Transformer::new(arch, &RandomWeights, &Device::Cpu).expect("a tiny model")
+    Transformer::new(arch, &RandomWeights, Precision::F32, &Device::Cpu).expect("a tiny model")
 }
 
 pub fn format(name: &str) -> Format {
@@ -116,14 +139,14 @@ pub fn write_model(folder: &Path) {
         "model_type": "llama", "num_hidden_layers": arch.layers, "hidden_size": arch.hidden,
         "num_attention_heads": arch.heads, "num_key_value_heads": arch.kv_heads, "head_dim": arch.head_dim,
         "intermediate_size": arch.intermediate, "vocab_size": arch.vocab,
-        "max_position_embeddings": arch.context, "rms_norm_eps": arch.norm_eps, "rope_theta": arch.rope.theta,
+        "max_position_embeddings": arch.context, "rms_norm_eps": arch.norm_eps, "rope_theta": THETA,
         "tie_word_embeddings": true, "hidden_act": "silu",
     });
     fs::write(folder.join("config.json"), config.to_string()).expect("written");
     let tensors: HashMap<String, Tensor> = tensor_shapes(&arch)
         .into_iter()
         .map(|(name, shape)| {
-            let tensor = RandomWeights.tensor(&name, &shape, &Device::Cpu).expect("a tensor");
+            let tensor = random(&name, &shape).expect("a tensor");
             (name, tensor)
         })
         .collect();

@@ -1,0 +1,60 @@
+//! Fields of a `config.json`, by name and type; `null` counts as absent, as in transformers.
+
+use anyhow::Result;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::input;
+
+/// A JSON object whose fields are asked for by name. Errors name the field.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fields(pub Map<String, Value>);
+
+impl Fields {
+    /// A field that must be there.
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        self.find(name)?.ok_or_else(|| input(format!("field `{name}` is missing")))
+    }
+
+    /// A field, or what transformers takes when it is absent.
+    pub fn get_or<T: DeserializeOwned>(&self, name: &str, absent: T) -> Result<T> {
+        Ok(self.find(name)?.unwrap_or(absent))
+    }
+
+    /// A field that may be absent.
+    pub fn find<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => serde_json::from_value(value.clone())
+                .map(Some)
+                .map_err(|error| input(format!("field `{name}` cannot be {value}: {error}"))),
+        }
+    }
+
+    /// An object within.
+    pub fn object(&self, name: &str) -> Result<Option<Fields>> {
+        Ok(self.find::<Map<String, Value>>(name)?.map(Fields))
+    }
+
+    /// Refuse a model that sets an option to anything but what this decoder computes.
+    pub fn only<T: DeserializeOwned + PartialEq + std::fmt::Debug>(
+        &self,
+        name: &str,
+        computed: T,
+    ) -> Result<()> {
+        match self.find::<T>(name)? {
+            Some(found) if found != computed => {
+                Err(input(format!("field `{name}` is {found:?}, and only {computed:?} is computed")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuse an option that is set at all.
+    pub fn absent(&self, name: &str) -> Result<()> {
+        match self.find::<Value>(name)? {
+            None => Ok(()),
+            Some(found) => Err(input(format!("field `{name}` is {found}, which is not computed"))),
+        }
+    }
+}

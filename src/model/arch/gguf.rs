@@ -1,0 +1,208 @@
+//! GGUF metadata, as llama.cpp's converter writes them.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use candle_core::quantized::gguf_file::{Content, Value};
+
+use super::{Activation, Arch, Biases, Family, NormKind, Positions, Rope, RopeScaling, Wiring};
+use crate::error::input;
+
+/// Every published StarCoder2 reads this many columns; llama.cpp's converter does not write it.
+const STARCODER2_WINDOW: usize = 4096;
+/// Gemma 3's layers with a window have this base of frequencies; not every converter writes it.
+const GEMMA3_WINDOW_BASE: f64 = 10_000.;
+/// Gemma 3's 27B model is told by its layers; its scores have a scale of their own, which is not written.
+const GEMMA3_27B_LAYERS: usize = 62;
+
+impl Arch {
+    /// Read the metadata of a GGUF file.
+    ///
+    /// # Errors
+    /// An [`InputError`](crate::error::InputError) that names the key: an unknown architecture, a missing or impossible
+    /// size, or an option this decoder does not compute.
+    pub fn from_gguf(content: &Content) -> Result<Self> {
+        let metadata = Metadata(&content.metadata);
+        let name = metadata.string("general.architecture")?;
+        let family = Family::of_gguf(name)?;
+        let keys = Keys { metadata, name };
+        let arch = sizes(family, content, &keys)?;
+        match family {
+            Family::Llama | Family::Qwen2 | Family::GptNeo => arch,
+            Family::Bloom => Arch { positions: Positions::Alibi, embedding_norm: true, ..arch },
+            Family::Gpt2 => Arch { positions: Positions::Learned, ..arch },
+            Family::Starcoder2 => {
+                let window = keys.optional_size("attention.sliding_window")?.unwrap_or(STARCODER2_WINDOW);
+                Arch { windows: vec![Some(window); arch.layers], ..arch }
+            }
+            Family::GptNeox => Arch {
+                activation: Activation::Gelu,
+                wiring: if keys.flag("use_parallel_residual")? {
+                    Wiring::Parallel
+                } else {
+                    Wiring::Sequential
+                },
+                ..arch
+            },
+            Family::Gemma3 => gemma3(arch, &keys)?,
+        }
+        .checked()
+    }
+}
+
+/// Sizes, and what the tensors that are there say of the parts.
+fn sizes(family: Family, content: &Content, keys: &Keys) -> Result<Arch> {
+    let hidden = keys.size("embedding_length")?;
+    let heads = keys.size("attention.head_count")?;
+    let layers = keys.size("block_count")?;
+    let head_dim = keys.optional_size("attention.key_length")?.unwrap_or(hidden / heads.max(1));
+    let embedding = content.tensor_infos.get("token_embd.weight");
+    let embedding = embedding.ok_or_else(|| input("tensor `token_embd.weight` is missing"))?;
+    let has = |name: &str| content.tensor_infos.contains_key(name);
+    let gated = has("blk.0.ffn_gate.weight");
+    let norm = if has("output_norm.bias") { NormKind::Layer } else { NormKind::Rms };
+    let epsilon = if norm == NormKind::Layer { "layer_norm_epsilon" } else { "layer_norm_rms_epsilon" };
+    Ok(Arch {
+        family,
+        layers,
+        hidden,
+        heads,
+        kv_heads: keys.optional_size("attention.head_count_kv")?.unwrap_or(heads),
+        head_dim,
+        intermediate: keys.size("feed_forward_length")?,
+        vocab: embedding.shape.dims().first().copied().unwrap_or(0),
+        context: keys.size("context_length")?,
+        norm,
+        norm_eps: keys.float(&format!("attention.{epsilon}"))?,
+        positions: rotary(keys, head_dim)?,
+        windows: vec![None; layers],
+        score_scale: 1. / (head_dim as f64).sqrt(),
+        qk_norm: has("blk.0.attn_q_norm.weight"),
+        bias: Biases {
+            qkv: has("blk.0.attn_q.bias") || has("blk.0.attn_qkv.bias"),
+            output: has("blk.0.attn_output.bias"),
+            mlp: has("blk.0.ffn_up.bias"),
+        },
+        activation: if gated { Activation::Silu } else { Activation::GeluTanh },
+        gated,
+        wiring: Wiring::Sequential,
+        embedding_scaled: false,
+        embedding_norm: false,
+        tied: !has("output.weight"),
+    })
+}
+
+fn rotary(keys: &Keys, head_dim: usize) -> Result<Positions> {
+    let scaling = match keys.metadata.optional_string(&keys.key("rope.scaling.type")) {
+        None | Some("none") => RopeScaling::None,
+        Some("linear") => RopeScaling::Linear(keys.float("rope.scaling.factor")?),
+        Some(other) => {
+            return Err(input(format!("{} `{other}` is not supported", keys.key("rope.scaling.type"))));
+        }
+    };
+    let theta = keys.optional_float("rope.freq_base")?.unwrap_or(10_000.);
+    let dims = keys.optional_size("rope.dimension_count")?.unwrap_or(head_dim);
+    Ok(Positions::Rotary { all: Rope { theta, dims, scaling }, windowed: None })
+}
+
+fn gemma3(arch: Arch, keys: &Keys) -> Result<Arch> {
+    let window = keys.size("attention.sliding_window")?;
+    let theta = keys.optional_float("rope.freq_base_swa")?.unwrap_or(GEMMA3_WINDOW_BASE);
+    let windowed = Rope { theta, dims: arch.head_dim, scaling: RopeScaling::None };
+    let positions = match arch.positions {
+        Positions::Rotary { mut all, .. } => {
+            if keys.optional_float("rope.freq_base")?.is_none() {
+                all.theta = 1e6;
+            }
+            Positions::Rotary { all, windowed: Some(windowed) }
+        }
+        other => other,
+    };
+    let scaled = if arch.layers == GEMMA3_27B_LAYERS { arch.hidden / arch.heads } else { arch.head_dim };
+    Ok(Arch {
+        norm: NormKind::RmsPlusOne,
+        positions,
+        windows: (1..=arch.layers).map(|layer| (!layer.is_multiple_of(6)).then_some(window)).collect(),
+        score_scale: 1. / (scaled as f64).sqrt(),
+        activation: Activation::GeluTanh,
+        wiring: Wiring::Sandwich,
+        embedding_scaled: true,
+        ..arch
+    })
+}
+
+/// Keys of one architecture, written without its name.
+struct Keys<'a> {
+    metadata: Metadata<'a>,
+    name: &'a str,
+}
+
+impl Keys<'_> {
+    fn key(&self, part: &str) -> String {
+        format!("{}.{part}", self.name)
+    }
+
+    fn size(&self, part: &str) -> Result<usize> {
+        self.metadata.size(&self.key(part))
+    }
+
+    fn optional_size(&self, part: &str) -> Result<Option<usize>> {
+        self.metadata.optional_size(&self.key(part))
+    }
+
+    fn float(&self, part: &str) -> Result<f64> {
+        self.metadata.float(&self.key(part))
+    }
+
+    fn optional_float(&self, part: &str) -> Result<Option<f64>> {
+        self.metadata.optional_float(&self.key(part))
+    }
+
+    fn flag(&self, part: &str) -> Result<bool> {
+        match self.metadata.0.get(&self.key(part)) {
+            Some(Value::Bool(flag)) => Ok(*flag),
+            _ => Err(input(format!("metadata `{}` is missing or not a truth value", self.key(part)))),
+        }
+    }
+}
+
+/// Typed look-ups that name the key when they fail.
+#[derive(Clone, Copy)]
+struct Metadata<'a>(&'a HashMap<String, Value>);
+
+impl<'a> Metadata<'a> {
+    fn string(self, key: &str) -> Result<&'a str> {
+        self.optional_string(key).ok_or_else(|| input(format!("metadata `{key}` is missing or not text")))
+    }
+
+    fn optional_string(self, key: &str) -> Option<&'a str> {
+        self.0.get(key).and_then(|value| value.to_string().ok()).map(String::as_str)
+    }
+
+    fn size(&self, key: &str) -> Result<usize> {
+        self.optional_size(key)?.ok_or_else(|| input(format!("metadata `{key}` is missing")))
+    }
+
+    fn optional_size(&self, key: &str) -> Result<Option<usize>> {
+        let Some(value) = self.0.get(key) else { return Ok(None) };
+        let size = match value {
+            Value::U64(size) => usize::try_from(*size).ok(),
+            Value::I32(size) => usize::try_from(*size).ok(),
+            value => value.to_u32().ok().map(|size| size as usize),
+        };
+        size.map(Some).ok_or_else(|| input(format!("metadata `{key}` is not a size")))
+    }
+
+    fn float(&self, key: &str) -> Result<f64> {
+        self.optional_float(key)?.ok_or_else(|| input(format!("metadata `{key}` is missing")))
+    }
+
+    fn optional_float(&self, key: &str) -> Result<Option<f64>> {
+        let Some(value) = self.0.get(key) else { return Ok(None) };
+        match value {
+            Value::F32(float) => Ok(Some(f64::from(*float))),
+            Value::F64(float) => Ok(Some(*float)),
+            _ => Err(input(format!("metadata `{key}` is not a number"))),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! What a decoder must know beside its weights: sizes, and which part of each kind its family has. Read from
+//! `config.json` or from GGUF metadata, before any weight is.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+mod fields;
+mod gguf;
+mod json;
+
+pub use fields::Fields;
+
+use crate::error::input;
+
+/// The architectures this decoder computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Llama 2, 3.x, SmolLM2 and others of `model_type` `llama`.
+    Llama,
+    /// Qwen2 and Qwen2.5: Llama with biases on queries, keys and values.
+    Qwen2,
+    /// GPT-Neo: learned positions, global and local attention in turn, scores that are not scaled.
+    GptNeo,
+    /// BLOOM: ALiBi, a norm after the embedding.
+    Bloom,
+    /// StarCoder2: Llama's layout with layer norms, biases, an ungated MLP and a sliding window.
+    Starcoder2,
+    /// GPT-2.
+    Gpt2,
+    /// GPT-NeoX and Pythia: attention and MLP side by side, rotary positions on part of each head.
+    GptNeox,
+    /// Gemma 3: norms around both parts of a block and on each head, five layers with a window for one without.
+    Gemma3,
+}
+
+impl Family {
+    /// `model_type` in a `config.json`, `general.architecture` in GGUF, and the family.
+    const NAMES: [(&str, Option<&str>, Family); 9] = [
+        ("llama", Some("llama"), Family::Llama),
+        ("qwen2", Some("qwen2"), Family::Qwen2),
+        ("gpt_neo", None, Family::GptNeo),
+        ("bloom", Some("bloom"), Family::Bloom),
+        ("starcoder2", Some("starcoder2"), Family::Starcoder2),
+        ("gpt2", Some("gpt2"), Family::Gpt2),
+        ("gpt_neox", Some("gptneox"), Family::GptNeox),
+        ("gemma3_text", Some("gemma3"), Family::Gemma3),
+        // With images; its text half is the same.
+        ("gemma3", None, Family::Gemma3),
+    ];
+
+    /// The family of a `model_type`.
+    ///
+    /// # Errors
+    /// An unknown one, with the list of those known.
+    pub fn of_model_type(name: &str) -> Result<Self> {
+        let found = Self::NAMES.iter().find(|(known, ..)| *known == name);
+        found.map(|(.., family)| *family).ok_or_else(|| {
+            let known: Vec<&str> = Self::NAMES.iter().map(|(known, ..)| *known).collect();
+            input(format!("model_type `{name}` is not supported (supported: {})", known.join(", ")))
+        })
+    }
+
+    /// The family of a GGUF file's architecture.
+    ///
+    /// # Errors
+    /// An unknown one, with the list of those known.
+    pub fn of_gguf(name: &str) -> Result<Self> {
+        let found = Self::NAMES.iter().find(|(_, known, _)| *known == Some(name));
+        found.map(|(.., family)| *family).ok_or_else(|| {
+            let known: Vec<&str> = Self::NAMES.iter().filter_map(|(_, known, _)| *known).collect();
+            input(format!("general.architecture `{name}` is not supported (supported: {})", known.join(", ")))
+        })
+    }
+}
+
+/// Everything the decoder must know beside the weights.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Arch {
+    /// Which architecture: decides the names of the tensors.
+    pub family: Family,
+    /// Number of layers.
+    pub layers: usize,
+    /// Width of the hidden state.
+    pub hidden: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Heads of keys and values (grouped-query attention where fewer than `heads`).
+    pub kv_heads: usize,
+    /// Width of one head.
+    pub head_dim: usize,
+    /// Width inside the MLP.
+    pub intermediate: usize,
+    /// Rows of the embedding.
+    pub vocab: usize,
+    /// Longest sequence, in tokens.
+    pub context: usize,
+    /// The kind of its norms.
+    pub norm: NormKind,
+    /// Epsilon of the norms.
+    pub norm_eps: f64,
+    /// How a token's position is told.
+    pub positions: Positions,
+    /// By layer, how many columns a row reads, its own included; `None`: all.
+    #[serde(skip_serializing_if = "no_windows")]
+    pub windows: Vec<Option<usize>>,
+    /// Scores are multiplied by this.
+    pub score_scale: f64,
+    /// Queries and keys are normed head by head.
+    pub qk_norm: bool,
+    /// Which matrices have biases.
+    pub bias: Biases,
+    /// The MLP's function.
+    pub activation: Activation,
+    /// The MLP multiplies by a gate, on which the function acts.
+    pub gated: bool,
+    /// How a block is wired.
+    pub wiring: Wiring,
+    /// The embedding is multiplied by the root of the width.
+    pub embedding_scaled: bool,
+    /// A norm follows the embedding.
+    pub embedding_norm: bool,
+    /// The embedding is also the vocabulary projection.
+    pub tied: bool,
+}
+
+fn no_windows(windows: &[Option<usize>]) -> bool {
+    windows.iter().all(Option::is_none)
+}
+
+/// The kind of a model's norms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormKind {
+    /// Root mean square (Zhang and Sennrich 2019).
+    Rms,
+    /// Root mean square; the weight stored is what 1 is added to.
+    RmsPlusOne,
+    /// Mean and variance, with a bias.
+    Layer,
+}
+
+/// How a token's position is told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Positions {
+    /// Queries and keys are rotated; layers with a window may have frequencies of their own.
+    Rotary { all: Rope, windowed: Option<Rope> },
+    /// A vector for each position is added to the embedding.
+    Learned,
+    /// A score falls with the distance (Press, Smith, Lewis 2022, "ALiBi").
+    Alibi,
+}
+
+/// Rotary positions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rope {
+    /// Base of the frequencies.
+    pub theta: f64,
+    /// How many dimensions of a head are rotated, the first ones.
+    pub dims: usize,
+    /// How the frequencies are rescaled.
+    pub scaling: RopeScaling,
+}
+
+/// How rotary frequencies are rescaled.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RopeScaling {
+    /// They are not.
+    None,
+    /// All divided by this.
+    Linear(f64),
+    /// Llama 3.1's way, from `config.json`.
+    Llama3(Llama3Scaling),
+    /// Each divided by its own factor, `[dims / 2]`: how GGUF stores Llama 3.1's.
+    Factors(Vec<f32>),
+}
+
+/// `rope_type: llama3` of a `config.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Llama3Scaling {
+    /// How much long wavelengths are stretched.
+    pub factor: f32,
+    /// Wavelengths above context / this are stretched by the whole factor.
+    #[serde(rename = "low_freq_factor")]
+    pub low_frequency_factor: f32,
+    /// Wavelengths below context / this are kept.
+    #[serde(rename = "high_freq_factor")]
+    pub high_frequency_factor: f32,
+    /// The context, in tokens, of the training before the rescaling.
+    #[serde(rename = "original_max_position_embeddings")]
+    pub original_context: usize,
+}
+
+/// Which matrices have biases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Biases {
+    /// Queries, keys and values.
+    pub qkv: bool,
+    /// The attention output projection.
+    pub output: bool,
+    /// The MLP.
+    pub mlp: bool,
+}
+
+/// An MLP's function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// x times its sigmoid.
+    Silu,
+    /// GELU by the error function.
+    Gelu,
+    /// GELU's approximation by tanh.
+    GeluTanh,
+}
+
+/// How a block is wired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wiring {
+    /// Norm, attention, add; norm, MLP, add.
+    Sequential,
+    /// The same with another norm after attention and after the MLP.
+    Sandwich,
+    /// Attention and MLP both read the block's input.
+    Parallel,
+}
+
+impl Arch {
+    /// How many columns a row of this layer reads, its own included; `None`: all.
+    pub fn window(&self, layer: usize) -> Option<usize> {
+        self.windows.get(layer).copied().flatten()
+    }
+
+    /// Parameters of the model, counted once where the embedding is tied.
+    pub fn parameters(&self) -> u64 {
+        let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
+        let when = |present: bool, size: usize| if present { size } else { 0 };
+        let norm = if self.norm == NormKind::Layer { 2 * self.hidden } else { self.hidden };
+        let attention = self.hidden * (2 * q + 2 * kv)
+            + when(self.bias.qkv, q + 2 * kv)
+            + when(self.bias.output, self.hidden)
+            + when(self.qk_norm, 2 * self.head_dim);
+        let mlp = self.mlp_matrices() * self.hidden * self.intermediate
+            + when(self.bias.mlp, self.hidden + (self.mlp_matrices() - 1) * self.intermediate);
+        let norms = if self.wiring == Wiring::Sandwich { 4 } else { 2 };
+        let vocab = self.vocab * self.hidden * if self.tied { 1 } else { 2 };
+        let outside = vocab
+            + norm
+            + when(self.embedding_norm, norm)
+            + when(self.positions == Positions::Learned, self.context * self.hidden);
+        (outside + self.layers * (attention + mlp + norms * norm)) as u64
+    }
+
+    /// Multiply-add pairs of one row through all layers, matrix products only, without the vocabulary projection.
+    pub fn multiply_adds_per_row(&self) -> u64 {
+        let attention = self.hidden * self.head_dim * (2 * self.heads + 2 * self.kv_heads);
+        (self.layers * (attention + self.mlp_matrices() * self.hidden * self.intermediate)) as u64
+    }
+
+    fn mlp_matrices(&self) -> usize {
+        if self.gated { 3 } else { 2 }
+    }
+
+    /// Refuse sizes that cannot be.
+    fn checked(self) -> Result<Self> {
+        let sizes = [
+            ("layers", self.layers),
+            ("hidden size", self.hidden),
+            ("attention heads", self.heads),
+            ("key/value heads", self.kv_heads),
+            ("head size", self.head_dim),
+            ("intermediate size", self.intermediate),
+            ("vocabulary", self.vocab),
+            ("context", self.context),
+        ];
+        if let Some((what, _)) = sizes.iter().find(|(_, size)| *size == 0 || *size > 1 << 28) {
+            return Err(input(format!("its number of {what} is 0 or absurd: the file is damaged")));
+        }
+        let rotated = match &self.positions {
+            Positions::Rotary { all, .. } => all.dims,
+            Positions::Learned | Positions::Alibi => 0,
+        };
+        if !self.heads.is_multiple_of(self.kv_heads) || !rotated.is_multiple_of(2) || rotated > self.head_dim
+        {
+            return Err(input(format!(
+                "{} heads over {} key/value heads of size {}, {rotated} of it rotated, cannot be: the file is damaged",
+                self.heads, self.kv_heads, self.head_dim
+            )));
+        }
+        if self.windows.iter().flatten().any(|&window| window == 0) {
+            return Err(input("an attention window of 0 cannot be: the file is damaged"));
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,270 @@
+//! A tensor as it is held: as f32 (or f16, bf16) in memory, or as its file stores it, mapped and widened when used.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use candle_core::quantized::GgmlDType;
+use candle_core::quantized::ggml_file::qtensor_from_ggml;
+use candle_core::{DType, Device, Tensor};
+use memmap2::{Mmap, UncheckedAdvice};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::error::input;
+
+/// How weights are held in memory. Products are always computed in f32 on the CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Widened once, when loaded.
+    #[default]
+    F32,
+    /// Rounded to f16 when loaded, widened when used.
+    F16,
+    /// Rounded to bf16 when loaded, widened when used.
+    Bf16,
+    /// Left in the mapped file as stored, widened when used.
+    Stored,
+}
+
+/// Where a tensor of a mapped file stands.
+#[derive(Clone)]
+pub struct Mapped {
+    /// The file.
+    pub file: Arc<Mmap>,
+    /// Its name, for messages.
+    pub path: Arc<str>,
+    /// The tensor's name in the file, for messages.
+    pub name: Arc<str>,
+    /// Byte at which it begins.
+    pub at: usize,
+    /// Type of its elements, or of the blocks that hold them.
+    pub kind: GgmlDType,
+    /// `[rows, columns]`; a vector is one column.
+    pub shape: [usize; 2],
+}
+
+/// A matrix (or, as one column, a vector).
+#[derive(Clone)]
+pub struct Held {
+    data: Data,
+    /// The matrix is the transpose of what is stored.
+    transposed: bool,
+    /// Which rows, after transposing, in which order; `None`: as they stand.
+    rows: Option<Arc<[u32]>>,
+}
+
+#[derive(Clone)]
+enum Data {
+    Dense(Tensor),
+    Mapped(Mapped),
+}
+
+impl From<Tensor> for Held {
+    fn from(tensor: Tensor) -> Self {
+        Self { data: Data::Dense(tensor), transposed: false, rows: None }
+    }
+}
+
+impl From<Mapped> for Held {
+    fn from(mapped: Mapped) -> Self {
+        Self { data: Data::Mapped(mapped), transposed: false, rows: None }
+    }
+}
+
+impl Held {
+    /// `[rows, columns]`
+    pub fn shape(&self) -> [usize; 2] {
+        let [rows, columns] = match &self.data {
+            Data::Dense(tensor) => match *tensor.dims() {
+                [rows] => [rows, 1],
+                ref dims => [dims[0], dims[1..].iter().product()],
+            },
+            Data::Mapped(mapped) => mapped.shape,
+        };
+        let [rows, columns] = if self.transposed { [columns, rows] } else { [rows, columns] };
+        [self.rows.as_ref().map_or(rows, |rows| rows.len()), columns]
+    }
+
+    /// The transpose of a matrix whose rows are as they stand.
+    pub fn transposed(self) -> Result<Self> {
+        ensure!(self.rows.is_none(), "a selection of rows is not transposed");
+        Ok(Self { transposed: !self.transposed, ..self })
+    }
+
+    /// These rows, in this order.
+    pub fn rows(&self, order: impl Iterator<Item = usize>) -> Self {
+        let old = |row: usize| self.rows.as_ref().map_or(row as u32, |rows| rows[row]);
+        Self { rows: Some(order.map(old).collect()), ..self.clone() }
+    }
+
+    /// The whole as f32, `[rows, columns]`.
+    pub fn widen(&self, device: &Device) -> Result<Tensor> {
+        self.widen_rows(0..self.shape()[0], device)
+    }
+
+    /// Some of its rows as f32, `[n, columns]`.
+    pub fn widen_rows(&self, range: Range<usize>, device: &Device) -> Result<Tensor> {
+        let order = self.rows.as_ref().map(|rows| rows[range.clone()].to_vec());
+        let plain = match (&self.data, order, self.transposed) {
+            (Data::Mapped(mapped), order, false) => mapped.rows(order.as_deref(), range, device)?,
+            (data, order, transposed) => {
+                let whole = match data {
+                    Data::Dense(tensor) => tensor.clone(),
+                    Data::Mapped(mapped) => mapped.rows(None, 0..mapped.shape[0], device)?,
+                };
+                let whole = if transposed { whole.t()?.contiguous()? } else { whole };
+                match order {
+                    Some(order) => whole.index_select(&Tensor::new(order, whole.device())?, 0)?,
+                    None => whole.narrow(0, range.start, range.len())?,
+                }
+            }
+        };
+        Ok(plain.to_dtype(DType::F32)?)
+    }
+
+    /// The rows of these indices as f32, `[indices, columns]`.
+    pub fn gather(&self, indices: &[u32], device: &Device) -> Result<Tensor> {
+        match &self.data {
+            Data::Dense(tensor) if self.rows.is_none() && !self.transposed => {
+                let rows = tensor.index_select(&Tensor::new(indices, tensor.device())?, 0)?;
+                Ok(rows.to_dtype(DType::F32)?)
+            }
+            _ => {
+                let rows = self.rows(indices.iter().map(|&index| index as usize));
+                rows.widen(device)
+            }
+        }
+    }
+
+    /// The matrix itself where it is held as f32 as it stands.
+    pub fn dense(&self) -> Option<&Tensor> {
+        match &self.data {
+            Data::Dense(tensor)
+                if tensor.dtype() == DType::F32 && self.rows.is_none() && !self.transposed =>
+            {
+                Some(tensor)
+            }
+            _ => None,
+        }
+    }
+
+    /// Bring it into the form in which it is to be held, and refuse values that are not finite.
+    ///
+    /// # Errors
+    /// NaN or infinity among the values: names tensor and file.
+    pub fn prepared(self, precision: Precision, device: &Device) -> Result<Self> {
+        if precision == Precision::Stored {
+            if let Data::Mapped(mapped) = &self.data {
+                mapped.refuse_not_finite()?;
+            }
+            return Ok(self);
+        }
+        let wide = self.widen(device)?;
+        if let Data::Mapped(mapped) = &self.data {
+            mapped.refuse(&wide)?;
+            mapped.leave();
+        }
+        let dtype = match precision {
+            Precision::F16 => DType::F16,
+            Precision::Bf16 => DType::BF16,
+            Precision::F32 | Precision::Stored => DType::F32,
+        };
+        Ok(wide.to_dtype(dtype)?.into())
+    }
+}
+
+/// Rows widened by one thread at a time.
+const ROWS_PER_TASK: usize = 64;
+
+impl Mapped {
+    /// Rows as f32: those of `order`, or else the range.
+    fn rows(&self, order: Option<&[u32]>, range: Range<usize>, device: &Device) -> Result<Tensor> {
+        let columns = self.shape[1];
+        let indices = match order {
+            Some(order) => order.to_vec(),
+            None => range.map(|row| row as u32).collect(),
+        };
+        let mut wide = vec![0f32; indices.len() * columns];
+        wide.par_chunks_mut(ROWS_PER_TASK * columns).zip(indices.par_chunks(ROWS_PER_TASK)).try_for_each(
+            |(out, indices)| {
+                let mut at = 0;
+                // Rows that follow each other in the file are widened together.
+                for run in indices.chunk_by(|a, b| a + 1 == *b) {
+                    let n = run.len() * columns;
+                    self.widen_run(run[0] as usize, &mut out[at..at + n])?;
+                    at += n;
+                }
+                anyhow::Ok(())
+            },
+        )?;
+        Ok(Tensor::from_vec(wide, (indices.len(), columns), &Device::Cpu)?.to_device(device)?)
+    }
+
+    /// Rows that follow each other, from `first` on, as many as `out` holds.
+    fn widen_run(&self, first: usize, out: &mut [f32]) -> Result<()> {
+        let bytes = |elements: usize| elements / self.kind.block_size() * self.kind.type_size();
+        let from = self.at + bytes(first * self.shape[1]);
+        let raw = self.file.get(from..from + bytes(out.len()));
+        let raw = raw.with_context(|| format!("{}: tensor `{}` is cut off", self.path, self.name))?;
+        match self.kind {
+            GgmlDType::F32 => {
+                for (out, raw) in out.iter_mut().zip(raw.as_chunks::<4>().0) {
+                    *out = f32::from_le_bytes(*raw);
+                }
+            }
+            GgmlDType::BF16 => {
+                for (out, raw) in out.iter_mut().zip(raw.as_chunks::<2>().0) {
+                    *out = f32::from_bits(u32::from(u16::from_le_bytes(*raw)) << 16);
+                }
+            }
+            GgmlDType::F16 => {
+                for (out, raw) in out.iter_mut().zip(raw.as_chunks::<2>().0) {
+                    *out = half::f16::from_le_bytes(*raw).to_f32();
+                }
+            }
+            kind => {
+                let packed = qtensor_from_ggml(kind, raw, vec![out.len()], &Device::Cpu)?;
+                let wide = packed.dequantize(&Device::Cpu)?.to_vec1::<f32>()?;
+                out.copy_from_slice(&wide);
+            }
+        }
+        Ok(())
+    }
+
+    /// Read all of it once, a few rows at a time.
+    fn refuse_not_finite(&self) -> Result<()> {
+        (0..self.shape[0].div_ceil(ROWS_PER_TASK)).into_par_iter().try_for_each(|task| {
+            let first = task * ROWS_PER_TASK;
+            let mut wide = vec![0f32; (self.shape[0] - first).min(ROWS_PER_TASK) * self.shape[1]];
+            self.widen_run(first, &mut wide)?;
+            self.refuse_values(&wide)
+        })
+    }
+
+    fn refuse(&self, wide: &Tensor) -> Result<()> {
+        wide.flatten_all()?
+            .to_vec1::<f32>()?
+            .par_chunks(1 << 16)
+            .try_for_each(|part| self.refuse_values(part))
+    }
+
+    fn refuse_values(&self, values: &[f32]) -> Result<()> {
+        match values.iter().find(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(value) => Err(input(format!(
+                "{}: tensor `{}` holds {value}: the weights are damaged; fetch or make them again",
+                self.path, self.name
+            ))),
+        }
+    }
+
+    /// The file's pages of this tensor are not needed any more: they shall not count beside the copy in memory.
+    fn leave(&self) {
+        let bytes = self.shape[0] * self.shape[1] / self.kind.block_size() * self.kind.type_size();
+        // SAFETY: the map is read-only and of a file: its pages are read again if someone asks. That the advice
+        // fails costs memory only.
+        let _ = unsafe { self.file.unchecked_advise_range(UncheckedAdvice::DontNeed, self.at, bytes) };
+    }
+}

@@ -1,0 +1,213 @@
+//! A model folder as Hugging Face lays it out: `config.json`, one or several `.safetensors`, `tokenizer.json`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use candle_core::quantized::GgmlDType;
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+
+use super::held::Mapped;
+use super::{Held, Weights, misshapen, surplus};
+use crate::error::input;
+use crate::model::Arch;
+
+/// The folder, its weights mapped into memory.
+pub struct SafetensorsFolder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its architecture.
+    pub arch: Arch,
+    shards: Vec<PathBuf>,
+    tensors: BTreeMap<String, Entry>,
+}
+
+/// Where a tensor stands.
+struct Entry {
+    file: Arc<Mmap>,
+    path: Arc<str>,
+    at: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+}
+
+/// `model.safetensors.index.json`
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl SafetensorsFolder {
+    /// Read `config.json` and the headers of the weight files.
+    ///
+    /// # Errors
+    /// An [`InputError`](crate::error::InputError) that names the file: absent, cut off, or not what it should be.
+    pub fn open(path: &Path) -> Result<Self> {
+        let arch = Arch::from_config_json(&path.join("config.json"))?;
+        let shards = shards(path)?;
+        let mut tensors = BTreeMap::new();
+        for shard in &shards {
+            read_header(shard, &mut tensors)?;
+        }
+        Ok(Self { path: path.into(), arch, shards, tensors })
+    }
+
+    /// The configuration and weight files, sorted.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = self.shards.clone();
+        files.push(self.path.join("config.json"));
+        files.sort();
+        files
+    }
+
+    /// The name under which the files hold a tensor. Checkpoints of base models lack the first part of a name, those
+    /// of models with images have more in front.
+    fn found(&self, name: &str) -> Option<&str> {
+        let base = ["transformer.", "gpt_neox.", "model."].iter().find_map(|part| name.strip_prefix(part));
+        let candidates = [
+            Some(name.to_string()),
+            base.map(str::to_string),
+            Some(format!("language_model.{name}")),
+            base.map(|base| format!("model.language_model.{base}")),
+            // GPT-NeoX's, as newer versions of transformers may save it.
+            (name == "embed_out.weight").then(|| "lm_head.weight".into()),
+        ];
+        candidates.into_iter().flatten().find_map(|name| Some(self.tensors.get_key_value(&name)?.0.as_str()))
+    }
+}
+
+/// Buffers that older versions saved beside the weights: masks and frequencies, which are computed here.
+const BUFFERS: [&str; 5] =
+    [".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"];
+/// Parts of a model with images that its text half does without.
+const IMAGES: [&str; 4] =
+    ["vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."];
+/// Copies of a tied embedding.
+const HEADS: [&str; 3] = ["lm_head.weight", "language_model.lm_head.weight", "embed_out.weight"];
+
+impl Weights for SafetensorsFolder {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Held> {
+        let found = self.found(name).ok_or_else(|| {
+            input(format!("{}: tensor `{name}` is missing from the safetensors", self.path.display()))
+        })?;
+        let entry = &self.tensors[found];
+        if entry.shape != shape {
+            return Err(misshapen(&entry.path, found, &entry.shape, shape));
+        }
+        let kind = match entry.dtype {
+            Dtype::F32 => GgmlDType::F32,
+            Dtype::F16 => GgmlDType::F16,
+            Dtype::BF16 => GgmlDType::BF16,
+            other => {
+                return Err(input(format!(
+                    "{}: tensor `{found}` is stored as {other:?} (read are F32, F16 and BF16)",
+                    entry.path
+                )));
+            }
+        };
+        Ok(Held::from(Mapped {
+            file: entry.file.clone(),
+            path: entry.path.clone(),
+            name: found.into(),
+            at: entry.at,
+            kind,
+            shape: [shape[0], shape[1..].iter().product()],
+        }))
+    }
+
+    fn refuse_surplus(&self, asked: &BTreeSet<String>) -> Result<()> {
+        let known: BTreeSet<&str> = asked.iter().filter_map(|name| self.found(name)).collect();
+        let ignored = |name: &str| {
+            BUFFERS.iter().any(|end| name.ends_with(end))
+                || IMAGES.iter().any(|start| name.starts_with(start))
+                || (self.arch.tied && HEADS.contains(&name))
+        };
+        let more: Vec<&str> = self.tensors.keys().map(String::as_str).collect();
+        let more: Vec<&str> =
+            more.into_iter().filter(|name| !known.contains(name) && !ignored(name)).collect();
+        match more.first() {
+            None => Ok(()),
+            Some(first) => Err(surplus(&self.tensors[*first].path, &more)),
+        }
+    }
+}
+
+/// Map one file and note where its tensors stand.
+fn read_header(shard: &Path, tensors: &mut BTreeMap<String, Entry>) -> Result<()> {
+    let shown = shard.display();
+    let file = File::open(shard).map_err(|e| input(format!("{shown}: cannot be opened ({e})")))?;
+    // SAFETY: as with every memory map, the files must not be changed while the process runs.
+    let map = unsafe { Mmap::map(&file) };
+    let map = Arc::new(map.map_err(|e| input(format!("{shown}: cannot be mapped ({e})")))?);
+    let damaged = |e| input(format!("{shown}: not a whole safetensors file ({e}); fetch it again"));
+    let (header, metadata) = SafeTensors::read_metadata(&map).map_err(damaged)?;
+    let data = 8 + header;
+    // A file may end early with an intact header.
+    if let Some((name, info)) =
+        metadata.tensors().iter().find(|(_, info)| data + info.data_offsets.1 > map.len())
+    {
+        return Err(input(format!(
+            "{shown}: truncated: tensor `{name}` ends at byte {}, the file at {}; fetch it again",
+            data + info.data_offsets.1,
+            map.len()
+        )));
+    }
+    for (name, info) in metadata.tensors() {
+        let entry = Entry {
+            file: map.clone(),
+            path: shown.to_string().into(),
+            at: data + info.data_offsets.0,
+            dtype: info.dtype,
+            shape: info.shape.clone(),
+        };
+        if let Some(other) = tensors.insert(name.clone(), entry) {
+            return Err(input(format!("{shown}: tensor `{name}` is in {} too", other.path)));
+        }
+    }
+    Ok(())
+}
+
+/// The weight files that the index names, or the one file there is.
+fn shards(folder: &Path) -> Result<Vec<PathBuf>> {
+    let shown = folder.display();
+    let index = folder.join("model.safetensors.index.json");
+    let single = folder.join("model.safetensors");
+    let shards: Vec<PathBuf> = if index.exists() {
+        let text = std::fs::read_to_string(&index)
+            .map_err(|e| input(format!("{}: cannot be read ({e})", index.display())))?;
+        let index: Index =
+            serde_json::from_str(&text).map_err(|e| input(format!("{}: {e}", index.display())))?;
+        let names: BTreeSet<String> = index.weight_map.into_values().collect();
+        if let Some(name) = names.iter().find(|name| Path::new(name).components().count() != 1) {
+            return Err(input(format!("{shown}: the index names `{name}`, which is outside the folder")));
+        }
+        names.into_iter().map(|name| folder.join(name)).collect()
+    } else if single.exists() {
+        vec![single]
+    } else {
+        return Err(input(no_weights(folder)));
+    };
+    match shards.iter().find(|shard| !shard.exists()) {
+        Some(missing) => {
+            Err(input(format!("{}: named in the index, but not there; fetch it again", missing.display())))
+        }
+        None => Ok(shards),
+    }
+}
+
+fn no_weights(folder: &Path) -> String {
+    let shown = folder.display();
+    let pickle =
+        ["pytorch_model.bin", "pytorch_model.bin.index.json"].iter().find(|name| folder.join(name).exists());
+    match pickle {
+        Some(pickle) => format!(
+            "{shown}: holds {pickle} and no safetensors: a pickle file is not read, because reading it can run code; \
+             take a revision with safetensors, or save the model anew with save_pretrained"
+        ),
+        None => format!("{shown}: holds neither model.safetensors nor model.safetensors.index.json"),
+    }
+}

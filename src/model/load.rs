@@ -1,0 +1,142 @@
+//! Named tensors -> parts of a decoder, in the form in which they are to be held.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+
+use super::arch::{Arch, NormKind, Wiring};
+use super::checkpoint::{Held, Precision, Weights};
+use super::names::{Names, Qkv};
+use super::parts::{Linear, Mlp, Norm};
+use super::transformer::{Attention, Block};
+
+/// Takes tensors out of a checkpoint and notes which.
+pub struct Source<'a> {
+    pub arch: &'a Arch,
+    pub names: &'static Names,
+    pub weights: &'a dyn Weights,
+    pub precision: Precision,
+    pub device: &'a Device,
+    pub asked: RefCell<BTreeSet<String>>,
+}
+
+impl Source<'_> {
+    /// A block and all in it.
+    pub fn block(&self, layer: usize) -> Result<Block> {
+        let Arch { hidden, heads, head_dim, intermediate, bias, wiring, gated, activation, .. } = *self.arch;
+        let name = |part: &str| format!("{}.{layer}.{part}", self.names.blocks);
+        let sandwich = |part: &str| match wiring {
+            Wiring::Sandwich => self.norm(&name(part), hidden).map(Some),
+            Wiring::Sequential | Wiring::Parallel => Ok(None),
+        };
+        let [q, k, v] = self.qkv(&name)?;
+        let [q_norm, k_norm] = self.names.qk_norms.map(|part| match self.arch.qk_norm {
+            true => self.norm(&name(part), head_dim).map(Some),
+            false => Ok(None),
+        });
+        let gate = match gated {
+            true => Some(self.linear(&name(self.names.gate), hidden, intermediate, bias.mlp)?),
+            false => None,
+        };
+        Ok(Block {
+            attention_norm: self.norm(&name(self.names.attention_norm), hidden)?,
+            attention: Attention {
+                q,
+                k,
+                v,
+                q_norm: q_norm?,
+                k_norm: k_norm?,
+                o: self.linear(&name(self.names.output), heads * head_dim, hidden, bias.output)?,
+            },
+            after_attention: sandwich(self.names.after_attention)?,
+            mlp_norm: self.norm(&name(self.names.mlp_norm), hidden)?,
+            mlp: Mlp {
+                gate,
+                up: self.linear(&name(self.names.up), hidden, intermediate, bias.mlp)?,
+                down: self.linear(&name(self.names.down), intermediate, hidden, bias.mlp)?,
+                activation,
+            },
+            after_mlp: sandwich(self.names.after_mlp)?,
+        })
+    }
+
+    fn qkv(&self, name: &dyn Fn(&str) -> String) -> Result<[Linear; 3]> {
+        let Arch { hidden, heads, kv_heads, head_dim, bias, .. } = *self.arch;
+        let (width, kv) = (heads * head_dim, kv_heads * head_dim);
+        let fused = |part: &str| -> Result<_> {
+            let (name, from) =
+                (name(part), if self.names.transposed { [hidden, 3 * width] } else { [3 * width, hidden] });
+            let weight = self.ask(&format!("{name}.weight"), &from)?;
+            let weight = if self.names.transposed { weight.transposed()? } else { weight };
+            let bias = bias.qkv.then(|| self.ask(&format!("{name}.bias"), &[3 * width])).transpose()?;
+            Ok((weight, bias))
+        };
+        let part = |(weight, bias): &(Held, Option<Held>), rows: &dyn Fn(usize) -> usize| -> Result<Linear> {
+            let select = |held: &Held| held.rows((0..width).map(rows));
+            let bias = bias.as_ref().map(|bias| self.vector(select(bias))).transpose()?;
+            Ok(Linear { weight: select(weight).prepared(self.precision, self.device)?, bias })
+        };
+        match self.names.qkv {
+            Qkv::Apart([q, k, v]) => Ok([
+                self.linear(&name(q), hidden, width, bias.qkv)?,
+                self.linear(&name(k), hidden, kv, bias.qkv)?,
+                self.linear(&name(v), hidden, kv, bias.qkv)?,
+            ]),
+            Qkv::Stacked(all) => {
+                let all = fused(all)?;
+                Ok([
+                    part(&all, &|row| row)?,
+                    part(&all, &|row| width + row)?,
+                    part(&all, &|row| 2 * width + row)?,
+                ])
+            }
+            Qkv::ByHead(all) => {
+                let all = fused(all)?;
+                let of =
+                    |which: usize| move |row: usize| (row / head_dim * 3 + which) * head_dim + row % head_dim;
+                Ok([part(&all, &of(0))?, part(&all, &of(1))?, part(&all, &of(2))?])
+            }
+        }
+    }
+
+    /// A matrix product from `from` to `to` values.
+    pub fn linear(&self, name: &str, from: usize, to: usize, bias: bool) -> Result<Linear> {
+        let stored = if self.names.transposed { [from, to] } else { [to, from] };
+        let weight = self.ask(&format!("{name}.weight"), &stored)?;
+        let weight = if self.names.transposed { weight.transposed()? } else { weight };
+        let bias = match bias {
+            true => Some(self.vector(self.ask(&format!("{name}.bias"), &[to])?)?),
+            false => None,
+        };
+        Ok(Linear { weight: weight.prepared(self.precision, self.device)?, bias })
+    }
+
+    /// A matrix of rows to be looked up, `[rows, hidden]`.
+    pub fn table(&self, name: &str, rows: usize) -> Result<Held> {
+        let table = self.ask(&format!("{name}.weight"), &[rows, self.arch.hidden])?;
+        table.prepared(self.precision, self.device)
+    }
+
+    /// A norm of the model's kind.
+    pub fn norm(&self, name: &str, width: usize) -> Result<Norm> {
+        let weight = self.vector(self.ask(&format!("{name}.weight"), &[width])?)?;
+        let (weight, bias) = match self.arch.norm {
+            NormKind::Rms => (weight, None),
+            NormKind::RmsPlusOne => ((weight + 1.)?, None),
+            NormKind::Layer => (weight, Some(self.vector(self.ask(&format!("{name}.bias"), &[width])?)?)),
+        };
+        Ok(Norm { weight, bias, eps: self.arch.norm_eps })
+    }
+
+    fn ask(&self, name: &str, shape: &[usize]) -> Result<Held> {
+        self.asked.borrow_mut().insert(name.into());
+        self.weights.tensor(name, shape)
+    }
+
+    /// Vectors are small: always held as f32.
+    fn vector(&self, held: Held) -> Result<Tensor> {
+        Ok(held.prepared(Precision::F32, self.device)?.widen(self.device)?.flatten_all()?)
+    }
+}

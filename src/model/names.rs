@@ -1,0 +1,142 @@
+//! What transformers calls the tensors of each family. One table: the loader, GGUF and adapters read it.
+
+use super::arch::{Arch, Family};
+
+/// Tensor names of one family, without `.weight` and `.bias`; those of a block follow the block's own name.
+pub struct Names {
+    /// Token embedding.
+    pub embedding: &'static str,
+    /// Learned positions.
+    pub positions: &'static str,
+    /// Norm after the embedding.
+    pub embedding_norm: &'static str,
+    /// What stands before a block's number.
+    pub blocks: &'static str,
+    /// Norm before attention.
+    pub attention_norm: &'static str,
+    /// Queries, keys and values.
+    pub qkv: Qkv,
+    /// Norms of queries and keys, head by head.
+    pub qk_norms: [&'static str; 2],
+    /// Attention output projection.
+    pub output: &'static str,
+    /// Norm after attention, before it is added.
+    pub after_attention: &'static str,
+    /// Norm before the MLP.
+    pub mlp_norm: &'static str,
+    /// The MLP's gate.
+    pub gate: &'static str,
+    /// Into the MLP.
+    pub up: &'static str,
+    /// Out of the MLP.
+    pub down: &'static str,
+    /// Norm after the MLP, before it is added.
+    pub after_mlp: &'static str,
+    /// Last norm.
+    pub norm: &'static str,
+    /// Vocabulary projection.
+    pub head: &'static str,
+    /// Matrices are stored `[in, out]`.
+    pub transposed: bool,
+}
+
+/// How queries, keys and values are stored.
+#[derive(Clone, Copy)]
+pub enum Qkv {
+    /// In three matrices.
+    Apart([&'static str; 3]),
+    /// In one: all queries, all keys, all values.
+    Stacked(&'static str),
+    /// In one: head by head its query, key and value.
+    ByHead(&'static str),
+}
+
+const LLAMA: Names = Names {
+    embedding: "model.embed_tokens",
+    positions: "",
+    embedding_norm: "",
+    blocks: "model.layers",
+    attention_norm: "input_layernorm",
+    qkv: Qkv::Apart(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+    qk_norms: ["self_attn.q_norm", "self_attn.k_norm"],
+    output: "self_attn.o_proj",
+    after_attention: "",
+    mlp_norm: "post_attention_layernorm",
+    gate: "mlp.gate_proj",
+    up: "mlp.up_proj",
+    down: "mlp.down_proj",
+    after_mlp: "",
+    norm: "model.norm",
+    head: "lm_head",
+    transposed: false,
+};
+
+const GPT2: Names = Names {
+    embedding: "transformer.wte",
+    positions: "transformer.wpe",
+    blocks: "transformer.h",
+    attention_norm: "ln_1",
+    qkv: Qkv::Stacked("attn.c_attn"),
+    output: "attn.c_proj",
+    mlp_norm: "ln_2",
+    up: "mlp.c_fc",
+    down: "mlp.c_proj",
+    norm: "transformer.ln_f",
+    transposed: true,
+    ..LLAMA
+};
+
+const GPT_NEO: Names = Names {
+    qkv: Qkv::Apart(["attn.attention.q_proj", "attn.attention.k_proj", "attn.attention.v_proj"]),
+    output: "attn.attention.out_proj",
+    transposed: false,
+    ..GPT2
+};
+
+const BLOOM: Names = Names {
+    embedding: "transformer.word_embeddings",
+    embedding_norm: "transformer.word_embeddings_layernorm",
+    blocks: "transformer.h",
+    qkv: Qkv::ByHead("self_attention.query_key_value"),
+    output: "self_attention.dense",
+    up: "mlp.dense_h_to_4h",
+    down: "mlp.dense_4h_to_h",
+    norm: "transformer.ln_f",
+    ..LLAMA
+};
+
+const GPT_NEOX: Names = Names {
+    embedding: "gpt_neox.embed_in",
+    blocks: "gpt_neox.layers",
+    qkv: Qkv::ByHead("attention.query_key_value"),
+    output: "attention.dense",
+    up: "mlp.dense_h_to_4h",
+    down: "mlp.dense_4h_to_h",
+    norm: "gpt_neox.final_layer_norm",
+    head: "embed_out",
+    ..LLAMA
+};
+
+const STARCODER2: Names = Names { up: "mlp.c_fc", down: "mlp.c_proj", ..LLAMA };
+
+const GEMMA3: Names = Names {
+    after_attention: "post_attention_layernorm",
+    mlp_norm: "pre_feedforward_layernorm",
+    after_mlp: "post_feedforward_layernorm",
+    ..LLAMA
+};
+
+impl Names {
+    /// The names of an architecture's tensors.
+    pub fn of(arch: &Arch) -> &'static Self {
+        match arch.family {
+            Family::Llama | Family::Qwen2 => &LLAMA,
+            Family::GptNeo => &GPT_NEO,
+            Family::Bloom => &BLOOM,
+            Family::Starcoder2 => &STARCODER2,
+            Family::Gpt2 => &GPT2,
+            Family::GptNeox => &GPT_NEOX,
+            Family::Gemma3 => &GEMMA3,
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Checkpoints of every family in every format, as transformers and llama.cpp's converter write them, against the
+//! logits of transformers (`tests/goldens/make_checkpoints.py`); and damaged ones.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use icl_mask::error::InputError;
+use icl_mask::mask::NOTHING;
+use icl_mask::model::{Checkpoint, Decoder, KvCache, Precision, Rows, Transformer};
+
+/// Largest difference as a share of the largest logit: only the order of sums may differ.
+const SAME_WEIGHTS: f32 = 1e-5;
+
+/// Folder or file, whose logits it must give, and under which name they are stored.
+const CHECKPOINTS: [(&str, &str, &str); 24] = [
+    ("llama", "llama", "logits"),
+    ("llama/model.gguf", "llama", "logits"),
+    ("llama-sharded", "llama", "logits"),
+    ("llama-q8_0/model.gguf", "llama-q8_0", "logits"),
+    ("qwen2", "qwen2", "logits"),
+    ("qwen2/model.gguf", "qwen2", "logits"),
+    ("starcoder2", "starcoder2", "logits"),
+    ("starcoder2/model.gguf", "starcoder2", "logits"),
+    ("gpt2", "gpt2", "logits"),
+    ("gpt2/model.gguf", "gpt2", "gguf_logits"),
+    ("gpt2-published", "gpt2", "logits"),
+    ("bloom", "bloom", "logits"),
+    ("bloom/model.gguf", "bloom", "logits"),
+    ("bloom-published", "bloom", "logits"),
+    ("gpt-neo", "gpt-neo", "logits"),
+    ("gpt-neo-published", "gpt-neo", "logits"),
+    ("gpt-neox", "gpt-neox", "logits"),
+    ("gpt-neox/model.gguf", "gpt-neox", "logits"),
+    ("gpt-neox-published", "gpt-neox", "logits"),
+    ("gemma3", "gemma3", "logits"),
+    ("gemma3/model.gguf", "gemma3", "logits"),
+    ("gemma3-multimodal", "gemma3", "logits"),
+    ("gemma3-multimodal-v5", "gemma3", "logits"),
+    ("llama-sharded/../llama", "llama", "logits"),
+];
+
+fn path(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/goldens/models", name].iter().collect()
+}
+
+/// Prompt and logits `[rows * vocab]`.
+fn expected(name: &str, logits: &str) -> (Vec<u32>, Vec<f32>) {
+    let arrays =
+        candle_core::safetensors::load(path(name).join("expected.safetensors"), &Device::Cpu).unwrap();
+    let prompt = arrays["prompt"].to_vec1::<i64>().unwrap().into_iter().map(|id| id as u32).collect();
+    (prompt, arrays[logits].flatten_all().unwrap().to_vec1().unwrap())
+}
+
+fn logits(path: &Path, precision: Precision, prompt: &[u32]) -> anyhow::Result<Vec<f32>> {
+    let model = Transformer::load(&Checkpoint::open(path)?, precision, &Device::Cpu)?;
+    let positions: Vec<usize> = (0..prompt.len()).collect();
+    let cache = KvCache::new(model.arch(), 1, prompt.len(), DType::F32, &Device::Cpu)?;
+    let mut hidden = model.embed(prompt, &positions)?;
+    for layer in 0..model.arch().layers {
+        let rows = Rows { slot: 0, positions: &positions, hidden: &NOTHING };
+        hidden = model.layer(layer, &hidden, &[rows], &cache)?;
+    }
+    Ok(model.logits(&hidden)?.flatten_all()?.to_vec1()?)
+}
+
+fn error(found: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    let largest = |values: &mut dyn Iterator<Item = f32>| values.map(f32::abs).fold(0., f32::max);
+    largest(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / largest(&mut expected.iter().copied())
+}
+
+#[test]
+fn every_checkpoint_gives_the_logits_of_transformers() {
+    for (file, name, array) in CHECKPOINTS {
+        let (prompt, expected) = expected(name, array);
+        let found = logits(&path(file), Precision::F32, &prompt).unwrap();
+        let error = error(&found, &expected);
+        println!("{file}: {error:.1e}");
+        assert!(error <= SAME_WEIGHTS, "{file}: {error:e}");
+    }
+}
+
+/// Weights left in the file and widened when used are the same numbers, and so is every sum.
+#[test]
+fn weights_as_stored_give_the_same_bits() {
+    for (file, name, array) in CHECKPOINTS {
+        let (prompt, _) = expected(name, array);
+        let widened = logits(&path(file), Precision::F32, &prompt).unwrap();
+        assert!(widened == logits(&path(file), Precision::Stored, &prompt).unwrap(), "{file}");
+    }
+}
+
+#[test]
+fn weights_rounded_when_loaded_are_near() {
+    for (file, precision, same) in [
+        ("llama", Precision::F16, true),
+        ("qwen2", Precision::Bf16, true),
+        ("starcoder2", Precision::F16, false),
+        ("starcoder2", Precision::Bf16, false),
+    ] {
+        let (prompt, _) = expected(file, "logits");
+        let exact = logits(&path(file), Precision::F32, &prompt).unwrap();
+        let error = error(&logits(&path(file), precision, &prompt).unwrap(), &exact);
+        println!("{file} held as {precision:?}: {error:.1e}");
+        assert!(
+            if same { error == 0. } else { error > 0. && error < 0.05 },
+            "{file} {precision:?}: {error:e}"
+        );
+    }
+}
+
+// --- Damage --------------------------------------------------------------------------------------------------
+
+/// A copy of a golden folder, to be spoilt.
+fn copied(name: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(path(name)).unwrap() {
+        let file = file.unwrap().path();
+        fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+    }
+    folder
+}
+
+fn change(folder: &Path, change: impl FnOnce(&mut HashMap<String, Tensor>)) {
+    let file = folder.join("model.safetensors");
+    let mut tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+    change(&mut tensors);
+    candle_core::safetensors::save(&tensors, &file).unwrap();
+}
+
+/// The refusal must be the input's fault and hold all of this.
+fn refused(path: &Path, parts: &[&str]) {
+    for precision in [Precision::F32, Precision::Stored] {
+        let error = logits(path, precision, &[1, 2]).unwrap_err();
+        let message = format!("{error:#}");
+        assert!(error.chain().any(|cause| cause.is::<InputError>()), "{message}");
+        for part in parts {
+            assert!(message.contains(part), "`{part}` is not in: {message}");
+        }
+    }
+}
+
+const NORM: &str = "model.layers.1.input_layernorm.weight";
+
+#[test]
+fn tensors_that_cannot_be_right_are_named() {
+    let folder = copied("llama");
+    change(folder.path(), |tensors| drop(tensors.remove(NORM)));
+    refused(folder.path(), &[NORM, "is missing"]);
+    change(folder.path(), |tensors| {
+        drop(tensors.insert(NORM.into(), Tensor::zeros(7, DType::F32, &Device::Cpu).unwrap()))
+    });
+    refused(folder.path(), &["model.safetensors", NORM, "[7], expected [16]"]);
+    let nan = Tensor::full(f32::NAN, 16, &Device::Cpu).unwrap();
+    change(folder.path(), |tensors| drop(tensors.insert(NORM.into(), nan)));
+    refused(folder.path(), &["model.safetensors", NORM, "holds NaN"]);
+
+    let folder = copied("llama");
+    let name = "model.layers.0.mlp.up_proj.weight";
+    change(folder.path(), |tensors| {
+        let mut values =
+            tensors[name].to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values[100] = f32::INFINITY;
+        let damaged = Tensor::from_vec(values, (20, 16), &Device::Cpu).unwrap();
+        tensors.insert(name.into(), damaged.to_dtype(DType::F16).unwrap());
+    });
+    refused(folder.path(), &["model.safetensors", name, "holds inf"]);
+
+    let folder = copied("llama");
+    change(folder.path(), |tensors| {
+        let more = Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap();
+        tensors.insert("model.layers.0.self_attn.q_proj.bias".into(), more);
+    });
+    refused(folder.path(), &["model.safetensors", "q_proj.bias", "has no place in this architecture"]);
+    let folder = copied("llama");
+    change(folder.path(), |tensors| {
+        let other = tensors["lm_head.weight"].to_dtype(DType::U8).unwrap();
+        tensors.insert("lm_head.weight".into(), other);
+    });
+    refused(folder.path(), &["lm_head.weight", "stored as U8"]);
+}
+
+#[test]
+fn files_that_cannot_be_right_are_named() {
+    let folder = copied("llama-sharded");
+    let shard = folder.path().join("model-00002-of-00003.safetensors");
+    let whole = fs::read(&shard).unwrap();
+    for length in [0, 5, 200, whole.len() - 1] {
+        fs::write(&shard, &whole[..length]).unwrap();
+        refused(folder.path(), &["model-00002-of-00003.safetensors", "fetch it again"]);
+    }
+    fs::remove_file(&shard).unwrap();
+    refused(folder.path(), &["model-00002-of-00003.safetensors", "not there"]);
+
+    let folder = copied("llama");
+    fs::rename(folder.path().join("model.safetensors"), folder.path().join("pytorch_model.bin")).unwrap();
+    refused(folder.path(), &["pytorch_model.bin", "pickle", "save_pretrained"]);
+    refused(&folder.path().join("pytorch_model.bin"), &["pickle", "save_pretrained"]);
+
+    let file = folder.path().join("model.gguf");
+    let whole = fs::read(&file).unwrap();
+    for length in [0, 3, 100, whole.len() / 2, whole.len() - 40] {
+        fs::write(&file, &whole[..length]).unwrap();
+        refused(&file, &["model.gguf"]);
+    }
+}
+
+#[test]
+fn another_architecture_is_refused_with_those_known() {
+    let folder = copied("qwen2");
+    let config = folder.path().join("config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    let with = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        fs::write(&config, text.replace(from, to)).unwrap();
+    };
+    with("\"model_type\": \"qwen2\"", "\"model_type\": \"mamba\"");
+    refused(folder.path(), &["config.json", "`mamba`", "gpt_neo, bloom, starcoder2"]);
+    with("\"hidden_act\": \"silu\"", "\"hidden_act\": \"relu6\"");
+    refused(folder.path(), &["config.json", "`hidden_act` is `relu6`"]);
+    with("\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"");
+    refused(folder.path(), &["config.json", "`yarn` is not supported"]);
+    with("\"hidden_size\": 16", "\"hidden_size\": 18");
+    refused(folder.path(), &["config.json"]);
+    with("\"hidden_size\": 16", "\"hidden_size\": \"wide\"");
+    refused(folder.path(), &["config.json", "field `hidden_size` cannot be \"wide\""]);
+}
