@@ -14,6 +14,7 @@ use candle_core::{DType, Device};
 use clap::Parser;
 use icl_mask::config::{Cell, Experiment, Run, Settings};
 use icl_mask::engine::{Batch, Generation, Group, Observer, Request, generate, prefill};
+use icl_mask::hub::Wanted;
 use icl_mask::mask::Hidden;
 use icl_mask::model::{Decoder, KvCache, Precision, Transformer};
 use icl_mask::prompt::Prompt;
@@ -39,8 +40,8 @@ fn main() -> Result<()> {
     let mut dump = BufWriter::new(File::create(&args.dump)?);
     let mut index = 0;
     for run in &experiment.runs {
-        let model = OpenModel::open(&run.model)?;
-        let decoder = Transformer::load(&model.checkpoint, Precision::F32, &Device::Cpu)?;
+        let model = OpenModel::open(&run.model, Wanted::Weights)?;
+        let decoder = Transformer::load(model.checkpoint()?, Precision::F32, &Device::Cpu)?;
         let prepared = Prepared::new(run.clone(), &model)?;
         let wanted: Vec<(&Prompt, Cell)> = prepared
             .prompts

@@ -5,6 +5,9 @@
 // The command line, as typed.
 pub mod cli;
 
+// Models of the Hugging Face hub -> files here.
+pub mod hub;
+
 // YAML and flags -> an experiment, validated.
 pub mod config;
 

@@ -18,6 +18,7 @@ pub use settings::{Layered, Origins, Settings, parse_yaml};
 
 use crate::data::{DataConfig, Direction};
 use crate::mask::Treatment;
+use crate::model::Precision;
 use crate::prompt::{Format, Profile};
 
 /// What kind of text is asked for, and so how it is scored.
@@ -95,6 +96,8 @@ pub struct Experiment {
     pub threads: Option<usize>,
     /// Generations decoded together.
     pub batch: usize,
+    /// How weights are held.
+    pub dtype: Precision,
     /// The results folder.
     pub results: PathBuf,
 }

@@ -1,14 +1,15 @@
-//! Which model is meant: a file of `configs/model/`, a folder, or a `.gguf` file.
+//! Which model is meant: a file of `configs/model/`, a folder, a `.gguf` file, or an id of the Hugging Face hub.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::files;
 use super::settings::parse_yaml;
 use crate::error::{input, suggest};
-use crate::model::Checkpoint;
+use crate::hub::{self, HubSettings, ModelId, Progress, Wanted};
+use crate::model::{Arch, Checkpoint, Fields};
 
 /// A file of `configs/model/`.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,22 +20,18 @@ pub struct ModelConfig {
     pub hub: Option<String>,
     /// Where its weights are: a folder or a `.gguf` file, relative to the working folder.
     pub path: PathBuf,
-    /// Number of layers, known before anything is loaded.
-    pub layers: usize,
-    /// Billions of parameters, for the list.
-    pub billions: f64,
-    /// Its architecture, as in `config.json`.
-    pub family: String,
-    /// How to get it.
+    /// How to get it, where the hub does not hold it in a form that is read.
     #[serde(default)]
     pub prepare: Option<String>,
     /// A line for the list.
     #[serde(default)]
     pub description: String,
+    /// The fields of its `config.json` that say its sizes, so that a plan needs no file.
+    pub config: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Keys of a file of `configs/model/`.
-const KEYS: [&str; 7] = ["hub", "path", "layers", "billions", "family", "prepare", "description"];
+const KEYS: [&str; 5] = ["hub", "path", "prepare", "description", "config"];
 
 /// A model as chosen.
 #[derive(Debug, Clone)]
@@ -43,61 +40,82 @@ pub struct ModelChoice {
     pub name: String,
     /// Its configuration, if it was chosen by name.
     pub config: Option<ModelConfig>,
-    /// Folder or file.
+    /// Folder or file, where it is or where it would be.
     pub path: PathBuf,
+    /// Where the hub has it.
+    pub hub: Option<ModelId>,
     /// Number of layers: as configured, or read from the header.
     pub layers: usize,
 }
 
 impl ModelChoice {
-    /// Resolve what the user wrote; reads a header where the layers are not configured, never weights.
+    /// Resolve what the user wrote. Reads a header where the layers are not configured (for a model of the hub its
+    /// `config.json` and tokenizer are fetched), never weights.
     pub fn resolve(written: &str, origin: &str) -> Result<Self> {
         let path = Path::new(written);
         if let Some(file) = files::try_find("model", written)? {
             let config: ModelConfig = parse_yaml(&file.path, &file.text, &KEYS)?;
-            let (path, layers) = (config.path.clone(), config.layers);
-            return Ok(Self { name: file.name, config: Some(config), path, layers });
+            let layers = config.arch().with_context(|| format!("{}", file.path.display()))?.layers;
+            let id = config.hub.as_ref().filter(|_| config.prepare.is_none());
+            let hub = id.map(|id| id.parse::<ModelId>()).transpose()?;
+            let path = config.path.clone();
+            return Ok(Self { name: file.name, config: Some(config), path, hub, layers });
         }
         if path.exists() {
             let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
             let name = name.map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
-            let layers = Checkpoint::open(path)?.arch().layers;
-            return Ok(Self { name, config: None, path: path.into(), layers });
+            let layers = described(path)?.layers;
+            return Ok(Self { name, config: None, path: path.into(), hub: None, layers });
         }
-        let known = files::names("model");
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
         if written.ends_with(".gguf") || written.starts_with(['.', '/']) {
             return Err(input(format!("{origin}: {written} does not exist")));
         }
         if written.contains('/') {
-            return Err(input(format!(
-                "{origin}: `{written}` is neither a folder nor a .gguf file here; models of the hub are not fetched \
-                 by this version: download it (huggingface-cli download {written} --local-dir models/NAME) and give \
-                 the folder"
-            )));
+            let id: ModelId = written.parse().with_context(|| origin.to_string())?;
+            let path = fetch(&id, Wanted::Description)?;
+            let layers = described(&path)?.layers;
+            let name = id.to_string().replace('/', "--");
+            return Ok(Self { name, config: None, path, hub: Some(id), layers });
         }
+        let known = files::names("model");
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
         Err(input(format!("{origin}: unknown model `{written}`: {}", suggest(written, &known))))
     }
 
-    /// Open the checkpoint's header.
+    /// Is it chosen by name, with its weights at its own place?
+    pub fn is_here(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// The folder or file with what is wanted, fetched from the hub where it is not here.
     ///
     /// # Errors
-    /// Not there (with the way to get it), unreadable, or with another number of layers than configured.
-    pub fn open(&self) -> Result<Checkpoint> {
-        if !self.path.exists() {
-            return Err(input(self.missing()));
+    /// Not there (with the way to get it), or not to be had from the hub.
+    pub fn locate(&self, wanted: Wanted) -> Result<PathBuf> {
+        let chosen_by_id = self.config.is_none();
+        match &self.hub {
+            Some(id) if chosen_by_id || !self.path.exists() => fetch(id, wanted),
+            _ if self.path.exists() => Ok(self.path.clone()),
+            _ => Err(input(self.missing())),
         }
-        let checkpoint = Checkpoint::open(&self.path)?;
-        let found = checkpoint.arch().layers;
-        if found != self.layers {
+    }
+
+    /// Its architecture, from its own header; `path` is where [`ModelChoice::locate`] found it.
+    ///
+    /// # Errors
+    /// Unreadable, or with another number of layers than configured.
+    pub fn arch(&self, path: &Path) -> Result<Arch> {
+        let arch = described(path)?;
+        if arch.layers != self.layers {
             return Err(input(format!(
-                "{}: has {found} layers, but configs/model/{}.yaml says {}",
-                self.path.display(),
+                "{}: has {} layers, but configs/model/{}.yaml says {}",
+                path.display(),
+                arch.layers,
                 self.name,
                 self.layers
             )));
         }
-        Ok(checkpoint)
+        Ok(arch)
     }
 
     fn missing(&self) -> String {
@@ -107,15 +125,51 @@ impl ModelChoice {
     }
 }
 
+/// The architecture of a folder or a `.gguf` file; reads no weights, which need not be there yet.
+fn described(path: &Path) -> Result<Arch> {
+    if path.is_dir() {
+        Arch::from_config_json(&path.join("config.json"))
+    } else {
+        Ok(Checkpoint::open(path)?.arch().clone())
+    }
+}
+
+/// Fetch from the hub, with a bar for each file.
+fn fetch(id: &ModelId, wanted: Wanted) -> Result<PathBuf> {
+    let bar = indicatif::ProgressBar::new(0);
+    if let Ok(style) = indicatif::ProgressStyle::with_template(
+        "{msg} {bar:24} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left",
+    ) {
+        bar.set_style(style);
+    }
+    let show = |progress: Progress| match progress {
+        Progress::File { name, done, size } => {
+            if bar.message() != name {
+                bar.set_message(name.to_string());
+                bar.reset();
+            }
+            bar.set_length(size);
+            bar.set_position(done);
+        }
+        Progress::Note(line) => bar.suspend(|| eprintln!("{line}")),
+    };
+    let snapshot = hub::fetch(id, wanted, &HubSettings::from_env()?, &show);
+    bar.finish_and_clear();
+    Ok(snapshot?.folder)
+}
+
 impl ModelConfig {
+    /// Its architecture, as configured.
+    pub fn arch(&self) -> Result<Arch> {
+        Arch::from_fields(&Fields(self.config.clone()))
+    }
+
     /// The command that fetches it.
     pub fn how_to_get(&self, path: &Path) -> String {
         match (&self.prepare, &self.hub) {
             (Some(command), _) => format!("run `{command}`"),
-            (None, Some(hub)) => {
-                format!("run `huggingface-cli download {hub} --local-dir {}`", path.display())
-            }
-            (None, None) => "put it there".into(),
+            (None, Some(hub)) => format!("it will be fetched from the hub ({hub})"),
+            (None, None) => format!("put it at {}", path.display()),
         }
     }
 }

@@ -46,11 +46,14 @@ impl Resolver {
             &["cpu"],
             "built without CUDA, this binary computes on the CPU",
         )?;
-        self.only("dtype", &self.settings.dtype, &["f32"], "this version computes in f32")?;
+        let dtype = self.one("dtype", &self.settings.dtype)?;
+        let dtype = dtype.parse().map_err(|known| {
+            input(format!("{}: unknown dtype `{dtype}`; write one of {known}", self.origins.of("dtype")))
+        })?;
         let batch = self.count("batch", &self.settings.batch)?;
         let threads = self.count_or_all("threads", &self.settings.threads)?;
         let results = PathBuf::from(self.one("results", &self.settings.results)?);
-        Ok(Experiment { task, runs: self.runs()?, threads, batch, results })
+        Ok(Experiment { task, runs: self.runs()?, threads, batch, dtype, results })
     }
 
     fn task(&self) -> Result<Task> {

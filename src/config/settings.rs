@@ -46,7 +46,7 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Model: a name of configs/model, a folder, or a .gguf file
+    /// Model: a name of configs/model, a folder, a .gguf file, or owner/name[@revision] of the hub
     model: "NAME|PATH",
     /// Task: mt
     task: "TASK",
@@ -76,7 +76,7 @@ settings! {
     profile: "PROFILE",
     /// cpu
     device: "DEVICE",
-    /// f32
+    /// How weights are held: f32, f16, bf16, or stored (as in the file); products are computed in f32
     dtype: "DTYPE",
     /// Threads, or all
     threads: "N",

@@ -13,7 +13,7 @@ use crate::prompt::Tokenizer;
 
 /// Rows that one packed prefill holds at most, trunks and branches (a longer prompt goes alone): enough to fill the
 /// matrix units, few enough that activations stay small.
-const PREFILL_ROWS: usize = 2048;
+pub(super) const PREFILL_ROWS: usize = 2048;
 
 /// How many sequences are alive at a time.
 #[derive(Debug, Clone, Copy)]

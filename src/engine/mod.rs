@@ -11,10 +11,12 @@ use serde::Serialize;
 
 mod batch;
 mod greedy;
+mod memory;
 mod prefill;
 mod stop;
 
 pub use batch::{Batch, generate};
+pub use memory::{Memory, available, weights};
 pub use prefill::{Group, prefill};
 pub use stop::{Stop, StopRule};
 

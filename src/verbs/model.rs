@@ -4,33 +4,52 @@ use anyhow::{Context, Result};
 
 use crate::config::ModelChoice;
 use crate::error::input;
-use crate::model::Checkpoint;
+use crate::hub::Wanted;
+use crate::model::{Arch, Checkpoint};
 use crate::prompt::Tokenizer;
 
-/// A checkpoint whose header and tokenizer have been read.
+/// A model whose header and tokenizer have been read.
 pub struct OpenModel {
-    /// Header of the weights.
-    pub checkpoint: Checkpoint,
+    /// Its architecture.
+    pub arch: Arch,
     /// The tokenizer beside or in it.
     pub tokenizer: Tokenizer,
+    /// Headers of its weights, where they were asked for.
+    checkpoint: Option<Checkpoint>,
 }
 
 impl OpenModel {
-    /// Open the chosen model.
-    pub fn open(choice: &ModelChoice) -> Result<Self> {
-        let checkpoint = choice.open()?;
+    /// Open the chosen model: for a plan its description is enough, for a run its weights must be here or are fetched.
+    ///
+    /// # Errors
+    /// Absent, unreadable, or a tokenizer of another model.
+    pub fn open(choice: &ModelChoice, wanted: Wanted) -> Result<Self> {
+        let path = choice.locate(wanted)?;
+        let arch = choice.arch(&path)?;
+        let checkpoint = match wanted {
+            Wanted::Description if path.is_dir() => None,
+            Wanted::Description | Wanted::Weights => Some(Checkpoint::open(&path)?),
+        };
         let tokenizer = match &checkpoint {
-            Checkpoint::Gguf(file) => Tokenizer::from_gguf(file.metadata()),
-            Checkpoint::Safetensors(folder) => Tokenizer::from_file(&folder.path.join("tokenizer.json")),
+            Some(Checkpoint::Gguf(file)) => Tokenizer::from_gguf(file.metadata()),
+            Some(Checkpoint::Safetensors(_)) | None => Tokenizer::from_file(&path.join("tokenizer.json")),
         }
-        .with_context(|| format!("the tokenizer of {}", choice.path.display()))?;
-        let (tokens, rows) = (tokenizer.vocab_size(), checkpoint.arch().vocab);
+        .with_context(|| format!("the tokenizer of {}", path.display()))?;
+        let (tokens, rows) = (tokenizer.vocab_size(), arch.vocab);
         if tokens > rows {
             return Err(input(format!(
                 "{}: its tokenizer has {tokens} tokens, its embedding only {rows}: they do not belong together",
-                choice.path.display()
+                path.display()
             )));
         }
-        Ok(Self { checkpoint, tokenizer })
+        Ok(Self { arch, tokenizer, checkpoint })
+    }
+
+    /// Its weights' headers.
+    ///
+    /// # Errors
+    /// If it was opened for a plan.
+    pub fn checkpoint(&self) -> Result<&Checkpoint> {
+        self.checkpoint.as_ref().context("the model was opened without its weights")
     }
 }

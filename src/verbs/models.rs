@@ -6,8 +6,10 @@ use serde_json::json;
 
 use super::say;
 use crate::cli::ModelsArgs;
-use crate::config::{ModelChoice, ModelConfig, files};
-use crate::model::{Arch, Checkpoint, Family};
+use crate::config::{ModelChoice, files};
+use crate::engine::weights;
+use crate::hub::Wanted;
+use crate::model::{Arch, Checkpoint, KvCache, Precision};
 
 /// List, or show one.
 pub fn models(args: ModelsArgs) -> Result<()> {
@@ -20,73 +22,66 @@ pub fn models(args: ModelsArgs) -> Result<()> {
 fn list(json: bool) -> Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["model", "layers", "parameters", "f32 weights", "here", "family", "what it is"]);
+    table.set_header([
+        "model",
+        "family",
+        "layers",
+        "heads",
+        "parameters",
+        "f32",
+        "bf16",
+        "KV a token",
+        "here",
+        "what it is",
+    ]);
     for name in files::names("model") {
         let choice = ModelChoice::resolve(&name, "models")?;
         let Some(config) = &choice.config else { continue };
-        let here = choice.path.exists();
+        let arch = config.arch()?;
         if json {
-            say(&as_json(&choice, config).to_string())?;
+            say(&as_json(&choice, &arch, None).to_string())?;
             continue;
         }
-        let supported = Family::of_model_type(&config.family).is_ok();
-        let family =
-            if supported { config.family.clone() } else { format!("{} (not yet computed)", config.family) };
         table.add_row([
             name,
-            config.layers.to_string(),
-            format!("{:.3} B", config.billions),
-            format!("{:.1} GiB", gib((config.billions * 4e9) as u64)),
-            if here { "yes" } else { "no" }.to_string(),
-            family,
+            json!(arch.family).as_str().unwrap_or_default().to_string(),
+            arch.layers.to_string(),
+            arch.heads.to_string(),
+            format!("{:.3} B", arch.parameters() as f64 / 1e9),
+            gib(weights(&arch, Precision::F32, None)),
+            gib(weights(&arch, Precision::Bf16, None)),
+            format!("{:.0} KiB", KvCache::bytes(&arch, 1, 1) as f64 / 1024.),
+            if choice.is_here() { "yes" } else { "no" }.to_string(),
             config.description.clone(),
         ]);
     }
     if json { Ok(()) } else { say(&table.trim_fmt()) }
 }
 
-fn as_json(choice: &ModelChoice, config: &ModelConfig) -> serde_json::Value {
-    json!({
-        "model": choice.name,
-        "layers": config.layers,
-        "billions": config.billions,
-        "family": config.family,
-        "supported": Family::of_model_type(&config.family).is_ok(),
-        "hub": config.hub,
-        "path": choice.path,
-        "here": choice.path.exists(),
-        "prepare": config.prepare,
-    })
-}
-
-/// One model: from its own header where it is here.
+/// One model: from its own header where it is here, else as configured.
 fn one(choice: &ModelChoice, json: bool) -> Result<()> {
-    if let (false, Some(config)) = (choice.path.exists(), &choice.config) {
-        if json {
-            return say(&as_json(choice, config).to_string());
+    let here = choice.is_here();
+    let (arch, stored) = match &choice.config {
+        Some(config) if !here => (config.arch()?, None),
+        _ => {
+            let path = choice.locate(Wanted::Description)?;
+            // Of a model of the hub only the description may be here.
+            (choice.arch(&path)?, Checkpoint::open(&path).and_then(|checkpoint| checkpoint.size()).ok())
         }
-        return say(&format!(
-            "{}: {} layers, {:.3} B parameters, family {}; not at {}: {}",
-            choice.name,
-            config.layers,
-            config.billions,
-            config.family,
-            choice.path.display(),
-            config.how_to_get(&choice.path)
-        ));
-    }
-    let checkpoint: Checkpoint = choice.open()?;
-    let arch: &Arch = checkpoint.arch();
+    };
     if json {
-        let mut value = serde_json::to_value(arch)?;
-        value["model"] = choice.name.clone().into();
-        value["path"] = choice.path.display().to_string().into();
-        value["parameters"] = arch.parameters().into();
-        return say(&value.to_string());
+        return say(&as_json(choice, &arch, stored).to_string());
     }
+    let stored = match (stored, &choice.config) {
+        (Some(bytes), _) => format!("as stored {}", gib(bytes)),
+        (None, Some(config)) if !here => {
+            format!("not at {}: {}", choice.path.display(), config.how_to_get(&choice.path))
+        }
+        (None, _) => "not here yet".into(),
+    };
     say(&format!(
         "{} ({})\n  {} layers, hidden {}, {} heads of {} over {} key/value heads, MLP {}, vocabulary {}, context {}\n  \
-         {:.1} M parameters; weights as f32: {:.2} GiB; KV cache: {:.1} KiB a token",
+         {:.1} M parameters; weights as f32 {}, as f16 or bf16 {}, {stored}; KV cache {:.1} KiB a token",
         choice.name,
         choice.path.display(),
         arch.layers,
@@ -98,11 +93,32 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
         arch.vocab,
         arch.context,
         arch.parameters() as f64 / 1e6,
-        gib(4 * arch.parameters()),
-        crate::model::KvCache::bytes(arch, 1, 1) as f64 / 1024.,
+        gib(weights(&arch, Precision::F32, None)),
+        gib(weights(&arch, Precision::Bf16, None)),
+        KvCache::bytes(&arch, 1, 1) as f64 / 1024.,
     ))
 }
 
-fn gib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 30)
+fn as_json(choice: &ModelChoice, arch: &Arch, stored: Option<u64>) -> serde_json::Value {
+    json!({
+        "model": choice.name,
+        "hub": choice.hub.as_ref().map(ToString::to_string),
+        "path": choice.path,
+        "here": choice.is_here(),
+        "prepare": choice.config.as_ref().and_then(|config| config.prepare.clone()),
+        "layers": arch.layers,
+        "parameters": arch.parameters(),
+        "bytes": {
+            "f32": weights(arch, Precision::F32, None),
+            "f16": weights(arch, Precision::F16, None),
+            "bf16": weights(arch, Precision::Bf16, None),
+            "stored": stored,
+            "kv_cache_a_token": KvCache::bytes(arch, 1, 1),
+        },
+        "arch": arch,
+    })
+}
+
+fn gib(bytes: u64) -> String {
+    format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
 }

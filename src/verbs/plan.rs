@@ -7,8 +7,10 @@ use super::model::OpenModel;
 use super::prepare::{Prepared, hidden_json};
 use super::say;
 use crate::config::{Experiment, Run};
+use crate::engine::{Memory, weights};
 use crate::error::InputError;
-use crate::model::KvCache;
+use crate::hub::Wanted;
+use crate::model::{Arch, KvCache};
 use crate::results::RunFolder;
 
 /// What one run would do.
@@ -22,6 +24,12 @@ struct Plan {
     finished: usize,
     /// Masks with the number of start layers asked for.
     masks: Vec<(String, usize)>,
+    parameters: u64,
+    /// How weights are held.
+    dtype: String,
+    weights_gib: f64,
+    /// Keys and values of one token of one sequence.
+    kv_cache_kib_a_token: f64,
     #[serde(flatten)]
     prompts: Option<Prompts>,
     /// Why prompts could not be counted: files that are not here.
@@ -36,8 +44,9 @@ struct Prompts {
     prompt_tokens: usize,
     longest_prompt: usize,
     max_new_tokens: usize,
-    weights_gib: f64,
     kv_cache_gib: f64,
+    /// All that a run will hold at its peak.
+    memory_gib: f64,
     /// Matrix products of all cells that are not finished: prompts as far as they are computed, and all new tokens.
     tera_multiply_adds: f64,
     /// Columns hidden of the first prompt, per mask.
@@ -66,11 +75,7 @@ impl Plan {
                 _ => masks.push((cell.mask.to_string(), 1)),
             }
         }
-        let (prompts, missing) = match Prompts::new(run, experiment.batch) {
-            Ok(prompts) => (Some(prompts), None),
-            Err(error) if is_missing(&error, run) => (None, Some(format!("{error:#}"))),
-            Err(error) => return Err(error),
-        };
+        let (arch, prompts, missing) = described(run, experiment)?;
         Ok(Self {
             folder: folder.path().display().to_string(),
             model: run.model.name.clone(),
@@ -78,6 +83,10 @@ impl Plan {
             cells: run.cells.len(),
             finished: run.cells.iter().filter(|&&cell| folder.score_path(cell).exists()).count(),
             masks,
+            parameters: arch.parameters(),
+            dtype: experiment.dtype.to_string(),
+            weights_gib: gib(weights(&arch, experiment.dtype, None)),
+            kv_cache_kib_a_token: KvCache::bytes(&arch, 1, 1) as f64 / 1024.,
             prompts,
             missing,
         })
@@ -86,13 +95,18 @@ impl Plan {
     fn text(&self) -> String {
         let masks: Vec<String> = self.masks.iter().map(|(mask, count)| format!("{mask} x {count}")).collect();
         let mut text = format!(
-            "{}\n  {} of {} layers; {} cells ({}), {} of them finished",
+            "{}\n  {} of {} layers; {} cells ({}), {} of them finished\n  {:.1} M parameters, as {} {:.2} GiB; KV cache \
+             {:.1} KiB a token",
             self.folder,
             self.model,
             self.n_layers,
             self.cells,
             masks.join(", "),
-            self.finished
+            self.finished,
+            self.parameters as f64 / 1e6,
+            self.dtype,
+            self.weights_gib,
+            self.kv_cache_kib_a_token,
         );
         if let Some(prompts) = &self.prompts {
             text += &prompts.text();
@@ -104,20 +118,39 @@ impl Plan {
     }
 }
 
-/// Weights or corpus that have not been fetched yet are no mistake in a plan.
-fn is_missing(error: &anyhow::Error, run: &Run) -> bool {
-    let absent = !run.model.path.exists() || error.to_string().contains("prepare");
-    absent && error.chain().any(|cause| cause.is::<InputError>())
+/// The architecture, the prompts if they can be made, and else why not. Files that have not been fetched yet are no
+/// mistake in a plan.
+fn described(run: &Run, experiment: &Experiment) -> Result<(Arch, Option<Prompts>, Option<String>)> {
+    let model = match OpenModel::open(&run.model, Wanted::Description) {
+        Ok(model) => model,
+        Err(error) => match &run.model.config {
+            Some(config) if !run.model.path.exists() => {
+                return Ok((config.arch()?, None, Some(format!("{error:#}"))));
+            }
+            _ => return Err(error),
+        },
+    };
+    match Prompts::new(run, experiment, &model) {
+        Ok(prompts) => Ok((model.arch, Some(prompts), None)),
+        // A corpus that is not prepared yet.
+        Err(error) if error.is::<InputError>() && error.to_string().contains("prepare") => {
+            Ok((model.arch, None, Some(format!("{error:#}"))))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
 }
 
 impl Prompts {
-    fn new(run: &Run, batch: usize) -> Result<Self> {
-        let model = OpenModel::open(&run.model)?;
-        let arch = model.checkpoint.arch();
-        let prepared = Prepared::new(run.clone(), &model)?;
+    fn new(run: &Run, experiment: &Experiment, model: &OpenModel) -> Result<Self> {
+        let arch = &model.arch;
+        let prepared = Prepared::new(run.clone(), model)?;
         let lengths = prepared.prompts.iter().map(|prompt| prompt.tokens.len());
         let longest = lengths.clone().max().unwrap_or(0);
-        let slots = batch.min(prepared.prompts.len() * run.cells.len());
+        let slots = experiment.batch.min(prepared.prompts.len() * run.cells.len());
         let per_layer = arch.multiply_adds_per_row() / arch.layers as u64;
         let head = (arch.vocab * arch.hidden) as u64;
         let mut work = 0;
@@ -132,14 +165,14 @@ impl Prompts {
         }
         let hidden = run.cells.iter().map(|cell| cell.mask);
         let hidden = hidden.map(|mask| (mask.to_string(), hidden_json(&prepared.prompts[0].hidden(mask))));
-        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        let memory = Memory::needed(arch, experiment.dtype, None, slots, longest + run.max_new_tokens);
         Ok(Self {
             items: prepared.prompts.len(),
             prompt_tokens: lengths.sum(),
             longest_prompt: longest,
             max_new_tokens: run.max_new_tokens,
-            weights_gib: gib(4 * arch.parameters()),
-            kv_cache_gib: gib(KvCache::bytes(arch, slots, longest + run.max_new_tokens)),
+            kv_cache_gib: gib(memory.kv_cache),
+            memory_gib: gib(memory.total()),
             tera_multiply_adds: work as f64 / 1e12,
             hidden: hidden.collect(),
         })
@@ -149,13 +182,13 @@ impl Prompts {
         let hidden: Vec<String> =
             self.hidden.iter().map(|(mask, ranges)| format!("{mask} {ranges}")).collect();
         format!(
-            "\n  {} prompts of {} tokens in all, the longest {}; at most {} new tokens each\n  memory: weights {:.2} \
-             GiB, KV cache {:.2} GiB; work: {:.2} tera multiply-adds at most\n  hidden columns of the first prompt: {}",
+            "\n  {} prompts of {} tokens in all, the longest {}; at most {} new tokens each\n  memory: {:.2} GiB \
+             in all, {:.2} of it KV cache; work: {:.2} tera multiply-adds at most\n  hidden columns of the first prompt: {}",
             self.items,
             self.prompt_tokens,
             self.longest_prompt,
             self.max_new_tokens,
-            self.weights_gib,
+            self.memory_gib,
             self.kv_cache_gib,
             self.tera_multiply_adds,
             hidden.join(", ")

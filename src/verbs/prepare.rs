@@ -12,7 +12,7 @@ use crate::data::{Corpus, Direction, Example, languages};
 use crate::engine::{Stop, StopRule};
 use crate::error::input;
 use crate::mask::{Hidden, MaskPlan};
-use crate::model::Family;
+use crate::model::{Family, Precision};
 use crate::prompt::{Profile, Prompt, Prompter, demonstrations};
 use crate::results::{Item, Manifest, ManifestPrompt, Settings, SpecialTokens, pair};
 use crate::score::{TextScorer, Tokenize};
@@ -43,7 +43,7 @@ impl Prepared {
         let items = limited(&corpus, run.limit)?;
         let demonstrations = demonstrations(&corpus.demonstrations, run.nprompts, run.seed)?;
         let (source, target) = (name(&run.direction.source), name(&run.direction.target));
-        let llama = model.checkpoint.arch().family == Family::Llama;
+        let llama = model.arch.family == Family::Llama;
         let prompter = Prompter::new(
             &run.format,
             (source, target),
@@ -53,7 +53,7 @@ impl Prepared {
             llama,
         );
         let prompts = items.iter().map(|item| prompter.prompt(item)).collect::<Result<Vec<_>>>()?;
-        let context = model.checkpoint.arch().context;
+        let context = model.arch.context;
         prompts.iter().try_for_each(|prompt| prompt.check_fits(run.max_new_tokens, context))?;
         let rule = stop_rule(&run, model);
         Ok(Self { demonstrations, items, prompts, rule, scorer, data_sha256: corpus.hash, run })
@@ -71,7 +71,7 @@ impl Prepared {
     }
 
     /// What the results depend on.
-    pub fn settings(&self, model_sha256: &str) -> Settings {
+    pub fn settings(&self, model_sha256: &str, dtype: Precision) -> Settings {
         let Run { model, data, direction, format, nprompts, seed, profile, max_new_tokens, .. } = &self.run;
         Settings {
             model: model.name.clone(),
@@ -87,7 +87,7 @@ impl Prepared {
             profile: *profile,
             n: self.items.len(),
             max_new_tokens: *max_new_tokens,
-            dtype: "f32".into(),
+            dtype: dtype.to_string(),
         }
     }
 

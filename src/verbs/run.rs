@@ -13,7 +13,9 @@ use super::progress::Progress;
 use super::say;
 use crate::cli::RunArgs;
 use crate::config::{Cell, Experiment, ModelChoice, Run};
-use crate::engine::{Batch, Generation, Observer, Request, generate};
+use crate::engine::{Batch, Generation, Memory, Observer, Request, available, generate};
+use crate::error::input;
+use crate::hub::Wanted;
 use crate::mask::Treatment;
 use crate::model::{Decoder, Precision, Transformer};
 use crate::prompt::{Profile, Tokenizer};
@@ -33,14 +35,14 @@ pub fn run(args: RunArgs) -> Result<()> {
     let mut models: Vec<(ModelChoice, OpenModel, Vec<Planned>)> = Vec::new();
     for run in &experiment.runs {
         if models.last().is_none_or(|(choice, ..)| choice.path != run.model.path) {
-            models.push((run.model.clone(), OpenModel::open(&run.model)?, Vec::new()));
+            models.push((run.model.clone(), OpenModel::open(&run.model, Wanted::Weights)?, Vec::new()));
         }
         if let Some((_, model, planned)) = models.last_mut() {
             planned.push(Planned::new(run, model, &experiment.results)?);
         }
     }
     for (choice, model, planned) in models {
-        run_model(&choice, &model, planned, experiment.batch, args.json)?;
+        run_model(&choice, &model, planned, &experiment, args.json)?;
     }
     Ok(())
 }
@@ -71,22 +73,27 @@ fn run_model(
     choice: &ModelChoice,
     model: &OpenModel,
     planned: Vec<Planned>,
-    batch: usize,
+    experiment: &Experiment,
     json: bool,
 ) -> Result<()> {
-    let model_sha256 = model.checkpoint.hash()?;
+    let Experiment { batch, dtype, .. } = *experiment;
+    let model_sha256 = model.checkpoint()?.hash()?;
     let mut work = Vec::new();
     for planned in planned {
-        let settings = planned.prepared.settings(&model_sha256);
+        let settings = planned.prepared.settings(&model_sha256, dtype);
         planned.folder.check(&settings)?;
-        work.push(Work::new(planned, settings)?);
+        let planned = Work::new(planned, settings)?;
+        if !planned.pending.is_empty() {
+            refuse_too_large(&planned, model, experiment)?;
+        }
+        work.push(planned);
     }
     let mut decoder: Option<Transformer> = None;
     for mut work in work {
         if !work.pending.is_empty() {
             if decoder.is_none() {
                 eprintln!("loading {} ({})", choice.name, choice.path.display());
-                decoder = Some(Transformer::load(&model.checkpoint, Precision::F32, &Device::Cpu)?);
+                decoder = Some(Transformer::load(model.checkpoint()?, dtype, &Device::Cpu)?);
             }
             if let Some(decoder) = &decoder {
                 work.compute(decoder, model, batch, json)?;
@@ -95,6 +102,31 @@ fn run_model(
         work.close();
     }
     Ok(())
+}
+
+/// Refuse a run that cannot fit, before anything is loaded.
+fn refuse_too_large(work: &Work, model: &OpenModel, experiment: &Experiment) -> Result<()> {
+    let prompts = &work.prepared.prompts;
+    let slots = experiment.batch.min(prompts.len() * work.pending.len());
+    let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
+    let capacity = longest + work.prepared.rule.max_new_tokens;
+    let stored = model.checkpoint()?.size()?;
+    let needed = Memory::needed(&model.arch, experiment.dtype, Some(stored), slots, capacity);
+    let Some(available) = available().filter(|&available| needed.total() > available) else { return Ok(()) };
+    let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30));
+    let stored = Memory::needed(&model.arch, Precision::Stored, Some(stored), slots, capacity).weights;
+    Err(input(format!(
+        "{} needs {} of memory (weights as {} {}, KV cache of {slots} sequences of {capacity} tokens {}, states {}) and \
+         {} are available; --dtype stored makes the weights {}, a smaller --batch the KV cache smaller",
+        work.prepared.run.model.name,
+        gib(needed.total()),
+        experiment.dtype,
+        gib(needed.weights),
+        gib(needed.kv_cache),
+        gib(needed.states),
+        gib(available),
+        gib(stored),
+    )))
 }
 
 /// One run's cells, finished and not.

@@ -12,6 +12,7 @@ use super::say;
 use crate::cli::ShowArgs;
 use crate::config::{Cell, Experiment};
 use crate::error::input;
+use crate::hub::Wanted;
 use crate::mask::{Hidden, Treatment};
 use crate::prompt::{Prompt, Tokenizer};
 
@@ -19,7 +20,7 @@ use crate::prompt::{Prompt, Tokenizer};
 pub fn show(args: ShowArgs) -> Result<()> {
     let experiment = Experiment::resolve(args.config.as_deref(), args.settings)?;
     let run = &experiment.runs[0];
-    let model = OpenModel::open(&run.model)?;
+    let model = OpenModel::open(&run.model, Wanted::Description)?;
     let prepared = Prepared::new(run.clone(), &model)?;
     let items = prepared.prompts.len();
     let prompt = prepared

@@ -90,18 +90,18 @@ def models():
         sliding_window=48, rope_parameters=plain_rope(1000.0),
     )), torch.float32, "F32"  # fmt: skip
     yield "gpt2", GPT2Config(**sizes(
-        n_embd=16, n_head=2, n_layer=2, n_positions=32, layer_norm_epsilon=0.02,
+        n_embd=12, n_head=2, n_layer=2, n_positions=24, layer_norm_epsilon=0.02,
     )), torch.float32, "F16"  # fmt: skip
     yield "bloom", BloomConfig(**sizes(
         hidden_size=12, n_head=3, n_layer=2, layer_norm_epsilon=0.02, seq_length=64,
     )), torch.float16, "F16"  # fmt: skip
     yield "gpt-neo", GPTNeoConfig(**sizes(
         hidden_size=16, num_heads=2, num_layers=2, attention_types=[[["global", "local"], 1]], window_size=5,
-        intermediate_size=None, max_position_embeddings=32, layer_norm_epsilon=0.02,
+        intermediate_size=None, max_position_embeddings=24, layer_norm_epsilon=0.02,
     )), torch.float16, None  # fmt: skip
     yield "gpt-neox", GPTNeoXConfig(**sizes(
         hidden_size=16, num_attention_heads=2, intermediate_size=24, num_hidden_layers=2, layer_norm_eps=0.02,
-        max_position_embeddings=64, rope_parameters=plain_rope(10000.0, partial_rotary_factor=0.5),
+        max_position_embeddings=32, rope_parameters=plain_rope(10000.0, partial_rotary_factor=0.5),
         tie_word_embeddings=False,
     )), torch.float16, "F16"  # fmt: skip
     yield "gemma3", gemma3(), torch.bfloat16, "BF16"
@@ -256,8 +256,8 @@ def llama_q8_0():
 def published():
     bare = lambda key: key.removeprefix("transformer.")
     folder = rewritten("gpt2", "published", bare,
-        {f"h.{layer}.attn.bias": causal(32).float() for layer in range(2)},
-        lambda config: {"activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"], "n_ctx": 32}
+        {f"h.{layer}.attn.bias": causal(24).float() for layer in range(2)},
+        lambda config: {"activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"], "n_ctx": 24}
         | {key: config[key] for key in ("layer_norm_epsilon", "model_type", "n_embd", "n_head", "n_layer", "n_positions",
                                         "vocab_size")})  # fmt: skip
     same_logits(folder, "gpt2")
@@ -268,7 +268,7 @@ def published():
     same_logits(folder, "bloom")
     buffers = {}
     for layer in range(2):
-        buffers[f"transformer.h.{layer}.attn.attention.bias"] = causal(32)
+        buffers[f"transformer.h.{layer}.attn.attention.bias"] = causal(24)
         buffers[f"transformer.h.{layer}.attn.attention.masked_bias"] = torch.tensor(-1e9)
     folder = rewritten("gpt-neo", "published", lambda key: key, buffers,
         lambda config: without(config, "dtype", "tie_word_embeddings"))  # fmt: skip
@@ -276,7 +276,7 @@ def published():
     buffers = {}
     for layer in range(2):
         start = f"gpt_neox.layers.{layer}.attention"
-        buffers[f"{start}.bias"] = causal(64).bool()
+        buffers[f"{start}.bias"] = causal(32).bool()
         buffers[f"{start}.masked_bias"] = torch.tensor(-1e9).half()
         buffers[f"{start}.rotary_emb.inv_freq"] = torch.tensor([1.0, 0.01]).half()
     embed_out = lambda key: "embed_out.weight" if key == "lm_head.weight" else key

@@ -57,7 +57,7 @@ from parity import Mask  # noqa: E402
 FAMILIES = HERE / "families"
 STEPS, STORED_STEPS = 10, (5, 10)
 MASKS = ["TTF", "FTF", "FFT", "TFF", "TTT"]
-N_DIMS, N_LOGIT_IDS = 16, 24
+N_DIMS, N_LOGIT_IDS = 8, 12
 # Share of the largest logit by which each greedy token must lead: five times the tolerance of the test.
 LEAD = 5e-4
 

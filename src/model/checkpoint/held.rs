@@ -28,6 +28,27 @@ pub enum Precision {
     Stored,
 }
 
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::Stored => "stored",
+        })
+    }
+}
+
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::F32, Self::F16, Self::Bf16, Self::Stored];
+        let known = all.map(|precision| precision.to_string());
+        known.iter().position(|name| name == text).map(|at| all[at]).ok_or_else(|| known.join(", "))
+    }
+}
+
 /// Where a tensor of a mapped file stands.
 #[derive(Clone)]
 pub struct Mapped {

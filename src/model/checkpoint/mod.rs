@@ -110,6 +110,12 @@ impl Checkpoint {
         }
     }
 
+    /// Bytes of its files.
+    pub fn size(&self) -> Result<u64> {
+        let sizes = self.files().into_iter().map(|path| Ok(std::fs::metadata(path)?.len()));
+        sizes.sum()
+    }
+
     /// sha256 over its files' contents, hexadecimal.
     pub fn hash(&self) -> Result<String> {
         let mut hash = Hash::default();

@@ -1,0 +1,185 @@
+//! Models by name and by hub id, through the program: sizes, plans, memory, and a run fetched from a hub on loopback.
+
+#[allow(dead_code, reason = "each test binary uses its own part")]
+mod mock_hub;
+mod tiny;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use icl_mask::config::{ModelChoice, files};
+use serde_json::{Value, json};
+
+/// As transformers counts them.
+const PARAMETERS: [(&str, u64); 11] = [
+    ("bloom-3b", 3_002_557_440),
+    ("bloom-560m", 559_214_592),
+    ("gpt-neo-125m", 125_198_592),
+    ("gpt-neo-2.7b", 2_651_307_520),
+    ("llama-3.1-8b", 8_030_261_248),
+    ("llama-3.1-8b-instruct", 8_030_261_248),
+    ("llama-3.2-1b", 1_235_814_400),
+    ("qwen2.5-coder-0.5b", 494_032_768),
+    ("smollm2-135m", 134_515_008),
+    ("starcoder2-3b", 3_030_371_328),
+    ("starcoder2-7b", 7_173_923_840),
+];
+
+#[test]
+fn named_models_have_their_published_parameters() {
+    let names: Vec<String> = files::names("model").into_iter().collect();
+    assert_eq!(names, PARAMETERS.map(|(name, _)| name));
+    for (name, parameters) in PARAMETERS {
+        let choice = ModelChoice::resolve(name, "test").unwrap();
+        assert_eq!(choice.config.unwrap().arch().unwrap().parameters(), parameters, "{name}");
+    }
+}
+
+/// The program in a folder, on a corpus of its own.
+fn call(folder: &Path, args: &str, env: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_icl-mask"));
+    command.args(args.split_whitespace()).current_dir(folder).env("HF_HOME", folder.join("hub"));
+    command.env_remove("HF_HUB_CACHE").env_remove("HF_TOKEN").env("HF_HUB_OFFLINE", "1");
+    command.envs(env.iter().copied()).output().unwrap()
+}
+
+fn ok(output: Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+const CORPUS: &str = "--test test.tsv --demonstrations test.tsv --direction en-fr --format instr_machine_translation --threads 1";
+
+fn world() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = tiny::examples(6).into_iter().map(|e| format!("{}\t{}\t{}\n", e.id, e.source, e.target));
+    let text = format!("id\tsource\ttarget\n{}", rows.collect::<String>());
+    fs::write(folder.path().join("test.tsv"), text).unwrap();
+    folder
+}
+
+/// The study's five models, as far as a plan needs them: `config.json` and a tokenizer of their kind.
+#[test]
+fn the_studys_models_are_planned_without_weights() {
+    for (name, tokenizer, layers, memory) in [
+        ("gpt-neo-2.7b", "gpt-2", 32, 9.877),
+        ("bloom-3b", "bloom", 30, 11.185),
+        ("starcoder2-7b", "starcoder", 32, 26.725),
+        ("llama-3.1-8b", "llama-bpe", 32, 29.915),
+        ("llama-3.1-8b-instruct", "llama-bpe", 32, 29.915),
+    ] {
+        let world = world();
+        let model = world.path().join("models").join(name);
+        fs::create_dir_all(&model).unwrap();
+        let config = ModelChoice::resolve(name, "test").unwrap().config.unwrap().config;
+        fs::write(model.join("config.json"), serde_json::to_string(&config).unwrap()).unwrap();
+        let golden =
+            format!("{}/tests/goldens/tokenizers/{tokenizer}.tokenizer.json", env!("CARGO_MANIFEST_DIR"));
+        fs::copy(golden, model.join("tokenizer.json")).unwrap();
+        let masks = "--mask none,all,TTF,FTF,FFT,TFF,TTT --from-layer all";
+        let plan =
+            ok(call(world.path(), &format!("run --model {name} {CORPUS} {masks} --dry-run --json"), &[]));
+        let plan: Value = serde_json::from_str(&plan).unwrap();
+        assert_eq!(plan["n_layers"], layers, "{name}");
+        assert_eq!(plan["cells"], 1 + 6 * layers);
+        assert!(
+            (plan["weights_gib"].as_f64().unwrap() - memory).abs() < 1e-3,
+            "{name}: {}",
+            plan["weights_gib"]
+        );
+        let shown = ok(call(
+            world.path(),
+            &format!("show --model {name} {CORPUS} --mask TTT --from-layer 3 --json"),
+            &[],
+        ));
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        let [i, e, q] = ["instructions", "examples", "query"].map(|part| {
+            let range = &shown["segments"][part];
+            [range[0].as_u64().unwrap(), range[1].as_u64().unwrap()]
+        });
+        let bos = u64::from(tokenizer == "llama-bpe");
+        assert_eq!((shown["segments"]["bos"].clone(), i[0]), (json!([0, bos]), bos), "{name}");
+        assert!(i[0] < i[1] && i[1] == e[0] && e[0] < e[1] && e[1] == q[0] && q[0] < q[1]);
+        assert_eq!(shown["tokens"].as_array().unwrap().len() as u64, q[1]);
+        let expected = json!({
+            "none": [], "all": "own", "TTF": [[i[0], e[1]]], "FTF": [e], "FFT": [q], "TFF": [i], "TTT": [[i[0], q[1]]],
+        });
+        for (mask, columns) in expected.as_object().unwrap() {
+            assert_eq!(&plan["hidden"][mask], columns, "{name} {mask}");
+        }
+    }
+}
+
+/// The tiny model on a hub.
+fn hub() -> mock_hub::Hub {
+    const MAIN: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let folder = tempfile::tempdir().unwrap();
+    tiny::write_model(folder.path());
+    let mut state = mock_hub::State::default();
+    for file in fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        state.files.insert(file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap());
+    }
+    state.revisions = [("main".into(), MAIN.into())].into();
+    mock_hub::Hub::start(state)
+}
+
+#[test]
+fn a_run_takes_its_model_from_the_hub() {
+    let (world, hub) = (world(), hub());
+    let online = [("HF_ENDPOINT", hub.endpoint.as_str()), ("HF_HUB_OFFLINE", "0")];
+    let args = format!("--model o/n {CORPUS} --mask TTF --from-layer 2 --max-new-tokens 4 --nprompts 2");
+    let plan = ok(call(world.path(), &format!("run {args} --dry-run"), &online));
+    assert!(plan.contains("o--n of 4 layers"), "{plan}");
+    let weights =
+        |seen: Vec<mock_hub::Seen>| seen.iter().any(|seen| seen.path.ends_with("/model.safetensors"));
+    assert!(!weights(hub.seen()), "a plan fetches no weights");
+    let run = format!("run {args} --json");
+    let online_score = ok(call(world.path(), &run, &online));
+    let score: Value = serde_json::from_str(online_score.trim()).unwrap();
+    assert_eq!((score["model"].clone(), score["n_layers"].clone()), (json!("o--n"), json!(4)));
+    // All of it is in the cache now.
+    fs::remove_dir_all(world.path().join("results")).unwrap();
+    let offline = ok(call(world.path(), &run, &[]));
+    let again: Value = serde_json::from_str(offline.trim()).unwrap();
+    assert_eq!(again["bleu"], score["bleu"]);
+    let refused = call(world.path(), "run --model owner/other", &[]);
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+#[test]
+fn what_cannot_fit_is_refused_with_the_numbers() {
+    let world = world();
+    tiny::write_model(&world.path().join("tiny"));
+    let args = format!("run --model tiny {CORPUS} --mask TTF --from-layer all");
+    // Of a model this small only the KV cache can be too large: 1024 slots would fit, these do not.
+    fs::write(world.path().join("test.tsv"), {
+        let rows = (0..40_000).map(|i| format!("{i}\ta cat\tun chat\n"));
+        format!("id\tsource\ttarget\n{}", rows.collect::<String>())
+    })
+    .unwrap();
+    let output = call(world.path(), &format!("{args} --batch 100000000 --max-new-tokens 400"), &[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    for part in ["tiny needs", "GiB of memory", "KV cache of", "are available", "--dtype stored", "--batch"] {
+        assert!(stderr.contains(part), "`{part}` is not in: {stderr}");
+    }
+}
+
+/// How weights are held changes nothing where it loses nothing.
+#[test]
+fn weights_as_stored_give_the_same_generations() {
+    let world = world();
+    tiny::write_model(&world.path().join("tiny"));
+    let texts = ["f32", "stored"].map(|dtype| {
+        let results = format!("results-{dtype}");
+        let args =
+            format!("--mask TTF,TTT --from-layer 1 --max-new-tokens 6 --dtype {dtype} --results {results}");
+        ok(call(world.path(), &format!("run --model tiny {CORPUS} {args}"), &[]));
+        let folder = world.path().join(results).join("tiny/test.en-fr/instr_machine_translation-k5-seed0");
+        ["TTF", "TTT"].map(|mask| fs::read_to_string(folder.join(mask).join("layer-1.jsonl")).unwrap())
+    });
+    assert_eq!(texts[0], texts[1]);
+}
