@@ -46,7 +46,7 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Model: a name of configs/model, a folder, a .gguf file, or owner/name[@revision] of the hub
+    /// Model: a name of configs/model, a folder, a .gguf file, or owner/name of the hub, @REVISION may follow
     model: "NAME|PATH",
     /// Task: mt
     task: "TASK",

@@ -5,8 +5,8 @@ rotary pairs side by side, fused queries, keys and values of BLOOM and GPT-NeoX 
 head, GPT-2's matrices transposed, 1 added to Gemma's norm weights, llama3 rope scaling as a tensor of factors. Vectors,
 norms and learned positions stay F32; a matrix whose rows do not fit the blocks of a quantization becomes F16.
 
-Not in such files, because the converter leaves them out: the windows of StarCoder2, the scale of Gemma's queries,
-Gemma's local rope base and layer pattern, GPT-NeoX's rope base. llama.cpp has no GPT-Neo.
+Not in such files, because the converter leaves them out: the windows of StarCoder2 and Qwen2, the scale of Gemma's
+queries, Gemma's local rope base and layer pattern, GPT-NeoX's rope base. llama.cpp has no GPT-Neo.
 """
 
 import gguf
