@@ -440,3 +440,89 @@ fn lists_and_completions_are_printed() {
     world.refused(&world.call("data verify nation --direction en-fr"), &["did you mean `nations`?"]);
     world.refused(&world.call("data verify nations --direction en-fr"), &["bin/prepare-nations.sh"]);
 }
+
+const CHAT: &str = "{{ '<|im_start|>user\\n' }}{% for m in messages %}{{ m.content | trim }}{% endfor %}<|im_end|>\n\
+                    {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+#[test]
+fn a_chat_template_goes_around_the_prompt_and_has_a_folder_of_its_own() {
+    let world = World::new();
+    ok(world.run("--mask TTF --from-layer 1 --nprompts 3 --seed 1"));
+    let plain = contents(&world.path("results"));
+    world.write("tiny/chat_template.jinja", CHAT);
+    let args = "--mask none,TTF --from-layer 1 --nprompts 3 --seed 1 --json --chat-template";
+    let lines = json_lines(&ok(world.run(args)));
+    assert_eq!(lines.len(), 2);
+    let run = world.path("results").join(format!("{RUN}-chat"));
+    let manifest: Value =
+        serde_json::from_str(&fs::read_to_string(run.join("manifest.json")).unwrap()).unwrap();
+    let (segments, settings) = (&manifest["prompt"]["segments"], &manifest["settings"]);
+    let text = manifest["prompt"]["text"].as_str().unwrap();
+    assert!(text.starts_with("<|im_start|>user\nTranslate English to French:\nQ:"), "{text}");
+    assert!(text.ends_with("A:<|im_end|>\n<|im_start|>assistant\n"), "{text}");
+    assert_eq!(segments["opening"][1], segments["instructions"][0]);
+    assert_eq!(segments["query"][1], segments["closing"][0]);
+    let hidden = serde_json::json!([[segments["instructions"][0], segments["examples"][1]]]);
+    assert_eq!(manifest["hidden"]["TTF"], hidden);
+    assert_eq!(settings["chat_template"].as_str().unwrap().len(), 64);
+    assert_eq!(lines[0]["chat_template"], settings["chat_template"]);
+    assert_eq!(manifest["special_tokens"]["bos_from"], "none: the chat template writes none");
+    // The plain results stand as they were, and know nothing of templates.
+    let all = contents(&world.path("results"));
+    assert!(plain.iter().all(|file| all.contains(file)));
+    assert!(plain.iter().all(|(_, text)| !text.contains("chat_template") && !text.contains("closing")));
+    let again = world.run(args);
+    assert!(again.stdout.is_empty() && again.status.code() == Some(0));
+    world.write("tiny/chat_template.jinja", CHAT.replace("user", "human"));
+    world.refused(&world.run(args), &["-chat: holds results of other settings", "chat_template was"]);
+    assert_eq!(json_lines(&ok(world.call("score results --json"))).len(), 3);
+}
+
+#[test]
+fn a_chat_template_is_shown_and_planned() {
+    let world = World::new();
+    world.write("mine.jinja", CHAT);
+    world.write("e.yaml", "chat_template: true\n");
+    world.write("tiny/tokenizer_config.json", serde_json::json!({"chat_template": CHAT}).to_string());
+    let common = "--model tiny --test test.tsv --demonstrations demonstrations.tsv --direction en-fr --mask TTF \
+                  --from-layer 2";
+    let show = |args: &str| ok(world.call(&format!("show {common} {args}")));
+    let text = show("--chat-template mine.jinja");
+    for part in ["opening [0, ", "closing [", "<|im_start|>", "beginning of text: none", "end of text: none"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(text, show("--chat-template"));
+    assert_eq!(text, show("--config e.yaml"));
+    let off = show("--config e.yaml --chat-template false");
+    assert_eq!(off, show(""));
+    assert!(!off.contains("opening") && !off.contains("closing"), "{off}");
+    let plans =
+        json_lines(&ok(world.run("--mask TTF --from-layer 1 --dry-run --json --chat-template false,true")));
+    let tokens: Vec<u64> = plans.iter().map(|plan| plan["longest_prompt"].as_u64().unwrap()).collect();
+    assert!(tokens.len() == 2 && tokens[0] < tokens[1], "{tokens:?}");
+    assert!(plans[1]["folder"].as_str().unwrap().ends_with("-k5-seed0-chat"));
+}
+
+#[test]
+fn chat_templates_are_refused_before_anything_is_loaded() {
+    let world = World::new();
+    world.write("twice.jinja", "{{ messages[0].content }}{{ messages[0].content }}");
+    world.write("mine.jinja", CHAT);
+    for (args, says) in [
+        ("--chat-template", vec!["the model has no chat template of its own", "--chat-template false"]),
+        ("--chat-template yes", vec!["--chat-template: there is no file `yes`", "true for the model's own"]),
+        ("--chat-template twice.jinja", vec!["twice.jinja writes the message 2 times"]),
+        ("--chat-template mine.jinja,twice.jinja", vec!["--chat-template: takes one template a call"]),
+        (
+            "--chat-template mine.jinja --profile sia2024",
+            vec!["--chat-template: the study's code knows no chat template", "--profile exact"],
+        ),
+        ("--chat-template mine.jinja --max-new-tokens 400", vec!["exceed the model's context of 512"]),
+    ] {
+        world.refused(&world.run(args), &says);
+    }
+    world.write("e.yaml", "mask: TTF\nprofile: sia2024\nchat_template: mine.jinja\n");
+    world.refused(&world.run("--config e.yaml"), &["e.yaml:3: chat_template: the study's code"]);
+    assert!(!world.path("results").exists());
+}

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use candle_core::quantized::gguf_file::Content;
+use candle_core::quantized::gguf_file::{Content, Value};
 use icl_mask::error::InputError;
 use icl_mask::prompt::tokenizer::Tokenizer;
 use serde::Deserialize;
@@ -63,7 +63,7 @@ fn each(check: impl Fn(&str, &Tokenizer, &Expected, &[String])) {
             check(&format!("{name}.gguf"), &tokenizer, expected, &golden.texts);
         }
     }
-    assert_eq!((golden.tokenizers.len(), from_ggufs), (8, 7));
+    assert_eq!((golden.tokenizers.len(), from_ggufs), (10, 8));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn spans_tile_the_text_with_the_tokens_own_bytes() {
 #[test]
 fn byte_level_tokens_reproduce_the_text_byte_for_byte() {
     let golden = golden();
-    for name in ["gpt-2", "smollm", "starcoder", "qwen2", "llama-bpe", "bloom"] {
+    for name in ["gpt-2", "smollm", "starcoder", "qwen2", "llama-bpe", "bloom", "gpt-neox"] {
         let tokenizer = from_gguf(name).unwrap();
         for text in golden.texts.iter().map(|text| tokenizer.normalize(text)) {
             let ids = tokenizer.encode(&text).unwrap();
@@ -189,6 +189,59 @@ fn the_space_before_a_sentencepiece_text_takes_no_bytes() {
         let place = ids.iter().position(|&id| id == end).unwrap();
         assert_eq!((spans[place].clone(), spans[place + 1].start), (9..13, 13), "{name}");
     }
+}
+
+/// Gemma's vocabulary has runs of `▁` that are added tokens too: they stand for spaces or for themselves.
+#[test]
+fn a_run_of_spaces_and_a_run_of_low_lines_are_one_token_and_both_have_spans() {
+    let tokenizer = from_file("gemma");
+    let run = tokenizer.id_of("▁▁▁▁").unwrap();
+    for (text, width) in [("a    b", 4), ("a▁▁▁▁b", 12)] {
+        let ids = tokenizer.encode(text).unwrap();
+        let place = ids.iter().position(|&id| id == run).unwrap();
+        assert_eq!(tokenizer.spans(text, &ids).unwrap()[place], 1..1 + width, "{text}");
+    }
+    assert_eq!(tokenizer.token_bytes(run).unwrap(), b"    ");
+}
+
+/// What cannot be known of a GGUF file's tokenizer is refused, not guessed.
+#[test]
+fn the_tokenizer_of_a_gemma_gguf_is_refused() {
+    let mut file = std::fs::File::open(path("llama.gguf")).unwrap();
+    let mut metadata = Content::read(&mut file).unwrap().metadata;
+    assert_eq!(Tokenizer::from_gguf(&metadata).unwrap().bos(), from_file("llama").bos());
+    metadata.insert("general.architecture".into(), Value::String("gemma3".into()));
+    let error = Tokenizer::from_gguf(&metadata).err().unwrap();
+    assert!(error.is::<InputError>() && error.to_string().contains("tokenizer.json"), "{error}");
+}
+
+#[test]
+fn special_tokens_say_where_they_come_from() {
+    let from_ggufs = [("llama-bpe", "missing, and this is what"), ("qwen2", "add_bos_token is false")];
+    for (name, says) in from_ggufs {
+        let tokenizer = from_gguf(name).unwrap();
+        let special = tokenizer.special();
+        assert!(special.bos_from.contains(says), "{}", special.bos_from);
+        let eos = special.eos.values().flatten().any(|place| place == "tokenizer.ggml.eos_token_id");
+        assert!(eos && special.roles.contains_key("bos_token"), "{special:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    std::fs::copy(path("llama-bpe.tokenizer.json"), folder.path().join("tokenizer.json")).unwrap();
+    write("tokenizer_config.json", r#"{"bos_token": "<a>", "eos_token": "<|eot_id|>", "eot_tokens": []}"#);
+    write("special_tokens_map.json", r#"{"bos_token": {"content": "<|begin_of_text|>"}}"#);
+    let eot = from_file("llama-bpe").id_of("<|eot_id|>").unwrap();
+    write("generation_config.json", &format!("{{\"eos_token_id\": [{eot}, 3]}}"));
+    let read = || Tokenizer::from_file(folder.path()).unwrap().special().clone();
+    let special = read();
+    assert!(special.bos_from.contains("post_processor puts it before every text"));
+    let places = ["eos_token of tokenizer_config.json", "eos_token_id of generation_config.json"];
+    assert_eq!(special.eos[&eot], places);
+    assert_eq!(special.roles["bos_token"], "<|begin_of_text|>");
+    // Folders of newer versions of transformers say all of it in one file.
+    write("tokenizer_config.json", r#"{"bos_token": "<a>", "added_tokens_decoder": {}}"#);
+    assert_eq!(read().roles["bos_token"], "<a>");
+    assert_eq!(read().roles.len(), 1);
 }
 
 /// A folder as it is on the hub: end of text from every file that names one.

@@ -46,6 +46,15 @@ pub struct Cell {
     pub from_layer: usize,
 }
 
+/// Where a chat template comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChatChoice {
+    /// The model's own.
+    Model,
+    /// A file of the user's.
+    File(PathBuf),
+}
+
 /// One run: all cells that share a model, a corpus and a prompt format, a set of demonstrations, and a folder.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -63,6 +72,8 @@ pub struct Run {
     pub seed: u32,
     /// Whose reading of the experiment is followed.
     pub profile: Profile,
+    /// The chat template that the prompt is put into, if any.
+    pub chat: Option<ChatChoice>,
     /// Test items; `None` for all.
     pub limit: Option<usize>,
     /// Most tokens generated per item.
@@ -78,10 +89,11 @@ impl Run {
             Profile::Exact => "",
             Profile::Sia2024 => "-sia2024",
         };
+        let chat = if self.chat.is_some() { "-chat" } else { "" };
         let Self { format, nprompts, seed, .. } = self;
         PathBuf::from(&self.model.name)
             .join(format!("{}.{}", self.data.name, self.direction))
-            .join(format!("{}-k{nprompts}-seed{seed}{profile}", format.name))
+            .join(format!("{}-k{nprompts}-seed{seed}{profile}{chat}", format.name))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::settings::{Layered, Origins, Settings, parse_yaml};
-use super::{Cell, Experiment, Layers, ModelChoice, Run, Task, files, layers};
+use super::{Cell, ChatChoice, Experiment, Layers, ModelChoice, Run, Task, files, layers};
 use crate::data::{DataConfig, Direction, Kind};
 use crate::error::{input, suggest};
 use crate::mask::Treatment;
@@ -100,6 +100,7 @@ impl Resolver {
                                         nprompts: k as usize,
                                         seed: seed as u32,
                                         profile,
+                                        chat: None,
                                         limit,
                                         max_new_tokens: new_tokens.or(format.max_new_tokens).unwrap_or(50),
                                         cells: cells.clone(),
@@ -111,8 +112,35 @@ impl Resolver {
                 }
             }
         }
+        let runs = self.with_chats(runs)?;
         runs.iter().try_for_each(|run| self.check(run))?;
         Ok(runs)
+    }
+
+    /// Each run with each of the chat templates asked for.
+    fn with_chats(&self, runs: Vec<Run>) -> Result<Vec<Run>> {
+        let chats = self.chats()?;
+        let each = |run: Run| chats.iter().map(move |chat| Run { chat: chat.clone(), ..run.clone() });
+        Ok(runs.into_iter().flat_map(each).collect())
+    }
+
+    /// With a chat template, without, or both; two templates would write into one folder.
+    fn chats(&self) -> Result<Vec<Option<ChatChoice>>> {
+        let words = &self.settings.chat_template;
+        if words.is_none() {
+            return Ok(vec![None]);
+        }
+        let chats = self.each("chat_template", words, chat)?;
+        let mut chosen = chats.iter().flatten();
+        let first = chosen.next();
+        if chosen.any(|chat| Some(chat) != first) {
+            return Err(input(format!(
+                "{}: takes one template a call, as results of two would go to one folder; call once for each, with a \
+                 --results folder of its own",
+                self.origins.of("chat_template")
+            )));
+        }
+        Ok(chats)
     }
 
     /// Impossible combinations.
@@ -121,6 +149,12 @@ impl Resolver {
             return Err(input(format!(
                 "{}: the study's code always uses 5 demonstrations; write --nprompts 5, or --profile exact",
                 self.origins.of("nprompts")
+            )));
+        }
+        if run.profile == Profile::Sia2024 && run.chat.is_some() {
+            return Err(input(format!(
+                "{}: the study's code knows no chat template; write --chat-template false, or --profile exact",
+                self.origins.of("chat_template")
             )));
         }
         if run.nprompts > 0 && matches!(&run.data.kind, Kind::Table(table) if table.demonstrations.is_none())
@@ -279,6 +313,19 @@ fn profile(word: &str, origin: &str) -> Result<Profile> {
         _ => Err(input(format!(
             "{origin}: unknown profile `{word}`: {}",
             suggest(word, &["exact", "sia2024"])
+        ))),
+    }
+}
+
+/// No chat template, the model's own, or a file.
+fn chat(word: &str, origin: &str) -> Result<Option<ChatChoice>> {
+    match word {
+        "false" => Ok(None),
+        "true" => Ok(Some(ChatChoice::Model)),
+        file if Path::new(file).is_file() => Ok(Some(ChatChoice::File(file.into()))),
+        _ => Err(input(format!(
+            "{origin}: there is no file `{word}`; write true for the model's own template, false for none, or the path \
+             of a .jinja file"
         ))),
     }
 }

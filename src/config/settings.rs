@@ -22,8 +22,8 @@ macro_rules! settings {
         #[serde(deny_unknown_fields, default)]
         pub struct Settings {
             $(
-                $(#[$meta])*
                 #[arg(long, value_name = $value, value_delimiter = ',', num_args = 1, allow_negative_numbers = true)]
+                $(#[$meta])*
                 #[serde(deserialize_with = "words")]
                 pub $field: Option<Vec<String>>,
             )*
@@ -70,6 +70,9 @@ settings! {
     seed: "SEEDS",
     /// Number of test items, or all
     limit: "N",
+    /// The prompt as one user message: true (the model's own chat template), false, or a .jinja file
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    chat_template: "FILE",
     /// Most tokens generated per item
     max_new_tokens: "N",
     /// exact (as the paper says) or sia2024 (as the study's code does)
@@ -171,6 +174,9 @@ fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Words>, D:
         }
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
             Ok(text.split(',').map(|word| word.trim().to_string()).collect())
+        }
+        fn visit_bool<E: de::Error>(self, yes: bool) -> Result<Self::Value, E> {
+            Ok(vec![yes.to_string()])
         }
         fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
             Ok(vec![number.to_string()])

@@ -5,10 +5,12 @@ use std::ops::Range;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
+pub mod chat;
 pub mod format;
 pub mod sampling;
 pub mod tokenizer;
 
+pub use chat::ChatTemplate;
 pub use format::{Context, Format, demonstrations};
 pub use tokenizer::Tokenizer;
 
@@ -29,9 +31,13 @@ pub enum Profile {
 /// Token ranges of the parts of a prompt. They cover it without gap, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segments {
-    /// The beginning-of-text token, if the tokenizer adds one. Never hidden by a treatment of segments.
+    /// The beginning-of-text token, if the tokenizer adds one or the chat template writes it. Never hidden by a treatment of segments.
     #[serde(with = "as_pair")]
     pub bos: Range<usize>,
+    /// What the chat template writes before the prompt, BOS aside; empty without one. Never hidden by a treatment of
+    /// segments.
+    #[serde(with = "as_pair", default, skip_serializing_if = "Range::is_empty")]
+    pub opening: Range<usize>,
     /// The header and the separator after it.
     #[serde(with = "as_pair")]
     pub instructions: Range<usize>,
@@ -41,6 +47,10 @@ pub struct Segments {
     /// The query.
     #[serde(with = "as_pair")]
     pub query: Range<usize>,
+    /// What the chat template writes after the prompt, up to where the answer begins; empty without one. Never hidden
+    /// by a treatment of segments.
+    #[serde(with = "as_pair", default, skip_serializing_if = "Range::is_empty")]
+    pub closing: Range<usize>,
 }
 
 /// A half-open range as `[start, end]`.
@@ -73,15 +83,15 @@ struct StudyLengths {
 pub struct Prompt {
     /// Which test item asks.
     pub item: String,
-    /// The text.
+    /// The text, with what the chat template writes around the prompt.
     pub text: String,
-    /// Its tokens, BOS included where the tokenizer adds one.
+    /// Its tokens, BOS included where the tokenizer adds one. With a chat template only what that writes.
     pub tokens: Vec<u32>,
     /// Which token belongs where.
     pub segments: Segments,
     /// Bytes of the text at which the examples and the query begin.
     pub borders: [usize; 2],
-    /// Bytes of the text each token stands for; empty for BOS.
+    /// Bytes of the text each token stands for; empty for a BOS that the tokenizer adds.
     pub spans: Vec<Range<usize>>,
     study: Option<StudyLengths>,
 }
@@ -94,6 +104,7 @@ pub struct Prompter<'a> {
     profile: Profile,
     /// The study's code skips one more column for models of its class `Llama...`.
     llama: bool,
+    chat: Option<&'a ChatTemplate>,
 }
 
 impl<'a> Prompter<'a> {
@@ -107,34 +118,75 @@ impl<'a> Prompter<'a> {
         llama: bool,
     ) -> Self {
         let context = format.context(format.header_for(languages.0, languages.1), demonstrations);
-        Self { format, context, tokenizer, profile, llama }
+        Self { format, context, tokenizer, profile, llama, chat: None }
+    }
+
+    /// Prompts as one user message of this template, if there is one.
+    pub fn with_chat(self, chat: Option<&'a ChatTemplate>) -> Self {
+        Self { chat, ..self }
     }
 
     /// The prompt of one test item.
     ///
     /// # Errors
-    /// If the tokens do not reproduce the text, so that segments cannot be told.
+    /// If the tokens do not reproduce the text or the chat template changes it, so that segments cannot be told.
     pub fn prompt(&self, example: &Example) -> Result<Prompt> {
         let (instructions, examples, query) = self.texts(example);
+        let study = (self.profile == Profile::Sia2024).then(|| self.study_lengths(&query)).transpose()?;
         // Normalized part by part, so that the borders are those of the text that is tokenized.
-        let [instructions, examples, query] =
-            [instructions, examples, query].map(|part| self.tokenizer.normalize(&part));
-        let text = format!("{instructions}{examples}{query}");
-        let borders = [instructions.len(), instructions.len() + examples.len()];
+        let parts = [instructions, examples, query].map(|part| self.tokenizer.normalize(&part));
+        let parts = self.framed(parts)?;
+        let text = parts.concat();
+        let mut end = 0;
+        let ends = parts.map(|part| {
+            end += part.len();
+            end
+        });
         let mut tokens = self.tokenizer.encode(&text)?;
         let mut spans = self.tokenizer.spans(&text, &tokens)?;
-        let study = (self.profile == Profile::Sia2024).then(|| self.study_lengths(&query)).transpose()?;
-        let bos = usize::from(self.tokenizer.bos().is_some());
-        if let Some(token) = self.tokenizer.bos() {
+        // As transformers has it: a template writes the special tokens itself, and no BOS is put before that.
+        if let (Some(token), None) = (self.tokenizer.bos(), self.chat) {
             tokens.insert(0, token);
             spans.insert(0, 0..0);
         }
-        // A token belongs to the segment that holds its first byte.
-        let first_at = |byte: usize| bos + spans[bos..].partition_point(|span| span.start < byte);
-        let [a, b] = borders.map(first_at);
-        let segments = Segments { bos: 0..bos, instructions: bos..a, examples: a..b, query: b..tokens.len() };
+        let segments = self.segments(&tokens, &spans, ends);
         ensure!(!segments.query.is_empty(), input(format!("item {}: the query is empty", example.id)));
+        let borders = [ends[1], ends[2]];
         Ok(Prompt { item: example.id.clone(), text, tokens, segments, borders, spans, study })
+    }
+
+    /// What the chat template writes before instructions, examples and query, they themselves, and what it writes after
+    /// them. White space that it trims from the ends of the prompt is taken from the segments that hold it.
+    fn framed(&self, parts: [String; 3]) -> Result<[String; 5]> {
+        let [instructions, examples, query] = parts;
+        let Some(chat) = self.chat else {
+            return Ok([String::new(), instructions, examples, query, String::new()]);
+        };
+        ensure!(self.profile == Profile::Exact, input("profile sia2024 has no chat template"));
+        let prompt = format!("{instructions}{examples}{query}");
+        let kept = chat.kept(&prompt)?;
+        let (a, b) = (instructions.len(), instructions.len() + examples.len());
+        let part = |part: Range<usize>| {
+            let within = |byte: usize| byte.clamp(kept.start, kept.end);
+            prompt[within(part.start)..within(part.end)].to_string()
+        };
+        let [opening, closing] = [chat.opening(), chat.closing()].map(|text| self.tokenizer.normalize(text));
+        Ok([opening, part(0..a), part(a..b), part(b..prompt.len()), closing])
+    }
+
+    /// Tokens by segment, from the bytes at which opening, instructions, examples and query end: a token belongs to the
+    /// segment that holds its first byte.
+    fn segments(&self, tokens: &[u32], spans: &[Range<usize>], ends: [usize; 5]) -> Segments {
+        let bos =
+            usize::from(self.tokenizer.bos().is_some() && tokens.first().copied() == self.tokenizer.bos());
+        let [a, b, c, d] =
+            [0, 1, 2, 3].map(|part| bos + spans[bos..].partition_point(|span| span.start < ends[part]));
+        let (opening, closing) = match self.chat {
+            Some(_) => (bos..a, d..tokens.len()),
+            None => (0..0, 0..0),
+        };
+        let query = c..if self.chat.is_some() { d } else { tokens.len() };
+        Segments { bos: 0..bos, opening, instructions: a..b, examples: b..c, query, closing }
     }
 
     /// The texts of the three segments; joined they are the prompt.

@@ -38,6 +38,9 @@ pub struct Settings {
     pub seed: u32,
     /// Whose reading of the experiment is followed.
     pub profile: Profile,
+    /// sha256 of the chat template, if the prompt is put into one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_template: Option<String>,
     /// Number of test items.
     pub n: usize,
     /// Most tokens generated per item.
@@ -97,6 +100,9 @@ pub struct ScoreRecord {
     pub nprompts: usize,
     /// Whose reading of the experiment is followed.
     pub profile: Profile,
+    /// sha256 of the chat template, if the prompt is put into one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_template: Option<String>,
     /// Number of test items.
     pub n: usize,
     /// Corpus BLEU, 0 to 100.
@@ -158,6 +164,7 @@ impl ScoreRecord {
             seed: settings.seed,
             nprompts: settings.nprompts,
             profile: settings.profile,
+            chat_template: settings.chat_template.clone(),
             n: score.n,
             bleu: score.bleu.score,
             bleu_interval: score.bleu_interval.map(pair),
@@ -281,10 +288,22 @@ pub struct ManifestPrompt {
 /// The tokenizer's special tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpecialTokens {
-    /// Put before each prompt, if any.
+    /// At the start of each prompt, if any.
     pub bos: Option<u32>,
     /// These end a text.
     pub eos: Vec<u32>,
+    /// The text of `bos`.
+    #[serde(default)]
+    pub bos_text: Option<String>,
+    /// What puts it there, or says that there is none.
+    #[serde(default)]
+    pub bos_from: String,
+    /// The texts of `eos`.
+    #[serde(default)]
+    pub eos_texts: Vec<String>,
+    /// What names each of them.
+    #[serde(default)]
+    pub eos_from: Vec<String>,
 }
 
 /// A half-open range as the files write it.

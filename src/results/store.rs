@@ -13,7 +13,7 @@ use crate::config::Cell;
 use crate::error::input;
 use crate::mask::Treatment;
 
-/// `results/<model>/<data>.<direction>/<format>-k<k>-seed<s>[-<profile>]`
+/// `results/<model>/<data>.<direction>/<format>-k<k>-seed<s>[-<profile>][-chat]`
 #[derive(Debug, Clone)]
 pub struct RunFolder(PathBuf);
 

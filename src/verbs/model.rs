@@ -1,12 +1,15 @@
 //! A model opened: its header and its tokenizer, no weights.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 
-use crate::config::ModelChoice;
+use crate::config::{ChatChoice, ModelChoice};
 use crate::error::input;
 use crate::hub::Wanted;
 use crate::model::{Arch, Checkpoint};
 use crate::prompt::Tokenizer;
+use crate::prompt::chat::{ChatTemplate, Source};
 
 /// A model whose header and tokenizer have been read.
 pub struct OpenModel {
@@ -14,6 +17,8 @@ pub struct OpenModel {
     pub arch: Arch,
     /// The tokenizer beside or in it.
     pub tokenizer: Tokenizer,
+    /// The folder or file.
+    path: PathBuf,
     /// Headers of its weights, where they were asked for.
     checkpoint: Option<Checkpoint>,
 }
@@ -42,7 +47,7 @@ impl OpenModel {
                 path.display()
             )));
         }
-        Ok(Self { arch, tokenizer, checkpoint })
+        Ok(Self { arch, tokenizer, path, checkpoint })
     }
 
     /// Its weights' headers.
@@ -51,5 +56,20 @@ impl OpenModel {
     /// If it was opened for a plan.
     pub fn checkpoint(&self) -> Result<&Checkpoint> {
         self.checkpoint.as_ref().context("the model was opened without its weights")
+    }
+
+    /// The chosen chat template, with the texts of this model's special tokens.
+    ///
+    /// # Errors
+    /// The model has none of its own, or it cannot be used: see [`ChatTemplate::new`].
+    pub fn chat_template(&self, choice: &ChatChoice) -> Result<ChatTemplate> {
+        let source = match (choice, &self.checkpoint) {
+            (ChatChoice::File(path), _) => Source::file(path)?,
+            (ChatChoice::Model, Some(Checkpoint::Gguf(file))) => Source::gguf(file.metadata())?,
+            (ChatChoice::Model, Some(Checkpoint::Safetensors(_)) | None) => {
+                Source::beside(&self.path.join("tokenizer.json"))?
+            }
+        };
+        ChatTemplate::new(source, &self.tokenizer.special().roles)
     }
 }

@@ -13,7 +13,7 @@ use crate::engine::{Stop, StopRule};
 use crate::error::input;
 use crate::mask::{Hidden, MaskPlan};
 use crate::model::{Family, Precision};
-use crate::prompt::{Profile, Prompt, Prompter, demonstrations};
+use crate::prompt::{Profile, Prompt, Prompter, Tokenizer, demonstrations};
 use crate::results::{Item, Manifest, ManifestPrompt, Settings, SpecialTokens, pair};
 use crate::score::{TextScorer, Tokenize};
 
@@ -33,6 +33,8 @@ pub struct Prepared {
     pub scorer: TextScorer,
     /// sha256 of the corpus.
     data_sha256: String,
+    /// sha256 of the chat template, if there is one.
+    chat_sha256: Option<String>,
 }
 
 impl Prepared {
@@ -43,6 +45,7 @@ impl Prepared {
         let items = limited(&corpus, run.limit)?;
         let demonstrations = demonstrations(&corpus.demonstrations, run.nprompts, run.seed)?;
         let (source, target) = (name(&run.direction.source), name(&run.direction.target));
+        let chat = run.chat.as_ref().map(|choice| model.chat_template(choice)).transpose()?;
         let llama = model.arch.family == Family::Llama;
         let prompter = Prompter::new(
             &run.format,
@@ -51,12 +54,14 @@ impl Prepared {
             &model.tokenizer,
             run.profile,
             llama,
-        );
+        )
+        .with_chat(chat.as_ref());
         let prompts = items.iter().map(|item| prompter.prompt(item)).collect::<Result<Vec<_>>>()?;
         let context = model.arch.context;
         prompts.iter().try_for_each(|prompt| prompt.check_fits(run.max_new_tokens, context))?;
         let rule = stop_rule(&run, model);
-        Ok(Self { demonstrations, items, prompts, rule, scorer, data_sha256: corpus.hash, run })
+        let chat_sha256 = chat.map(|chat| chat.sha256().to_string());
+        Ok(Self { demonstrations, items, prompts, rule, scorer, data_sha256: corpus.hash, chat_sha256, run })
     }
 
     /// What a cell hides of a prompt.
@@ -85,6 +90,7 @@ impl Prepared {
             nprompts: *nprompts,
             seed: *seed,
             profile: *profile,
+            chat_template: self.chat_sha256.clone(),
             n: self.items.len(),
             max_new_tokens: *max_new_tokens,
             dtype: dtype.to_string(),
@@ -114,13 +120,36 @@ impl Prepared {
                 segments: first.segments.clone(),
             },
             hidden,
-            special_tokens: SpecialTokens { bos: model.tokenizer.bos(), eos: self.rule.eos.clone() },
+            special_tokens: self.special_tokens(first, &model.tokenizer),
             stop_strings: self.rule.strings.iter().map(|(string, _)| string.clone()).collect(),
             version: env!("CARGO_PKG_VERSION").into(),
             git: option_env!("ICL_MASK_GIT").map(String::from),
             device: "cpu".into(),
             threads: rayon::current_num_threads(),
             command: std::env::args().collect(),
+        }
+    }
+}
+
+impl Prepared {
+    /// BOS and end of text as a prompt and its generation have them, with what says so.
+    pub fn special_tokens(&self, prompt: &Prompt, tokenizer: &Tokenizer) -> SpecialTokens {
+        let special = tokenizer.special();
+        let bos = prompt.tokens.get(prompt.segments.bos.clone()).and_then(|bos| bos.first().copied());
+        let bos_from = match (&self.chat_sha256, bos) {
+            (None, _) => special.bos_from.clone(),
+            (Some(_), Some(_)) => "written by the chat template".into(),
+            (Some(_), None) => "none: the chat template writes none".into(),
+        };
+        let text =
+            |id: u32| String::from_utf8_lossy(&tokenizer.token_bytes(id).unwrap_or_default()).into_owned();
+        SpecialTokens {
+            bos,
+            eos: self.rule.eos.clone(),
+            bos_text: bos.map(text),
+            bos_from,
+            eos_texts: special.eos.keys().copied().map(text).collect(),
+            eos_from: special.eos.values().map(|places| places.join(", ")).collect(),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::error::input;
 use crate::hub::Wanted;
 use crate::mask::{Hidden, Treatment};
 use crate::prompt::{Prompt, Tokenizer};
+use crate::results::SpecialTokens;
 
 /// Show one prompt.
 pub fn show(args: ShowArgs) -> Result<()> {
@@ -30,13 +31,15 @@ pub fn show(args: ShowArgs) -> Result<()> {
     let cells: Vec<Cell> =
         if args.json { run.cells.iter().take(1).copied().collect() } else { run.cells.clone() };
     if args.json {
-        say(&as_json(prompt, cells[0], run.model.layers))
+        let special = prepared.special_tokens(prompt, &model.tokenizer);
+        say(&as_json(prompt, cells[0], run.model.layers, &special))
     } else {
-        text(prompt, &cells, &model.tokenizer)
+        text(prompt, &cells, &model.tokenizer)?;
+        say(&special_tokens(&prepared.special_tokens(prompt, &model.tokenizer)))
     }
 }
 
-fn as_json(prompt: &Prompt, cell: Cell, n_layers: usize) -> String {
+fn as_json(prompt: &Prompt, cell: Cell, n_layers: usize, special: &SpecialTokens) -> String {
     let hidden = prompt.hidden(cell.mask);
     // `all` hides columns that depend on the row: every one but the row's own.
     let ranges = match hidden {
@@ -53,6 +56,7 @@ fn as_json(prompt: &Prompt, cell: Cell, n_layers: usize) -> String {
         "n_layers": n_layers,
         "hidden": ranges,
         "own_column_only": hidden == Hidden::AllButOwn,
+        "special_tokens": special,
     })
     .to_string()
 }
@@ -61,9 +65,11 @@ fn text(prompt: &Prompt, cells: &[Cell], tokenizer: &Tokenizer) -> Result<()> {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let segments = [
         ("bos", &prompt.segments.bos, "35"),
+        ("opening", &prompt.segments.opening, "35"),
         ("instructions", &prompt.segments.instructions, "36"),
         ("examples", &prompt.segments.examples, "33"),
         ("query", &prompt.segments.query, "32"),
+        ("closing", &prompt.segments.closing, "35"),
     ];
     say(&format!("item {}, {} tokens\n", prompt.item, prompt.tokens.len()))?;
     for (name, range, code) in segments {
@@ -81,6 +87,16 @@ fn text(prompt: &Prompt, cells: &[Cell], tokenizer: &Tokenizer) -> Result<()> {
         say(&hides(prompt, mask, &layers, tokenizer))?;
     }
     Ok(())
+}
+
+/// What begins and ends a text, a line each.
+fn special_tokens(special: &SpecialTokens) -> String {
+    let bos = special.bos_text.as_ref().map_or(String::new(), |text| format!("{text:?}, "));
+    let eos =
+        special.eos_texts.iter().zip(&special.eos_from).map(|(text, from)| format!("{text:?} ({from})"));
+    let eos: Vec<String> = eos.collect();
+    let eos = if eos.is_empty() { "none is named".into() } else { eos.join(", ") };
+    format!("beginning of text: {bos}{}\nend of text: {eos}", special.bos_from)
 }
 
 fn hides(prompt: &Prompt, mask: Treatment, layers: &[usize], tokenizer: &Tokenizer) -> String {

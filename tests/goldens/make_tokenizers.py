@@ -15,15 +15,29 @@ Where each family's settings come from:
   (ignore_merges, BOS by TemplateProcessing);
 - gpt-2: transformers, models/gpt2/tokenization_gpt2.py;
 - smollm, starcoder: the published tokenizer.json (Digits, then ByteLevel with its own pattern);
+- gpt-neox (Pythia): transformers, models/gpt_neox/tokenization_gpt_neox.py (NFC, ByteLevel); runs of spaces as added
+  tokens that are matched in normalized text, as the published tokenizer.json has them. The GGUF file's name for it is
+  `mpt`, the only GPT-NeoX tokenizer that llama.cpp has a name for;
+- gemma (Gemma 2 and 3): transformers, models/gemma/tokenization_gemma.py (Replace, Split, byte fallback, no space before
+  a text) and the published post-processor (BOS); trained by SentencePiece as llama is. Runs of line ends and of `▁`
+  are added tokens too, the latter under ids that merging spaces also gives. No GGUF: icl-mask refuses Gemma's;
 - bloom: the published tokenizer.json (its own pattern, with a class inside the class);
 - llama: the published Llama 2 tokenizer.json (Prepend and Replace normalizers, byte fallback); trained by SentencePiece
   itself, whose own ids must agree with Hugging Face's, else this script stops. `metaspace` is the same vocabulary in
   the newer form (pre-tokenizer Metaspace, prepended to the first stretch only).
+
+Each family is also loaded by transformers' AutoTokenizer from a folder as it is on the hub, with the class that the
+model's tokenizer_config.json names: it must put the same BOS before a text (`check_policy`). Its ids must be the same
+too, but for two classes that transformers 5 builds anew from vocabulary and merges and not from tokenizer.json:
+GPT2Tokenizer (SmolLM2, StarCoder2: digits are no longer cut apart) and LlamaTokenizer (a space is put before the first
+stretch only). icl-mask follows tokenizer.json there.
 """
 
 import io
 import json
 import random
+import shutil
+import tempfile
 from pathlib import Path
 
 import gguf
@@ -104,7 +118,11 @@ TEXTS = PROSE + [
 ]
 
 
-def byte_level(*, vocab=900, first=(), last=(), user=(), normalizer=None, steps=(), own_pattern, post=None, words=(),
+# Asked, but not trained on.
+ASKED = TEXTS + ["▁▁two ▁▁▁▁ four   ▁ three\n\n\n\n<start_of_turn>user\n\n two<end_of_turn>\n"]
+
+
+def byte_level(*, vocab=900, first=(), last=(), user=(), runs=(), normalizer=None, steps=(), own_pattern, post=None, words=(),
                ignore_merges=False):
     """Trains a byte-level BPE; `first` and `last` are special tokens before and after the vocabulary.
 
@@ -130,6 +148,7 @@ def byte_level(*, vocab=900, first=(), last=(), user=(), normalizer=None, steps=
         tok = Tokenizer.from_str(json.dumps(parsed))
     tok.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in last])
     tok.add_tokens([AddedToken(t, special=False, normalized=False) for t in user])
+    tok.add_tokens([AddedToken(t, special=False, normalized=True) for t in runs])
     tok.post_processor = post(tok) if post else processors.ByteLevel(trim_offsets=False)
     return tok
 
@@ -168,6 +187,9 @@ def families():
         own_pattern=False, post=begins_with("<|begin_of_text|>"), ignore_merges=True,
         words=["Ġunreachable", "ĠFrench:", "123"]), {
         "eos": "<|end_of_text|>", "eot": "<|eot_id|>", "bos": "<|begin_of_text|>"}
+    yield "gpt-neox", byte_level(
+        first=["<|endoftext|>", "<|padding|>"], runs=[" " * n for n in range(24, 1, -1)], normalizer=normalizers.NFC(),
+        own_pattern=True), {"eos": "<|endoftext|>", "bos": "<|endoftext|>", "add_bos": False, "pre": "mpt"}
     yield "bloom", byte_level(first=["<unk>", "<s>", "</s>", "<pad>"], steps=[isolated(BLOOM)],
                               own_pattern=False), {"eos": "</s>", "bos": "<s>"}
 
@@ -181,7 +203,7 @@ def write_gguf(name, tok, keys):
         types.append(UNUSED)
     writer = gguf.GGUFWriter(HERE / f"{name}.gguf", "llama")
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(name)
+    writer.add_tokenizer_pre(keys.get("pre", name))
     writer.add_token_list(tokens)
     writer.add_token_types(types)
     writer.add_token_merges([" ".join(merge) for merge in json.loads(tok.to_str())["model"]["merges"]])
@@ -200,13 +222,14 @@ def finish(writer, tok, keys):
     writer.close()
 
 
-def train_sentencepiece():
+def train_sentencepiece(more=(), **options):
     model = io.BytesIO()
+    options = {"add_dummy_prefix": True} | options
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([line for text in PROSE for line in text.split("\n") if line] * 3), model_writer=model,
-        model_type="bpe", vocab_size=900, byte_fallback=True, normalization_rule_name="identity", character_coverage=0.98,
-        remove_extra_whitespaces=False, add_dummy_prefix=True, split_digits=True, minloglevel=2,
-        allow_whitespace_only_pieces=True)
+        sentence_iterator=iter([line for text in [*PROSE, *more] for line in text.split("\n") if line] * 3),
+        model_writer=model, model_type="bpe", vocab_size=900, byte_fallback=True, normalization_rule_name="identity",
+        character_coverage=0.98, remove_extra_whitespaces=False, split_digits=True, minloglevel=2,
+        allow_whitespace_only_pieces=True, **options)
     return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
 
 
@@ -227,6 +250,33 @@ def sentencepiece_pair(sp):
         tok.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in ["<unk>", "<s>", "</s>"]])
         tok.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", vocab["<s>"])])
         yield name, tok
+
+
+GEMMA_SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<start_of_turn>", "<end_of_turn>"]
+GEMMA_USER = ["\n", "\n\n", "\n\n\n", "\t", "<table>"]
+
+
+def gemma():
+    indented = [" " * n + line for line in PROSE for n in (2, 3, 4, 8)]
+    sp = train_sentencepiece(indented, add_dummy_prefix=False, pad_id=0, eos_id=1, bos_id=2, unk_id=3, pad_piece="<pad>",
+                             eos_piece="<eos>", bos_piece="<bos>", user_defined_symbols=GEMMA_SPECIAL[4:] + GEMMA_USER)
+    size = sp.get_piece_size()
+    vocab = {sp.id_to_piece(i): i for i in range(size)}
+    # SentencePiece has one type for what a user defined; such a piece is no part of a merge.
+    plain = {sp.id_to_piece(i): sp.get_score(i) for i in range(size)
+             if kind(sp, i) == NORMAL and sp.id_to_piece(i) not in GEMMA_SPECIAL + GEMMA_USER}
+    merges = [(a, b) for a, b in generate_merges(vocab, plain) if a in plain and b in plain]
+    tok = Tokenizer(models.BPE(vocab=vocab, merges=merges, fuse_unk=True, byte_fallback=True, unk_token="<unk>"))
+    tok.normalizer = normalizers.Replace(" ", "▁")
+    tok.pre_tokenizer = pre_tokenizers.Split(" ", behavior="merged_with_previous", invert=False)
+    tok.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tok.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in GEMMA_SPECIAL])
+    runs = ["▁" * n for n in range(2, 32) if "▁" * n in plain]
+    assert runs[:3] == ["▁▁", "▁▁▁", "▁▁▁▁"], runs
+    tok.add_tokens([AddedToken(t, special=False, normalized=False) for t in GEMMA_USER + runs])
+    assert tok.get_vocab_size() == size and tok.encode("a  b").ids[1] == vocab["▁▁"]
+    tok.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", vocab["<bos>"])])
+    return sp, tok
 
 
 def kind(sp, i):
@@ -251,14 +301,14 @@ def unless(decoded, text):
 
 def expected(tok, eos):
     """What the Rust side must reproduce. `cut` are ids in another order, so that characters fall apart."""
-    ids = [tok.encode(text, add_special_tokens=False).ids for text in TEXTS]
+    ids = [tok.encode(text, add_special_tokens=False).ids for text in ASKED]
     bos = tok.encode("", add_special_tokens=True).ids
     cut = [random.Random(i).sample(line, len(line)) for i, line in enumerate(ids)]
     return {
         "bos": bos[0] if bos else None, "eos": eos, "vocab_size": tok.get_vocab_size(), "ids": ids,
-        "text": [unless(tok.decode(line), text) for line, text in zip(ids, TEXTS)],
+        "text": [unless(tok.decode(line), text) for line, text in zip(ids, ASKED)],
         "text_with_special": [
-            unless(tok.decode(line, skip_special_tokens=False), text) for line, text in zip(ids, TEXTS)],
+            unless(tok.decode(line, skip_special_tokens=False), text) for line, text in zip(ids, ASKED)],
         "cut": [{"ids": line, "text": tok.decode(line)} for line in cut[::3]],
     }
 
@@ -266,7 +316,7 @@ def expected(tok, eos):
 def check_telling_apart(golden):
     """Every family's ids change on at least 4 of the texts with another family's way of cutting."""
     parts = {name: json.loads((HERE / f"{name}.tokenizer.json").read_text()) for name in golden["tokenizers"]
-             if name not in {"llama", "metaspace"}}
+             if name not in {"llama", "metaspace", "gemma"}}
     for name, own in parts.items():
         for other, theirs in parts.items():
             if theirs["pre_tokenizer"] != own["pre_tokenizer"]:
@@ -276,12 +326,50 @@ def check_telling_apart(golden):
                 assert changed >= 4, f"{name} cut as {other} differs on {changed} texts only"
 
 
+# name: model_type of config.json, tokenizer_class of tokenizer_config.json, bos_token and eos_token there, and whether
+# transformers' ids are those of tokenizer.json.
+END = "<|endoftext|>"
+CLASSES = {
+    "smollm": ("llama", "GPT2Tokenizer", END, END, False),
+    "starcoder": ("starcoder2", "GPT2Tokenizer", END, END, False),
+    "gpt-2": ("gpt_neo", "GPT2Tokenizer", END, END, True),
+    "qwen2": ("qwen2", "Qwen2Tokenizer", None, END, True),
+    "llama-bpe": ("llama", "PreTrainedTokenizerFast", "<|begin_of_text|>", "<|end_of_text|>", True),
+    "gpt-neox": ("gpt_neox", "GPTNeoXTokenizer", END, END, True),
+    "bloom": ("bloom", "BloomTokenizerFast", "<s>", "</s>", True),
+    "llama": ("llama", "LlamaTokenizer", "<s>", "</s>", False),
+    "metaspace": ("llama", "LlamaTokenizer", "<s>", "</s>", True),
+    "gemma": ("gemma3_text", "GemmaTokenizer", "<bos>", "<eos>", True),
+}
+
+
+def check_policy(golden):
+    """transformers puts before a text what tokenizer.json's post-processor says, whatever tokenizer_config.json says."""
+    assert set(CLASSES) == set(golden["tokenizers"])
+    for name, (model_type, class_name, bos, eos, same) in CLASSES.items():
+        wanted = golden["tokenizers"][name]
+        first = [] if wanted["bos"] is None else [wanted["bos"]]
+        for add_bos in (False, True):
+            with tempfile.TemporaryDirectory() as folder:
+                shutil.copy(HERE / f"{name}.tokenizer.json", Path(folder, "tokenizer.json"))
+                Path(folder, "config.json").write_text(json.dumps({
+                    "model_type": model_type, "bos_token_id": None, "eos_token_id": None}))
+                Path(folder, "tokenizer_config.json").write_text(json.dumps({
+                    "tokenizer_class": class_name, "bos_token": bos, "eos_token": eos, "add_bos_token": add_bos}))
+                loaded = transformers.AutoTokenizer.from_pretrained(folder)
+            asked = [(loaded(text)["input_ids"], first + ids) for text, ids in zip(ASKED, wanted["ids"])]
+            assert loaded("a")["input_ids"] == first + loaded("a", add_special_tokens=False)["input_ids"], name
+            differ = sum(a != b for a, b in asked)
+            assert (differ == 0) == same, (name, differ)
+        print(f"{name}: {type(loaded).__name__} of transformers, BOS {wanted['bos']}, other ids for {differ} texts")
+
+
 def main():
     HERE.mkdir(exist_ok=True)
     golden = {
         "made_by": "tests/goldens/make_tokenizers.py",
         "versions": {m.__name__: m.__version__ for m in [tokenizers, transformers, sentencepiece]},
-        "texts": TEXTS,
+        "texts": ASKED,
         "tokenizers": {},
     }
     for name, tok, keys in families():
@@ -298,7 +386,15 @@ def main():
             for text, ids in zip(TEXTS, golden["tokenizers"][name]["ids"]):
                 if not any(special in text for special in ["<s>", "</s>", "<unk>"]) and sp.encode(text) != ids:
                     print("SentencePiece differs:", repr(text), sp.encode(text, out_type=str), ids)
+    sp, tok = gemma()
+    tok.save(str(HERE / "gemma.tokenizer.json"), pretty=False)
+    golden["tokenizers"]["gemma"] = expected(tok, [tok.token_to_id("<eos>")])
+    for text, ids in zip(ASKED, golden["tokenizers"]["gemma"]["ids"]):
+        plain_text = not any(special in text for special in ["▁", *GEMMA_SPECIAL])
+        if plain_text and sp.encode(text) != ids:
+            print("SentencePiece differs:", repr(text), sp.encode(text, out_type=str), tok.encode(text).tokens)
     check_telling_apart(golden)
+    check_policy(golden)
     (HERE / "ids.json").write_text(json.dumps(golden, ensure_ascii=True, separators=(",", ":")) + "\n")
     for path in sorted(HERE.iterdir()):
         print(f"{path.stat().st_size / 1024:6.1f} KiB {path.name}")

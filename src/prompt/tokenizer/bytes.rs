@@ -54,6 +54,11 @@ impl Spelling {
         }
     }
 
+    /// Whether a token spelled so may stand for spaces as well as for itself.
+    pub fn is_ambiguous(self, token: &str) -> bool {
+        self == Self::SentencePiece && token.contains(LOW_LINE)
+    }
+
     /// Where `bytes` end in `text` when they are what stands there from byte `at` on; `None` when they are
     /// not.
     pub fn eat(self, text: &str, at: usize, bytes: &[u8]) -> Option<usize> {

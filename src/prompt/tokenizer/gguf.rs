@@ -15,14 +15,14 @@ use tokenizers::{AddedToken, DecoderWrapper};
 
 use super::merges;
 use super::metadata::{Metadata, wrong};
-use super::{ascending, library, pre};
+use super::special::Special;
+use super::{library, pre};
 use crate::error::input;
 
 /// What a GGUF file says of its tokenizer.
 pub(super) struct Parts {
     pub inner: tokenizers::Tokenizer,
-    pub bos: Option<u32>,
-    pub eos: Vec<u32>,
+    pub special: Special,
     pub vocab_size: usize,
 }
 
@@ -58,18 +58,51 @@ pub(super) fn read(metadata: &HashMap<String, Value>) -> Result<Parts> {
              prompt to be continued cannot end so: set the key to false (gguf's `gguf-set-metadata` does it)",
         ));
     }
+    let special = special(file, &vocabulary, adds_bos)?;
+    Ok(Parts { inner, special, vocab_size: vocabulary.tokens.len() })
+}
+
+/// BOS, end of text and the roles that chat templates know.
+fn special(file: Metadata, vocabulary: &Vocabulary, adds_bos: bool) -> Result<Special> {
     let size = vocabulary.tokens.len();
-    let bos = match file.flag("add_bos_token")?.unwrap_or(adds_bos) {
+    let written = file.flag("add_bos_token")?;
+    let bos = match written.unwrap_or(adds_bos) {
         true => {
             let id = file.id("bos_token_id", size)?;
             Some(id.ok_or_else(|| wrong("bos_token_id", "there, though the tokenizer adds a BOS"))?)
         }
         false => None,
     };
-    let named = [file.id("eos_token_id", size)?, file.id("eot_token_id", size)?];
-    let eos = ascending(named.into_iter().flatten().chain(vocabulary.control("<|endoftext|>")));
-    Ok(Parts { inner, bos, eos, vocab_size: size })
+    let whether = if bos.is_some() { "put before every text: " } else { "none: " };
+    let by_what = match written {
+        Some(flag) => format!("tokenizer.ggml.add_bos_token is {flag}"),
+        None => "tokenizer.ggml.add_bos_token is missing, and this is what its kind of tokenizer does".into(),
+    };
+    let mut special = Special { bos, bos_from: format!("{whether}{by_what}"), ..Special::default() };
+    for key in ["eos_token_id", "eot_token_id"] {
+        if let Some(id) = file.id(key, size)? {
+            special.ends(id, &format!("tokenizer.ggml.{key}"));
+        }
+    }
+    if let Some(id) = vocabulary.control("<|endoftext|>") {
+        special.ends(id, "a control token called <|endoftext|>");
+    }
+    for (key, role) in ROLES {
+        let token = file.id(key, size)?.and_then(|id| vocabulary.tokens.get(id as usize));
+        special.roles.extend(token.map(|token| (role.to_string(), token.to_string())));
+    }
+    Ok(special)
 }
+
+/// Keys of special tokens, with what transformers and so chat templates call them.
+const ROLES: [(&str, &str); 6] = [
+    ("bos_token_id", "bos_token"),
+    ("eos_token_id", "eos_token"),
+    ("unknown_token_id", "unk_token"),
+    ("seperator_token_id", "sep_token"),
+    ("padding_token_id", "pad_token"),
+    ("mask_token_id", "mask_token"),
+];
 
 impl<'a> Vocabulary<'a> {
     fn read(file: Metadata<'a>) -> Result<Self> {

@@ -5,19 +5,22 @@
 //! from them the exact range of the prompt that each token covers.
 
 mod bytes;
-mod files;
+pub(super) mod files;
 mod gguf;
 mod merges;
 mod metadata;
 mod pre;
 mod spans;
+mod special;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use candle_core::quantized::gguf_file::Value;
 use tokenizers::{AddedToken, NormalizedString, Normalizer};
+
+pub use special::Special;
 
 use crate::error::input;
 use bytes::{Spelling, collect_types};
@@ -30,18 +33,22 @@ pub struct Tokenizer {
     added: HashMap<u32, AddedToken>,
     /// The Unicode normal form that text is brought to, if that is all the normalizer does.
     unicode_form: Option<String>,
-    bos: Option<u32>,
-    eos: Vec<u32>,
+    special: Special,
     vocab_size: usize,
 }
 
 impl Tokenizer {
     /// Reads `tokenizer.json` (`path`: the file, or the folder that holds it).
     ///
-    /// From the files beside it come only the end-of-text tokens: `eos_token` of `tokenizer_config.json` and
-    /// `eos_token_id` of `generation_config.json`, or failing both, of `config.json`. Whether a BOS is added
-    /// is for `tokenizer.json`'s post-processor to say; `add_bos_token` of `tokenizer_config.json` is not
-    /// read, as transformers 5 does not read it either beside a `tokenizer.json`.
+    /// From the files beside it come the end-of-text tokens: `eos_token` of `tokenizer_config.json` and
+    /// `eos_token_id` of `generation_config.json`, or failing both, of `config.json`; and the texts of special
+    /// tokens for chat templates. Whether a BOS is added is for `tokenizer.json`'s post-processor to say;
+    /// `add_bos_token` of `tokenizer_config.json` is not read, as transformers 5 does not read it either beside
+    /// a `tokenizer.json`.
+    ///
+    /// Nor is `tokenizer_class` read. transformers 5 builds some classes anew from vocabulary and merges alone:
+    /// `GPT2Tokenizer`, which the folders of StarCoder2 and SmolLM2 name, then no longer cuts digits apart as
+    /// their tokenizer.json says and as these models were trained.
     ///
     /// # Errors
     /// An `InputError` when a file cannot be read or understood, when the tokenizer is neither byte-level nor
@@ -58,8 +65,15 @@ impl Tokenizer {
             input(format!("{shown} is not a tokenizer.json that can be read ({error}): fetch the file again"))
         })?;
         let mut tokenizer = Self::new(inner).with_context(|| format!("in {shown}"))?;
-        tokenizer.bos = tokenizer.added_by_post_processor().with_context(|| format!("in {shown}"))?;
-        tokenizer.eos = files::end_of_text(&file, |token| tokenizer.id_of(token))?;
+        let mut special = Special::default();
+        special.bos = tokenizer.added_by_post_processor().with_context(|| format!("in {shown}"))?;
+        special.bos_from = match special.bos {
+            Some(_) => "tokenizer.json's post_processor puts it before every text",
+            None => "none: tokenizer.json's post_processor puts nothing before a text",
+        }
+        .into();
+        files::Beside::read(&file)?.special(&mut special, |token| tokenizer.id_of(token))?;
+        tokenizer.special = special;
         Ok(tokenizer)
     }
 
@@ -75,7 +89,7 @@ impl Tokenizer {
     pub fn from_gguf(metadata: &HashMap<String, Value>) -> Result<Self> {
         let parts = gguf::read(metadata)?;
         let mut tokenizer = Self::new(parts.inner)?;
-        (tokenizer.bos, tokenizer.eos, tokenizer.vocab_size) = (parts.bos, parts.eos, parts.vocab_size);
+        (tokenizer.special, tokenizer.vocab_size) = (parts.special, parts.vocab_size);
         Ok(tokenizer)
     }
 
@@ -96,12 +110,16 @@ impl Tokenizer {
         let unicode =
             !forms.is_empty() && forms.iter().all(|form| ["NFC", "NFD", "NFKC", "NFKD"].contains(form));
         let highest = inner.get_vocab(true).into_values().max();
+        let spelling = Spelling::of(&parts)?;
+        let mut added: HashMap<u32, AddedToken> = inner.get_added_tokens_decoder().into_iter().collect();
+        // Gemma lists runs of `▁` of its vocabulary as added tokens too. Such an id may have come out of spaces by
+        // merging, so its bytes are those of the vocabulary.
+        added.retain(|_, token| token.special || !spelling.is_ambiguous(&token.content));
         Ok(Self {
-            spelling: Spelling::of(&parts)?,
-            added: inner.get_added_tokens_decoder().into_iter().collect(),
+            spelling,
+            added,
             unicode_form: unicode.then(|| forms.join(" then ")),
-            bos: None,
-            eos: Vec::new(),
+            special: Special::default(),
             vocab_size: highest.map_or(0, |id| id as usize + 1),
             inner,
         })
@@ -184,12 +202,17 @@ impl Tokenizer {
 
     /// The BOS token, only if the tokenizer puts it before every text.
     pub fn bos(&self) -> Option<u32> {
-        self.bos
+        self.special.bos
     }
 
     /// The tokens that end a text, in ascending order, each once; perhaps none.
     pub fn eos(&self) -> Vec<u32> {
-        self.eos.clone()
+        self.special.eos.keys().copied().collect()
+    }
+
+    /// The special tokens with what says that they are.
+    pub fn special(&self) -> &Special {
+        &self.special
     }
 
     /// Whether decoding leaves the token out.
@@ -216,8 +239,7 @@ impl std::fmt::Debug for Tokenizer {
         f.debug_struct("Tokenizer")
             .field("spelling", &self.spelling)
             .field("unicode_form", &self.unicode_form)
-            .field("bos", &self.bos)
-            .field("eos", &self.eos)
+            .field("special", &self.special)
             .field("vocab_size", &self.vocab_size)
             .finish_non_exhaustive()
     }
@@ -226,11 +248,4 @@ impl std::fmt::Debug for Tokenizer {
 /// The library's boxed error as one of ours.
 fn library(error: tokenizers::Error) -> anyhow::Error {
     anyhow!("the tokenizer failed: {error}")
-}
-
-/// Ascending, each once.
-fn ascending(ids: impl IntoIterator<Item = u32>) -> Vec<u32> {
-    let mut ids: Vec<u32> = ids.into_iter().collect::<HashSet<_>>().into_iter().collect();
-    ids.sort_unstable();
-    ids
 }

@@ -81,6 +81,10 @@ const FAMILIES: &[Family] = &[
         adds_bos: true,
         ..PLAIN
     },
+    // MPT: by llama.cpp's list the name stands for mosaicml/mpt-7b, whose tokenizer is GPT-NeoX's, as is Pythia's:
+    // NFC, then `ByteLevel` (transformers' `models/gpt_neox/tokenization_gpt_neox.py`). llama.cpp has no name for
+    // Pythia itself, and OLMo's (`olmo`) is not the same in every published version.
+    Family { names: &["mpt"], nfc: true, ..PLAIN },
     Family { names: &["bloom"], words: Words::Pattern(BLOOM), ..PLAIN },
 ];
 
