@@ -24,3 +24,14 @@ need_rust() {
     . "${CARGO_HOME:-$HOME/.cargo}/env"
   fi
 }
+
+# Sets `python` to an interpreter with tests/peers/requirements.txt: PEERS_PYTHON, which has it, or `.venv`, which gets it.
+need_peers() {
+  python=${PEERS_PYTHON:-.venv/bin/python}
+  local wanted=tests/peers/requirements.txt installed=.venv/peers-installed.txt
+  # The copy is written last, so that an install that was broken off is done again.
+  if [ -z "${PEERS_PYTHON:-}" ] && ! cmp -s "$wanted" "$installed"; then
+    python3 -m venv .venv >&2 && "$python" -m pip install --quiet --requirement "$wanted" >&2 || return 2
+    cp "$wanted" "$installed"
+  fi
+}

@@ -8,16 +8,9 @@
 # PEERS_PYTHON names an interpreter that has tests/peers/requirements.txt already; else `.venv` gets it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. bin/needs.sh
 
-python=${PEERS_PYTHON:-.venv/bin/python}
-wanted=tests/peers/requirements.txt
-installed=.venv/peers-installed.txt
-# The copy is written last, so that an install that was broken off is done again.
-if [ -z "${PEERS_PYTHON:-}" ] && ! cmp -s "$wanted" "$installed"; then
-  python3 -m venv .venv >&2 || exit 2
-  "$python" -m pip install --quiet --requirement "$wanted" >&2 || exit 2
-  cp "$wanted" "$installed"
-fi
+need_peers || exit 2
 
 target=${CARGO_TARGET_DIR:-target}
 cargo build --release --quiet --example greedy || exit 2

@@ -8,6 +8,7 @@
 # PEERS_PYTHON names an interpreter that has tests/peers/requirements.txt already; else `.venv` gets it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. bin/needs.sh
 
 models=("$@")
 [ $# -gt 0 ] || models=(models/smollm2-135m.gguf models/qwen2.5-coder-0.5b.gguf)
@@ -15,15 +16,7 @@ for model in "${models[@]}"; do
   [ -f "$model" ] || { echo "parity: there is no $model" >&2; exit 2; }
 done
 
-python=${PEERS_PYTHON:-.venv/bin/python}
-wanted=tests/peers/requirements.txt
-installed=.venv/peers-installed.txt
-# The copy is written last, so that an install that was broken off is done again.
-if [ -z "${PEERS_PYTHON:-}" ] && ! cmp -s "$wanted" "$installed"; then
-  python3 -m venv .venv >&2 || exit 2
-  "$python" -m pip install --quiet --requirement "$wanted" >&2 || exit 2
-  cp "$wanted" "$installed"
-fi
+need_peers || exit 2
 
 work=target/parity
 mkdir -p "$work"

@@ -8,11 +8,11 @@ use ureq::http::header::{AUTHORIZATION, RANGE};
 use ureq::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use ureq::{Agent, Body};
 
-use super::Job;
 use super::checksum::Checksum;
 use super::failure::{Failure, Patience};
 use super::id::is_commit;
 use super::listing::Listing;
+use super::{Job, roots};
 use crate::error::input;
 
 /// Redirects that are followed in a row.
@@ -45,9 +45,13 @@ pub(super) struct Answer {
 
 impl<'a> Client<'a> {
     /// Opens no connection yet.
-    pub(super) fn new(job: Job<'a>) -> Self {
+    ///
+    /// # Errors
+    /// The file of certificates cannot be used.
+    pub(super) fn new(job: Job<'a>) -> anyhow::Result<Self> {
         let timeout = Some(job.settings.timeout);
         let agent = Agent::config_builder()
+            .tls_config(roots::tls(job.settings.roots.as_deref())?)
             // Followed here, so that the token can be left out.
             .max_redirects(0)
             .http_status_as_error(false)
@@ -60,7 +64,7 @@ impl<'a> Client<'a> {
             .build()
             .into();
         let repo = Repo::with_revision(job.id.repo.clone(), RepoType::Model, job.id.revision().into());
-        Self { job, agent, repo }
+        Ok(Self { job, agent, repo })
     }
 
     /// Which commit the revision is, and what it holds.

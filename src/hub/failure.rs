@@ -66,6 +66,10 @@ impl Failure {
             Error::Io(e) if e.kind() == io::ErrorKind::TimedOut => {
                 Self::passing(format!("{host} stopped answering"))
             }
+            Error::Io(e) if e.to_string().contains("certificate") => Self::Away(format!(
+                "{host} shows a certificate that is not trusted ({e}): if your network has a proxy of its own, set \
+                 SSL_CERT_FILE to its roots"
+            )),
             // A name that cannot be resolved comes as an error of no kind of its own.
             Error::Io(e) if e.to_string().contains("failed to lookup") => away("no such host, or no network"),
             Error::Io(e) => Self::passing(format!("the connection to {host} broke ({e})")),

@@ -14,6 +14,7 @@ mod download;
 mod failure;
 mod id;
 mod listing;
+mod roots;
 mod settings;
 
 use anyhow::{Result, anyhow};
@@ -104,7 +105,7 @@ pub fn fetch(
             ))
         });
     }
-    let client = Client::new(job);
+    let client = Client::new(job)?;
     let down = match client.listing() {
         Ok(listing) => return complete(job, &client, &cache, wanted, &listing).map_err(Failure::into_error),
         Err(Failure::Final(error)) => return Err(error),

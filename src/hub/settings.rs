@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::roots;
 use crate::error::input;
 
 /// How to reach the hub.
@@ -20,6 +21,8 @@ pub struct HubSettings {
     pub token: Option<String>,
     /// Use the cache only and open no socket (`HF_HUB_OFFLINE`).
     pub offline: bool,
+    /// PEM file with the certificates to trust (`SSL_CERT_FILE`); Mozilla's if `None`.
+    pub roots: Option<PathBuf>,
     /// How long to wait for a server that says nothing.
     pub timeout: Duration,
     /// The pause before the second try; it doubles with each further one.
@@ -34,7 +37,8 @@ impl HubSettings {
     ///   `$XDG_CACHE_HOME/huggingface` or `~/.cache/huggingface`;
     /// * `HF_TOKEN`, else `HUGGING_FACE_HUB_TOKEN`, else the file `HF_TOKEN_PATH`, else `$HF_HOME/token`; none if
     ///   `HF_HUB_DISABLE_IMPLICIT_TOKEN` is true;
-    /// * `HF_HUB_OFFLINE`, else `TRANSFORMERS_OFFLINE`: `1`, `true`, `yes`, `on` in any case.
+    /// * `HF_HUB_OFFLINE`, else `TRANSFORMERS_OFFLINE`: `1`, `true`, `yes`, `on` in any case;
+    /// * `SSL_CERT_FILE`, else the system's file of certificates, else Mozilla's.
     ///
     /// A leading `~/` of a path is the home folder; variables inside a path are not expanded.
     ///
@@ -69,6 +73,7 @@ impl HubSettings {
             cache: path(&["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"]).unwrap_or_else(|| home.join("hub")),
             token,
             offline: is_true(first(&["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])),
+            roots: path(&["SSL_CERT_FILE"]).or_else(roots::of_system),
             timeout: Duration::from_secs(30),
             pause: Duration::from_millis(500),
         })

@@ -22,7 +22,9 @@ impl RopeTable {
     /// Frequencies `theta^(-2i/d)`, rescaled as the checkpoint says.
     pub fn new(rope: &Rope) -> Self {
         let half = rope.dims / 2;
-        let base = (0..half).map(|i| (1. / rope.theta.powf(2. * i as f64 / rope.dims as f64)) as f32);
+        // Exponent and power are rounded to f32 where transformers rounds them.
+        let power = |i: usize| rope.theta.powf(f64::from((2 * i) as f32 / rope.dims as f32)) as f32;
+        let base = (0..half).map(|i| 1. / power(i));
         let frequencies = match &rope.scaling {
             RopeScaling::None => base.collect(),
             RopeScaling::Linear(factor) => base.map(|frequency| frequency / *factor as f32).collect(),

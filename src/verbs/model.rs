@@ -50,6 +50,17 @@ impl OpenModel {
         Ok(Self { arch, tokenizer, path, checkpoint })
     }
 
+    /// Fetch the weights of a model that was opened for a plan, where they are not here, and open their headers.
+    ///
+    /// # Errors
+    /// They are not to be had, or unreadable.
+    pub fn fetch_weights(&mut self, choice: &ModelChoice) -> Result<()> {
+        if self.checkpoint.is_none() {
+            self.checkpoint = Some(Checkpoint::open(&choice.locate(Wanted::Weights)?)?);
+        }
+        Ok(())
+    }
+
     /// Its weights' headers.
     ///
     /// # Errors

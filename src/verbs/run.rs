@@ -31,18 +31,24 @@ pub fn run(args: RunArgs) -> Result<()> {
     if args.dry_run {
         return plan::print(&experiment, args.json);
     }
-    // Input is checked for the whole grid before anything is computed for its first part.
+    // Input is checked for the whole grid before weights are fetched, let alone anything computed for its first part.
     let mut models: Vec<(ModelChoice, OpenModel, Vec<Planned>)> = Vec::new();
     for run in &experiment.runs {
         if models.last().is_none_or(|(choice, ..)| choice.path != run.model.path) {
-            models.push((run.model.clone(), OpenModel::open(&run.model, Wanted::Weights)?, Vec::new()));
+            models.push((run.model.clone(), OpenModel::open(&run.model, Wanted::Description)?, Vec::new()));
         }
         if let Some((_, model, planned)) = models.last_mut() {
             planned.push(Planned::new(run, model, &experiment.results)?);
         }
     }
-    for (choice, model, planned) in models {
-        run_model(&choice, &model, planned, &experiment, args.json)?;
+    let mut ready = Vec::new();
+    for (choice, mut model, planned) in models {
+        model.fetch_weights(&choice)?;
+        let work = unfinished(&model, planned, &experiment)?;
+        ready.push((choice, model, work));
+    }
+    for (choice, model, work) in ready {
+        run_model(&choice, &model, work, &experiment, args.json)?;
     }
     Ok(())
 }
@@ -68,19 +74,12 @@ impl Planned {
     }
 }
 
-/// All runs of one model: its weights are loaded once, and only if some cell is not finished yet.
-fn run_model(
-    choice: &ModelChoice,
-    model: &OpenModel,
-    planned: Vec<Planned>,
-    experiment: &Experiment,
-    json: bool,
-) -> Result<()> {
-    let Experiment { batch, dtype, .. } = *experiment;
+/// What is finished and what is not of one model's runs. Refuses folders of other settings and what cannot fit.
+fn unfinished(model: &OpenModel, planned: Vec<Planned>, experiment: &Experiment) -> Result<Vec<Work>> {
     let model_sha256 = model.checkpoint()?.hash()?;
     let mut work = Vec::new();
     for planned in planned {
-        let settings = planned.prepared.settings(&model_sha256, dtype);
+        let settings = planned.prepared.settings(&model_sha256, experiment.dtype);
         planned.folder.check(&settings)?;
         let planned = Work::new(planned, settings)?;
         if !planned.pending.is_empty() {
@@ -88,6 +87,18 @@ fn run_model(
         }
         work.push(planned);
     }
+    Ok(work)
+}
+
+/// All runs of one model: its weights are loaded once, and only if some cell is not finished yet.
+fn run_model(
+    choice: &ModelChoice,
+    model: &OpenModel,
+    work: Vec<Work>,
+    experiment: &Experiment,
+    json: bool,
+) -> Result<()> {
+    let Experiment { batch, dtype, .. } = *experiment;
     let mut decoder: Option<Transformer> = None;
     for mut work in work {
         if !work.pending.is_empty() {

@@ -93,62 +93,19 @@ impl Hub {
         };
         let seen = Seen { second_host, method, path, range: header("range"), token: header("authorization") };
         self.seen.lock().unwrap().push(seen.clone());
-        let name = seen.path.rsplit('/').next().unwrap_or_default();
-        let content = self.state().files.get(name).cloned().filter(|_| seen.path.contains("/resolve/"));
-        let lfs = name.ends_with(".safetensors");
-        let now = self.state().next(lfs && seen.method == "GET" && second_host);
-        let refuse = now.refuse.or(now.refuse_files.filter(|_| content.is_some())).filter(|_| !second_host);
-        let mut reply = |status: u16, headers: &str, body: &[u8]| {
-            let length = if headers.contains("Content-Length") {
-                ""
-            } else {
-                &format!("Content-Length: {}\r\n", body.len())
-            };
-            write!(stream, "HTTP/1.1 {status} X\r\nConnection: close\r\n{length}{headers}\r\n")?;
-            stream.write_all(if seen.method == "HEAD" { b"" } else { body })
-        };
-        let missing = |code: &str| format!("X-Error-Code: {code}\r\n");
-        match (refuse, content) {
-            _ if now.failures > 0 => reply(503, "", b"busy"),
-            (Some((status, "", _)), _) => reply(status, "", b"no"),
-            (Some((status, code, said)), _) => {
-                reply(status, &format!("{}X-Error-Message: {said}\r\n", missing(code)), b"no")
-            }
-            _ if now.page || now.page_for_files && second_host => {
-                reply(200, "Content-Type: text/html\r\n", b"<html>Log in</html>")
-            }
-            (_, Some(content)) if lfs && !second_host => {
-                let (size, etag) = (now.announced.unwrap_or(content.len()), sha256(&content));
-                let etag = format!("X-Linked-Size: {size}\r\nX-Linked-Etag: \"{etag}\"\r\n");
-                let etag = if now.without_etag { "" } else { &etag };
-                reply(302, &format!("Location: {}{}\r\n{etag}", self.second, seen.path), b"")
-            }
-            (_, Some(mut content)) => {
-                content[0] ^= u8::from(now.corrupt && lfs);
-                let (size, range) = (content.len(), seen.range.as_ref().filter(|_| !now.ignores_range));
-                let from = range.map_or(0, |range| range[6..range.len() - 1].parse::<usize>().unwrap());
-                let range = range.map_or(String::new(), |_| {
-                    format!("Content-Range: bytes {from}-{}/{size}\r\n", size - 1)
-                });
-                let status = if range.is_empty() { 200 } else { 206 };
-                let headers =
-                    format!("ETag: \"{}\"\r\n{range}Content-Length: {}\r\n", git_blob(&content), size - from);
-                let cut = if now.breaks.0 > 0 && lfs { now.breaks.1 } else { size };
-                let cut = if now.stalls && lfs { 1 } else { cut };
-                reply(status, &headers, &content[from..size.min(from + cut)])?;
-                std::thread::sleep(Duration::from_secs(u64::from(now.stalls && lfs)));
-                Ok(())
-            }
-            _ => match seen.path.strip_prefix("/api/models/o/n/revision/") {
-                Some(rest) => {
-                    match now.revisions.get(&rest.trim_end_matches("?blobs=true").replace("%2F", "/")) {
-                        Some(sha) => reply(200, "", now.listing(sha).as_bytes()),
-                        None => reply(404, &missing("RevisionNotFound"), b""),
-                    }
-                }
-                None => reply(404, &missing("EntryNotFound"), b""),
-            },
-        }
+        let download = seen.method == "GET" && second_host;
+        let now = self.state().next(download);
+        let (status, headers, body) = now.reply(&seen, &self.second);
+        let length = body.len();
+        write!(
+            stream,
+            "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
+        )?;
+        let cut = if seen.method == "HEAD" { 0 } else { length };
+        let cut = if download && now.breaks.0 > 0 { cut.min(now.breaks.1) } else { cut };
+        stream.write_all(&body[..if download && now.stalls { 1 } else { cut }])?;
+        std::thread::sleep(Duration::from_secs(u64::from(download && now.stalls)));
+        Ok(())
     }
 }
 
@@ -162,9 +119,52 @@ impl State {
         now
     }
 
-    fn listing(&self, sha: &str) -> String {
+    /// Status, headers and body.
+    fn reply(&self, seen: &Seen, second: &str) -> (u16, String, Vec<u8>) {
+        let name = seen.path.rsplit('/').next().unwrap_or_default();
+        let content = self.files.get(name).filter(|_| seen.path.contains("/resolve/"));
+        let refuse = self.refuse.or(self.refuse_files.filter(|_| content.is_some()));
+        let refusal = |status, code| (status, format!("X-Error-Code: {code}\r\n"), b"no".to_vec());
+        match (refuse, content) {
+            _ if self.failures > 0 => (503, String::new(), b"busy".to_vec()),
+            (Some((status, "", _)), _) if !seen.second_host => (status, String::new(), b"no".to_vec()),
+            (Some((status, code, said)), _) if !seen.second_host => {
+                refusal(status, format!("{code}\r\nX-Error-Message: {said}"))
+            }
+            _ if self.page || self.page_for_files && seen.second_host => {
+                (200, "Content-Type: text/html\r\n".into(), b"<html>Log in</html>".to_vec())
+            }
+            (_, Some(content)) if name.ends_with(".safetensors") && !seen.second_host => {
+                let (size, etag) = (self.announced.unwrap_or(content.len()), sha256(content));
+                let etag = format!("X-Linked-Size: {size}\r\nX-Linked-Etag: \"{etag}\"\r\n");
+                let etag = if self.without_etag { String::new() } else { etag };
+                (302, format!("Location: {second}{}\r\nX-Repo-Commit: x\r\n{etag}", seen.path), vec![])
+            }
+            (_, Some(content)) => self.content(content.clone(), seen),
+            _ => match seen.path.strip_prefix("/api/models/o/n/revision/") {
+                Some(rest) => self.listing(&rest.trim_end_matches("?blobs=true").replace("%2F", "/")),
+                None => refusal(404, "EntryNotFound".into()),
+            },
+        }
+    }
+
+    fn content(&self, mut content: Vec<u8>, seen: &Seen) -> (u16, String, Vec<u8>) {
+        content[0] ^= u8::from(self.corrupt && seen.second_host);
+        let (size, etag) = (content.len(), format!("ETag: \"{}\"\r\n", git_blob(&content)));
+        let Some(range) = seen.range.as_ref().filter(|_| !self.ignores_range) else {
+            return (200, etag, content);
+        };
+        let from: usize = range["bytes=".len()..].split('-').next().unwrap().parse().unwrap();
+        (206, format!("{etag}Content-Range: bytes {from}-{}/{size}\r\n", size - 1), content.split_off(from))
+    }
+
+    fn listing(&self, revision: &str) -> (u16, String, Vec<u8>) {
+        let Some(sha) = self.revisions.get(revision) else {
+            return (404, "X-Error-Code: RevisionNotFound\r\n".into(), vec![]);
+        };
         let files = self.files.iter().map(|(n, c)| serde_json::json!({"rfilename": n, "size": c.len()}));
-        serde_json::json!({"sha": sha, "siblings": files.collect::<Vec<_>>()}).to_string()
+        let listing = serde_json::json!({"sha": sha, "siblings": files.collect::<Vec<_>>()});
+        (200, String::new(), listing.to_string().into())
     }
 }
 

@@ -176,15 +176,14 @@ impl Held {
     /// # Errors
     /// NaN or infinity among the values: names tensor and file.
     pub fn prepared(self, precision: Precision, device: &Device) -> Result<Self> {
+        if let Data::Mapped(mapped) = &self.data {
+            mapped.refuse_not_finite()?;
+        }
         if precision == Precision::Stored {
-            if let Data::Mapped(mapped) = &self.data {
-                mapped.refuse_not_finite()?;
-            }
             return Ok(self);
         }
         let wide = self.widen(device)?;
         if let Data::Mapped(mapped) = &self.data {
-            mapped.refuse(&wide)?;
             mapped.leave();
         }
         let dtype = match precision {
@@ -262,13 +261,6 @@ impl Mapped {
             self.widen_run(first, &mut wide)?;
             self.refuse_values(&wide)
         })
-    }
-
-    fn refuse(&self, wide: &Tensor) -> Result<()> {
-        wide.flatten_all()?
-            .to_vec1::<f32>()?
-            .par_chunks(1 << 16)
-            .try_for_each(|part| self.refuse_values(part))
     }
 
     fn refuse_values(&self, values: &[f32]) -> Result<()> {
