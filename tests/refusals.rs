@@ -1,0 +1,153 @@
+//! How the program refuses, before anything is loaded, and with a sentence.
+
+mod tiny;
+mod world;
+
+use std::fs;
+
+use world::{CHAT, RUN, World, ok};
+
+#[test]
+fn other_settings_are_never_mixed_in() {
+    let world = World::new();
+    ok(world.run("--mask none --nprompts 3 --seed 1"));
+    let output = world.run("--mask TTF --from-layer 0 --nprompts 3 --seed 1 --limit 2");
+    world.refused(&output, &[RUN, "n was 6, now 2", "--results"]);
+    world.write("test.tsv", "source\ttarget\nnew\tneu\n");
+    world.refused(&world.run("--mask none --nprompts 3 --seed 1"), &["data_sha256 was"]);
+}
+
+#[test]
+fn a_damaged_result_is_named() {
+    let world = World::new();
+    ok(world.run("--mask none --nprompts 3 --seed 1"));
+    world.write(&format!("results/{RUN}/none/baseline.json"), "{\"model\":");
+    world.refused(
+        &world.run("--mask none --nprompts 3 --seed 1"),
+        &["baseline.json: damaged", "move it away"],
+    );
+}
+
+#[test]
+fn flags_are_refused_before_anything_is_loaded() {
+    let world = World::new();
+    for (args, says) in [
+        ("--mask TTX", vec!["--mask", "unknown mask `TTX`"]),
+        ("--mask ttf", vec!["--mask", "did you mean `TTF`"]),
+        ("--from-layer 5", vec!["--from-layer: layer 5 is out of range: tiny has 4 layers, so write 0..3"]),
+        ("--from-layer 3..1", vec!["--from-layer", "runs backwards"]),
+        ("--from-layer x", vec!["--from-layer: `x` is not a whole number"]),
+        ("--format qa_line", vec!["--format: unknown format `qa_line`: did you mean `qa_lines`?"]),
+        ("--profile sia2023", vec!["did you mean `sia2024`?"]),
+        ("--direction enfr", vec!["--direction", "en-fr"]),
+        ("--seed -1", vec!["--seed"]),
+        ("--seed 5000000000", vec!["--seed: 5000000000 is more than"]),
+        ("--limit 0", vec!["--limit: must be at least 1"]),
+        ("--limit all,3", vec!["--limit: takes one value, not 2"]),
+        ("--limit many", vec!["--limit: `many` is not a whole number"]),
+        ("--demonstrations demonstrations.tsv --test= --data nations", vec!["--test: a value is empty"]),
+        ("--threads 0", vec!["--threads: must be at least 1"]),
+        ("--test test.tsv,test.tsv", vec!["--test: takes one value"]),
+        ("--limit 7", vec!["--limit 7", "only 6 test items"]),
+        ("--nprompts 9", vec!["8", "9"]),
+        ("--batch 0", vec!["--batch: must be at least 1"]),
+        ("--max-new-tokens 0", vec!["--max-new-tokens: must be at least 1"]),
+        ("--max-new-tokens 600", vec!["item 9: its prompt of", "exceed the model's context of 512"]),
+        ("--task code", vec!["--task", "mt"]),
+        ("--device cuda", vec!["--device: `cuda` cannot be used", "write cpu"]),
+        ("--dtype int8", vec!["--dtype: unknown dtype `int8`", "f32, f16, bf16, stored"]),
+        ("--direction en-ja", vec!["ja-mecab"]),
+        ("--model smolm2-135m", vec!["--model: unknown model `smolm2-135m`: did you mean `smollm2-135m`?"]),
+        ("--model smollm2-135m", vec!["is not at models/smollm2-135m.gguf: run `bash bin/prepare-models.sh"]),
+        ("--model owner/name", vec!["owner/name is not in the cache"]),
+        ("--model owner/name/more", vec!["--model", "owner/name"]),
+        ("--model none.gguf", vec!["none.gguf does not exist"]),
+        ("--config nothing", vec!["--config: unknown experiments `nothing`"]),
+        ("--test nowhere.tsv", vec!["nowhere.tsv"]),
+    ] {
+        world.refused(&world.run(args), &says);
+    }
+    assert!(!world.path("results").exists());
+}
+
+#[test]
+fn files_are_refused_with_their_line() {
+    let world = World::new();
+    for (yaml, says) in [
+        ("mask: TTF\nmodle: x\n", vec!["e.yaml:2: unknown key `modle`: did you mean `model`?"]),
+        ("mask: TTF\nfrom_layer: {a: 1}\n", vec!["e.yaml:2", "a word, a number, or a list"]),
+        ("# comment\nmask: [TTF, TTZ]\n", vec!["e.yaml:2: mask", "unknown mask `TTZ`"]),
+        ("mask: TTF\n\nfrom_layer: 0..9\n", vec!["e.yaml:3: from_layer: layer 5 is out of range"]),
+        ("mask: TTF\nmask: FTF\n", vec!["e.yaml:", "mask"]),
+        ("mask: 'TTF\n", vec!["e.yaml:"]),
+        ("- mask\n", vec!["e.yaml:1"]),
+        ("batch: many\n", vec!["e.yaml:1: batch: `many` is not a whole number"]),
+    ] {
+        world.write("e.yaml", yaml);
+        world.refused(&world.run("--config e.yaml"), &says);
+    }
+    world.write("f.yaml", "question: Q\nanswer: A\nheadr: x\n");
+    let output = world.call("run --model tiny --test test.tsv --nprompts 0 --format f.yaml --mask none");
+    world.refused(&output, &["f.yaml:3: unknown key `headr`: did you mean `header`?"]);
+    world.write("configs/mask/mine.yaml", "mask: TXF\ndescription: x\n");
+    world.refused(&world.run("--mask mine"), &["configs/mask/mine.yaml:1", "unknown mask `TXF`"]);
+}
+
+#[test]
+fn damaged_models_are_named() {
+    let world = World::new();
+    let weights = fs::read(world.path("tiny/model.safetensors")).unwrap();
+    let config = fs::read_to_string(world.path("tiny/config.json")).unwrap();
+    world.write("tiny/model.safetensors", &weights[..weights.len() - 100]);
+    world.refused(&world.run("--mask none"), &["tiny/model.safetensors: not a whole safetensors file"]);
+    fs::remove_file(world.path("tiny/model.safetensors")).unwrap();
+    world.refused(&world.run("--mask none"), &["holds neither model.safetensors nor"]);
+    world.write("tiny/model.safetensors", &weights);
+    world.write("tiny/config.json", config.replace("\"llama\"", "\"mamba\""));
+    world.refused(
+        &world.run("--mask none"),
+        &["config.json", "model_type `mamba` is not supported", "llama, qwen2"],
+    );
+    world.write("tiny/config.json", "{");
+    world.refused(&world.run("--mask none"), &["config.json"]);
+    world.write("bad.gguf", b"GGUFnonsense");
+    world.refused(&world.run("--model bad.gguf --mask none"), &["bad.gguf: not a readable GGUF file"]);
+    // The layers fit the header, the tensors do not: found when loading, still the input's fault.
+    world.write("tiny/config.json", config.replace("\"num_hidden_layers\":4", "\"num_hidden_layers\":5"));
+    let output = world.run("--mask none");
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("tensor `model.layers.4.self_attn.q_proj.weight` is missing"), "{stderr}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_a_failure() {
+    let world = World::new();
+    world.write("results", "a file, not a folder");
+    let output = world.run("--mask none");
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("results/tiny"));
+}
+
+#[test]
+fn chat_templates_are_refused_before_anything_is_loaded() {
+    let world = World::new();
+    world.write("twice.jinja", "{{ messages[0].content }}{{ messages[0].content }}");
+    world.write("mine.jinja", CHAT);
+    for (args, says) in [
+        ("--chat-template", vec!["the model has no chat template of its own", "--chat-template false"]),
+        ("--chat-template yes", vec!["--chat-template: there is no file `yes`", "true for the model's own"]),
+        ("--chat-template twice.jinja", vec!["twice.jinja writes the message 2 times"]),
+        ("--chat-template mine.jinja,twice.jinja", vec!["--chat-template: takes one template a call"]),
+        (
+            "--chat-template mine.jinja --profile sia2024",
+            vec!["--chat-template: the study's code knows no chat template", "--profile exact"],
+        ),
+        ("--chat-template mine.jinja --max-new-tokens 400", vec!["exceed the model's context of 512"]),
+    ] {
+        world.refused(&world.run(args), &says);
+    }
+    world.write("e.yaml", "mask: TTF\nprofile: sia2024\nchat_template: mine.jinja\n");
+    world.refused(&world.run("--config e.yaml"), &["e.yaml:3: chat_template: the study's code"]);
+    assert!(!world.path("results").exists());
+}
