@@ -1,8 +1,9 @@
 //! Models of the Hugging Face hub, in the cache that `huggingface_hub` uses too.
 //!
 //! `hf-hub` names the addresses and the folders of the cache; requests, redirects, resuming and checking are done here,
-//! over the `ureq` that it brings. Its own download (0.5.0) sends the token to the host that a download is redirected
-//! to, checks neither size nor sha256, and takes an answer without the range it asked for as the rest of a file.
+//! over the `ureq` that it brings. Its own download (0.5.0) sends the token to the host that a download is
+//! redirected to (seen on the wire), and by its source checks neither size nor sha256 and takes an answer without the
+//! range it asked for as the rest of a file.
 //!
 //! A file gets its final name only when its size and its checksum are what the hub announced: sha256 for a file in LFS,
 //! git's sha1 for any other. From then on only its size is looked at.
