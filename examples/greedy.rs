@@ -10,10 +10,12 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use candle_core::{DType, Device, IndexOp};
 use clap::Parser;
-use icl_mask::mask::NOTHING;
-use icl_mask::model::{Checkpoint, Decoder, KvCache, Precision, Rows, Transformer};
+use icl_mask::engine::Plain;
+use icl_mask::mask::MaskPlan;
+use icl_mask::model::{Checkpoint, Precision, Transformer};
+
+const UNMASKED: &MaskPlan = &MaskPlan::UNMASKED;
 
 #[derive(Parser)]
 struct Args {
@@ -33,23 +35,16 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     let prompt: Vec<u32> = serde_json::from_slice(&fs::read(&args.prompt)?)?;
-    let model = Transformer::load(&Checkpoint::open(&args.model)?, Precision::F32, &Device::Cpu)?;
-    let cache = KvCache::new(model.arch(), 1, prompt.len() + args.tokens, DType::F32, &Device::Cpu)?;
+    let model = Transformer::load(&Checkpoint::open(&args.model)?, Precision::F32)?;
+    let mut sequence = Plain::new(&model, UNMASKED, prompt.len() + args.tokens);
     let mut file = BufWriter::new(File::create(args.out.with_extension("f32"))?);
-    let (mut next, mut at, mut generated) = (prompt, 0, Vec::with_capacity(args.tokens));
+    let (mut next, mut generated) = (prompt, Vec::with_capacity(args.tokens));
     while generated.len() < args.tokens {
-        let positions: Vec<usize> = (at..at + next.len()).collect();
-        let mut hidden = model.embed(&next, &positions)?;
-        for layer in 0..model.arch().layers {
-            let rows = Rows { slot: 0, positions: &positions, hidden: &NOTHING };
-            hidden = model.layer(layer, &hidden, &[rows], &cache)?;
-        }
-        let logits: Vec<f32> = model.logits(&hidden.i(next.len() - 1..)?)?.flatten_all()?.to_vec1()?;
+        let logits = sequence.logits(&next)?;
         for logit in &logits {
             file.write_all(&logit.to_le_bytes())?;
         }
         let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).context("no vocabulary")?.0;
-        at += next.len();
         next = vec![best as u32];
         generated.push(best as u32);
     }

@@ -10,13 +10,12 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use candle_core::{DType, Device};
 use clap::Parser;
 use icl_mask::config::{Cell, Experiment, Run, Settings};
-use icl_mask::engine::{Batch, Generation, Group, Observer, Request, generate, prefill};
+use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, generate};
 use icl_mask::hub::Wanted;
 use icl_mask::mask::Hidden;
-use icl_mask::model::{Decoder, KvCache, Precision, Transformer};
+use icl_mask::model::{Decoder, Precision, Transformer};
 use icl_mask::prompt::Prompt;
 use icl_mask::verbs::{OpenModel, Prepared, hidden_json};
 use serde_json::json;
@@ -41,7 +40,7 @@ fn main() -> Result<()> {
     let mut index = 0;
     for run in &experiment.runs {
         let model = OpenModel::open(&run.model, Wanted::Weights)?;
-        let decoder = Transformer::load(model.checkpoint()?, Precision::F32, &Device::Cpu)?;
+        let decoder = Transformer::load(model.checkpoint()?, Precision::F32)?;
         let prepared = Prepared::new(run.clone(), &model)?;
         let wanted: Vec<(&Prompt, Cell)> = prepared
             .prompts
@@ -51,8 +50,8 @@ fn main() -> Result<()> {
         let request = |&(prompt, cell): &(_, _)| Request { prompt, plan: prepared.plan(cell, prompt) };
         let requests: Vec<Request> = wanted.iter().map(request).collect();
         let mut kept = Kept(vec![None; requests.len()]);
-        let batch = Batch { slots: experiment.batch };
-        generate(&decoder, &model.tokenizer, &requests, &prepared.rule, batch, &mut kept)?;
+        let limits = Limits::branches(experiment.batch);
+        generate(&decoder, &model.tokenizer, &requests, &prepared.rule, limits, &mut kept)?;
         for ((request, (prompt, cell)), generation) in requests.iter().zip(&wanted).zip(kept.0) {
             for logit in last_row(&decoder, request)? {
                 logits.write_all(&logit.to_le_bytes())?;
@@ -97,9 +96,7 @@ fn describe(run: &Run, prompt: &Prompt) -> serde_json::Value {
 
 /// Logits of the prompt's last row, computed alone.
 fn last_row(decoder: &Transformer, request: &Request) -> Result<Vec<f32>> {
-    let cache = KvCache::new(decoder.arch(), 1, request.prompt.tokens.len(), DType::F32, decoder.device())?;
-    let alone = Group { prompt: request.prompt, branches: vec![(0, &request.plan)] };
-    Ok(prefill(decoder, &[alone], &cache)?.squeeze(0)?.to_vec1()?)
+    Plain::new(decoder, &request.plan, request.prompt.tokens.len()).logits(&request.prompt.tokens)
 }
 
 struct Kept(Vec<Option<Generation>>);

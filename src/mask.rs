@@ -77,7 +77,7 @@ impl From<Treatment> for String {
 }
 
 /// A set of columns (token positions): sorted, disjoint, non-empty half-open ranges.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Columns(Vec<Range<usize>>);
 
 impl Columns {
@@ -115,9 +115,9 @@ impl Columns {
         self.0.is_empty()
     }
 
-    /// The columns at or after `start`.
-    pub fn from(&self, start: usize) -> Self {
-        Self::new(self.0.iter().map(|range| range.start.max(start)..range.end.max(start)))
+    /// The columns within a range.
+    pub fn within(&self, of: &Range<usize>) -> Self {
+        Self::new(self.0.iter().map(|range| range.start.max(of.start)..range.end.min(of.end)))
     }
 
     /// The columns of `0..end` that are not in this set.
@@ -134,7 +134,7 @@ impl Columns {
 }
 
 /// What one layer hides from every row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Hidden {
     /// These columns (none of them: an ordinary causal layer).
     Columns(Columns),
@@ -155,10 +155,18 @@ impl Hidden {
     }
 
     /// Does any *other* row read this column?
-    fn is_read_by_others(&self, column: usize) -> bool {
+    pub fn is_read_by_others(&self, column: usize) -> bool {
         match self {
             Self::Columns(hidden) => !hidden.contains(column),
             Self::AllButOwn => false,
+        }
+    }
+
+    /// Does this layer hide a column between `first` and `row` from the row at position `row`?
+    fn takes_from(&self, first: usize, row: usize) -> bool {
+        match self {
+            Self::Columns(hidden) => hidden.0.iter().any(|range| range.start <= row && range.end > first),
+            Self::AllButOwn => first < row,
         }
     }
 }
@@ -166,8 +174,18 @@ impl Hidden {
 /// Nothing hidden, to be borrowed by anyone.
 pub static NOTHING: Hidden = Hidden::NOTHING;
 
+/// Prompt rows that a masked run must compute for itself from a layer on, because they no longer are those of the
+/// unmasked run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Fork {
+    /// The first layer that may put out something else for them; what goes into it still is the unmasked run's.
+    pub layer: usize,
+    /// The rows.
+    pub rows: Columns,
+}
+
 /// What each layer of one run hides: nothing below `from_layer`, the same columns from it on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MaskPlan {
     from_layer: usize,
     hidden: Hidden,
@@ -177,9 +195,14 @@ impl MaskPlan {
     /// The unmasked run.
     pub const UNMASKED: MaskPlan = MaskPlan { from_layer: usize::MAX, hidden: Hidden::NOTHING };
 
-    /// Hide `hidden` at layers `from_layer` and above.
+    /// Hide `hidden` at layers `from_layer` and above; what hides nothing is the unmasked run.
     pub fn new(from_layer: usize, hidden: Hidden) -> Self {
-        Self { from_layer, hidden }
+        if hidden == Hidden::NOTHING { Self::UNMASKED } else { Self { from_layer, hidden } }
+    }
+
+    /// What is hidden from `from_layer` on.
+    pub fn hidden(&self) -> &Hidden {
+        &self.hidden
     }
 
     /// What `layer` hides.
@@ -192,12 +215,38 @@ impl MaskPlan {
         self.from_layer
     }
 
-    /// The prompt rows that must still be computed at `layer`: those whose column some later row reads, and the last
-    /// one, from which the next token is chosen. The others are read by nobody at this layer or above, because what
-    /// is hidden stays hidden up to the top.
-    pub fn live_rows(&self, layer: usize, rows: usize) -> Vec<usize> {
-        let hidden = self.at(layer);
-        (0..rows).filter(|&row| row + 1 == rows || hidden.is_read_by_others(row)).collect()
+    /// The rows of a prompt that differ from the unmasked run and are still needed, by the layer at which each may first
+    /// do so: a row differs from the first layer on that hides from it something it would read, or at which it reads a
+    /// row that differs. `window` says how many columns a layer's rows read, their own included.
+    ///
+    /// Rows that nobody reads are left out: what is hidden stays hidden up to the top. The last row is needed, since the
+    /// next token is chosen from it.
+    pub fn forks(&self, rows: usize, layers: usize, window: impl Fn(usize) -> Option<usize>) -> Vec<Fork> {
+        let needed = |row: usize| row + 1 == rows || self.hidden.is_read_by_others(row);
+        let mut same: Vec<usize> =
+            (0..rows).filter(|&row| needed(row) && self.hidden.takes_from(0, row)).collect();
+        // Columns that differ, and are read.
+        let mut changed = Columns::default();
+        let mut forks = Vec::new();
+        for layer in self.from_layer..layers {
+            let first = |row: usize| window(layer).map_or(0, |window| (row + 1).saturating_sub(window));
+            let reads_change = |row: usize| {
+                let from = first(row);
+                self.hidden.takes_from(from, row) || changed.0.iter().any(|c| c.start <= row && c.end > from)
+            };
+            let (now, later): (Vec<usize>, Vec<usize>) = same.into_iter().partition(|&row| reads_change(row));
+            same = later;
+            if !now.is_empty() {
+                let rows = Columns::new(now.iter().map(|&row| row..row + 1));
+                let read = now.into_iter().filter(|&row| self.hidden.is_read_by_others(row));
+                changed = Columns::new(changed.0.into_iter().chain(read.map(|row| row..row + 1)));
+                forks.push(Fork { layer, rows });
+            }
+            if same.is_empty() {
+                break;
+            }
+        }
+        forks
     }
 }
 
@@ -222,8 +271,8 @@ mod tests {
         assert_eq!(columns.ranges(), [0..3, 5..9]);
         assert_eq!(columns.len(), 7);
         assert_eq!(columns.complement(12).ranges(), [3..5, 9..12]);
-        assert_eq!(columns.from(2).ranges(), [2..3, 5..9]);
-        assert_eq!(columns.from(4).ranges(), [5..9]);
+        assert_eq!(columns.within(&(2..7)).ranges(), [2..3, 5..7]);
+        assert!(columns.within(&(3..5)).is_empty());
         assert_eq!(columns.complement(6).ranges(), [3..5]);
         assert!(columns.complement(2).is_empty());
         assert_eq!(Columns::default().complement(2).ranges(), [0..2]);
@@ -239,13 +288,31 @@ mod tests {
         assert!(Hidden::Columns(Columns::new([0..4])).visible_to(3).is_empty());
     }
 
+    fn forks(plan: &MaskPlan, rows: usize, windows: [Option<usize>; 4]) -> Vec<(usize, Vec<Range<usize>>)> {
+        let forks = plan.forks(rows, 4, |layer| windows[layer]);
+        forks.into_iter().map(|fork| (fork.layer, fork.rows.ranges().to_vec())).collect()
+    }
+
     #[test]
-    fn rows_that_nobody_reads_are_not_live() {
+    fn rows_after_the_first_hidden_column_fork_if_they_are_read() {
         let plan = MaskPlan::new(2, Hidden::Columns(Columns::new([1..4])));
-        assert_eq!(plan.live_rows(1, 6), [0, 1, 2, 3, 4, 5]);
-        assert_eq!(plan.live_rows(2, 6), [0, 4, 5]);
-        assert_eq!(plan.live_rows(2, 3), [0, 2]);
-        assert_eq!(MaskPlan::new(0, Hidden::AllButOwn).live_rows(0, 3), [2]);
-        assert_eq!(MaskPlan::UNMASKED.live_rows(9, 2), [0, 1]);
+        assert_eq!(forks(&plan, 6, [None; 4]), [(2, vec![4..6])]);
+        assert_eq!(forks(&plan, 3, [None; 4]), [(2, vec![2..3])]);
+        assert_eq!(forks(&MaskPlan::new(0, Hidden::AllButOwn), 3, [None; 4]), [(0, vec![2..3])]);
+        assert_eq!(forks(&MaskPlan::new(0, Hidden::AllButOwn), 1, [None; 4]), []);
+        assert_eq!(forks(&MaskPlan::UNMASKED, 3, [None; 4]), []);
+        assert_eq!(MaskPlan::new(1, Hidden::Columns(Columns::default())), MaskPlan::UNMASKED);
+    }
+
+    #[test]
+    fn behind_a_window_rows_fork_as_the_change_reaches_them() {
+        let plan = MaskPlan::new(1, Hidden::Columns(Columns::new([0..2])));
+        assert_eq!(forks(&plan, 8, [Some(3); 4]), [(1, vec![2..4]), (2, vec![4..6]), (3, vec![6..8])]);
+        assert_eq!(forks(&plan, 8, [None, Some(3), None, None]), [(1, vec![2..4]), (2, vec![4..8])]);
+        // Hidden columns that no window reaches any more.
+        assert_eq!(
+            forks(&MaskPlan::new(3, Hidden::Columns(Columns::new([0..2]))), 9, [Some(2); 4]),
+            [(3, vec![2..3])]
+        );
     }
 }

@@ -14,8 +14,9 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::{gemma3, llama, qwen2, starcoder2};
 use drawn::Drawn;
-use icl_mask::mask::NOTHING;
-use icl_mask::model::{Arch, Decoder, Fields, Held, KvCache, Precision, Rows, Transformer, Weights};
+use icl_mask::engine::Plain;
+use icl_mask::mask::MaskPlan;
+use icl_mask::model::{Arch, Fields, Held, Precision, Transformer, Weights};
 use serde_json::{Value, json};
 
 const TOLERANCE: f32 = 1e-4;
@@ -71,16 +72,8 @@ fn both(family: &str, candle: impl Fn(Value, VarBuilder, &Tensor) -> candle_core
     let drawn: Drawn = serde_json::from_value(read(family, "expected.json")["draw"].clone()).unwrap();
     let tokens = drawn.token_ids(40, arch.vocab);
     let noted = Noted { drawn, tensors: Mutex::default() };
-    let model = Transformer::new(arch, &noted, Precision::F32, &Device::Cpu).unwrap();
-    let positions: Vec<usize> = (0..tokens.len()).collect();
-    let cache = KvCache::new(model.arch(), 1, tokens.len(), DType::F32, &Device::Cpu).unwrap();
-    let mut hidden = model.embed(&tokens, &positions).unwrap();
-    for layer in 0..model.arch().layers {
-        let rows = Rows { slot: 0, positions: &positions, hidden: &NOTHING };
-        hidden = model.layer(layer, &hidden, &[rows], &cache).unwrap();
-    }
-    let ours = model.logits(&hidden.narrow(0, tokens.len() - 1, 1).unwrap()).unwrap();
-    let ours: Vec<f32> = ours.flatten_all().unwrap().to_vec1().unwrap();
+    let model = Transformer::new(arch, &noted, Precision::F32).unwrap();
+    let ours = Plain::new(&model, &MaskPlan::UNMASKED, tokens.len()).logits(&tokens).unwrap();
 
     let vars = VarBuilder::from_tensors(noted.tensors.into_inner().unwrap(), DType::F32, &Device::Cpu);
     let tokens = Tensor::new(tokens, &Device::Cpu).unwrap().unsqueeze(0).unwrap();

@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
+use icl_mask::engine::Plain;
 use icl_mask::error::InputError;
-use icl_mask::mask::NOTHING;
-use icl_mask::model::{Checkpoint, Decoder, KvCache, Precision, Rows, Transformer};
+use icl_mask::mask::MaskPlan;
+use icl_mask::model::{Checkpoint, Decoder, Precision, Transformer};
 
 /// Largest difference as a share of the largest logit: only the order of sums may differ.
 const SAME_WEIGHTS: f32 = 1e-5;
@@ -53,15 +54,9 @@ fn expected(name: &str, logits: &str) -> (Vec<u32>, Vec<f32>) {
 }
 
 fn logits(path: &Path, precision: Precision, prompt: &[u32]) -> anyhow::Result<Vec<f32>> {
-    let model = Transformer::load(&Checkpoint::open(path)?, precision, &Device::Cpu)?;
-    let positions: Vec<usize> = (0..prompt.len()).collect();
-    let cache = KvCache::new(model.arch(), 1, prompt.len(), DType::F32, &Device::Cpu)?;
-    let mut hidden = model.embed(prompt, &positions)?;
-    for layer in 0..model.arch().layers {
-        let rows = Rows { slot: 0, positions: &positions, hidden: &NOTHING };
-        hidden = model.layer(layer, &hidden, &[rows], &cache)?;
-    }
-    Ok(model.logits(&hidden)?.flatten_all()?.to_vec1()?)
+    let model = Transformer::load(&Checkpoint::open(path)?, precision)?;
+    let states = Plain::new(&model, &MaskPlan::UNMASKED, prompt.len()).feed(prompt, |_, _| ())?;
+    Ok(model.logits(&states)?.data().to_vec())
 }
 
 fn error(found: &[f32], expected: &[f32]) -> f32 {

@@ -1,13 +1,13 @@
-//! The laws of a mask, on a tiny model with random weights.
+//! The laws of a mask, on tiny models with random weights: what the sweep shares changes nothing.
 
 mod tiny;
 
 use anyhow::Result;
-use candle_core::{DType, Device, IndexOp, Tensor};
-use icl_mask::engine::{Batch, Generation, Group, Observer, Request, StopRule, generate, prefill};
-use icl_mask::mask::{Hidden, MaskPlan};
-use icl_mask::model::{Decoder, Family, KvCache, Rows, Transformer};
+use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, StopRule, generate};
+use icl_mask::mask::{Columns, Hidden, MaskPlan};
+use icl_mask::model::{Decoder, Family, Transformer};
 use icl_mask::prompt::{Profile, Prompt, Tokenizer};
+use proptest::prelude::*;
 use tiny::{LAYERS, MASKS};
 
 const NEW_TOKENS: usize = 12;
@@ -21,48 +21,59 @@ impl Observer for Collected {
     }
 }
 
-fn tokens(model: &Transformer, tokenizer: &Tokenizer, requests: &[Request], slots: usize) -> Vec<Vec<u32>> {
-    let rule = StopRule { eos: vec![], strings: vec![], max_new_tokens: NEW_TOKENS };
+fn rule() -> StopRule {
+    StopRule { eos: vec![], strings: vec![], max_new_tokens: NEW_TOKENS, full_length: true }
+}
+
+fn sweep(
+    model: &Transformer,
+    tokenizer: &Tokenizer,
+    requests: &[Request],
+    rule: &StopRule,
+    limits: Limits,
+) -> Vec<Vec<u32>> {
     let mut collected = Collected(vec![None; requests.len()]);
-    generate(model, tokenizer, requests, &rule, Batch { slots }, &mut collected).unwrap();
+    generate(model, tokenizer, requests, rule, limits, &mut collected).unwrap();
     collected.0.into_iter().map(|generation| generation.expect("finished").tokens).collect()
 }
 
-fn requests<'a>(prompts: &'a [Prompt], layers: &[usize]) -> Vec<Request<'a>> {
-    let mut all = Vec::new();
-    for mask in MASKS {
-        for &layer in layers {
-            all.extend(
-                prompts.iter().map(|prompt| Request { prompt, plan: tiny::plan(prompt, mask, layer) }),
-            );
-        }
-    }
-    all
+/// The oracle's tokens: every row of every request through every layer.
+fn plain(model: &Transformer, request: &Request) -> Vec<u32> {
+    let prompt = &request.prompt.tokens;
+    Plain::new(model, &request.plan, prompt.len() + NEW_TOKENS).generate(prompt, NEW_TOKENS).unwrap()
 }
 
-/// A request as a group of its own.
-fn one<'a>(request: &'a Request, slot: usize) -> Group<'a> {
-    Group { prompt: request.prompt, branches: vec![(slot, &request.plan)] }
+/// Item by item, all masks and layers of each.
+fn requests<'a>(prompts: &'a [Prompt], layers: &[usize]) -> Vec<Request<'a>> {
+    let of = |prompt: &'a Prompt| {
+        MASKS.into_iter().flat_map(move |mask| {
+            layers.iter().map(move |&layer| Request { prompt, plan: tiny::plan(prompt, mask, layer) })
+        })
+    };
+    prompts.iter().flat_map(of).collect()
 }
 
 fn logits(model: &Transformer, request: &Request) -> Vec<f32> {
-    let capacity = request.prompt.tokens.len();
-    let cache = KvCache::new(model.arch(), 1, capacity, DType::F32, &Device::Cpu).unwrap();
-    prefill(model, &[one(request, 0)], &cache).unwrap().i(0).unwrap().to_vec1().unwrap()
+    let prompt = &request.prompt.tokens;
+    Plain::new(model, &request.plan, prompt.len()).logits(prompt).unwrap()
 }
 
-/// Both families, with and without BOS, both profiles.
+/// Both families, with and without BOS, both profiles; and layers with windows, some so short that a mask reaches rows
+/// only layer by layer.
 fn worlds() -> Vec<(Transformer, Tokenizer, Profile)> {
-    let world = |family, name, profile| {
+    let world = |family, name, windows: [Option<usize>; LAYERS], profile| {
         let tokenizer = tiny::tokenizer(name);
-        (tiny::model(family, &tokenizer), tokenizer, profile)
+        (tiny::windowed_model(family, &tokenizer, windows), tokenizer, profile)
     };
+    let all = [None; LAYERS];
     vec![
-        world(Family::Llama, "llama-bpe", Profile::Exact),
-        world(Family::Llama, "llama-bpe", Profile::Sia2024),
-        world(Family::Llama, "smollm", Profile::Exact),
-        world(Family::Qwen2, "smollm", Profile::Sia2024),
-        world(Family::Qwen2, "qwen2", Profile::Exact),
+        world(Family::Llama, "llama-bpe", all, Profile::Exact),
+        world(Family::Llama, "llama-bpe", all, Profile::Sia2024),
+        world(Family::Llama, "smollm", all, Profile::Exact),
+        world(Family::Qwen2, "smollm", all, Profile::Sia2024),
+        world(Family::Qwen2, "qwen2", all, Profile::Exact),
+        world(Family::Llama, "smollm", [Some(7); LAYERS], Profile::Exact),
+        world(Family::Qwen2, "llama-bpe", [None, Some(5), None, Some(20)], Profile::Exact),
     ]
 }
 
@@ -81,7 +92,7 @@ fn the_run_from_layer_l_is_the_baseline() {
 
 #[test]
 fn every_mask_changes_something() {
-    for (model, tokenizer, profile) in worlds() {
+    for (model, tokenizer, profile) in worlds().into_iter().take(5) {
         let prompt = &tiny::prompts(&tokenizer, profile, 3, 1)[0];
         let baseline = logits(&model, &Request { prompt, plan: MaskPlan::UNMASKED });
         for mask in MASKS.into_iter().filter(|mask| *mask != "none") {
@@ -91,97 +102,134 @@ fn every_mask_changes_something() {
     }
 }
 
+/// The whole grid in one go, in small batches, cell by cell and item by item, all against the oracle.
 #[test]
-fn a_cell_is_the_same_alone_and_in_any_batch() {
+fn the_sweep_is_every_run_alone() {
     for (model, tokenizer, profile) in worlds() {
         let prompts = tiny::prompts(&tokenizer, profile, 3, 3);
-        let requests = requests(&prompts, &[0, 2, LAYERS - 1]);
-        let alone: Vec<_> = requests
-            .iter()
-            .flat_map(|request| tokens(&model, &tokenizer, std::slice::from_ref(request), 1))
-            .collect();
-        for slots in [2, 5, 64] {
-            assert_eq!(alone, tokens(&model, &tokenizer, &requests, slots), "{slots} slots");
+        let layers: Vec<usize> = (0..=LAYERS).collect();
+        let requests = requests(&prompts, &layers);
+        let alone: Vec<_> = requests.iter().map(|request| plain(&model, request)).collect();
+        for branches in [1, 2, 7, 1000] {
+            let together = sweep(&model, &tokenizer, &requests, &rule(), Limits::branches(branches));
+            assert_eq!(alone, together, "{branches} branches");
         }
-        let reversed: Vec<_> = requests
-            .iter()
-            .rev()
-            .map(|request| Request { prompt: request.prompt, plan: request.plan.clone() })
-            .collect();
-        let mut again = tokens(&model, &tokenizer, &reversed, 7);
+        for (request, alone) in requests.iter().zip(&alone).step_by(5) {
+            let one = std::slice::from_ref(request);
+            assert_eq!(*alone, sweep(&model, &tokenizer, one, &rule(), Limits::branches(9))[0]);
+        }
+        let backwards: Vec<_> = requests.iter().rev().cloned().collect();
+        let mut again = sweep(&model, &tokenizer, &backwards, &rule(), Limits::branches(50));
         again.reverse();
         assert_eq!(alone, again);
+        // As much memory as one item takes: the others wait.
+        let tight = Limits { branches: 1000, kv_bytes: 1 };
+        assert_eq!(alone, sweep(&model, &tokenizer, &requests, &rule(), tight));
     }
 }
 
-/// Not only the same tokens: every logit is the same bit for bit, whatever rows share the matrix products.
+/// Branches that end early leave; the others go on as if they had never been there.
+#[test]
+fn whoever_ends_is_missed_by_nobody() {
+    for (model, tokenizer, profile) in worlds() {
+        let prompts = tiny::prompts(&tokenizer, profile, 2, 3);
+        let requests = requests(&prompts, &[0, 1, 2, 3, LAYERS]);
+        let alone: Vec<_> = requests.iter().map(|request| plain(&model, request)).collect();
+        // Tokens that end some texts here and there, those of group leaders among them.
+        let eos: Vec<u32> = alone.iter().step_by(4).map(|tokens| tokens[tokens.len() / 2]).collect();
+        let rule = StopRule { eos, full_length: false, ..rule() };
+        let expected: Vec<Vec<u32>> = alone.iter().map(|tokens| rule.answer(tokens).to_vec()).collect();
+        assert!(expected.iter().any(|tokens| tokens.len() < NEW_TOKENS));
+        for branches in [3, 40, 1000] {
+            assert_eq!(expected, sweep(&model, &tokenizer, &requests, &rule, Limits::branches(branches)));
+        }
+    }
+}
+
+/// Columns hidden at random, as no treatment hides them.
+fn any_hidden(length: usize) -> impl Strategy<Value = Hidden> {
+    let ranges = proptest::collection::vec((0..length + 4, 1..length / 2), 0..4);
+    prop_oneof![
+        8 => ranges.prop_map(|ranges| Hidden::Columns(Columns::new(ranges.into_iter().map(|(at, n)| at..at + n)))),
+        1 => Just(Hidden::AllButOwn),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any windows, any hidden columns from any layers, any prompts that share a beginning of any length.
+    #[test]
+    fn any_masks_behind_any_windows_on_any_prompts(
+        windows in proptest::array::uniform4(proptest::option::weighted(0.5, 1usize..40)),
+        shared in 0usize..40,
+        lengths in proptest::collection::vec(1usize..24, 1..4),
+        masks in proptest::collection::vec((any_hidden(48), 0..=LAYERS), 1..8),
+        branches in 1usize..30,
+        qwen in any::<bool>(),
+    ) {
+        let tokenizer = tiny::tokenizer("smollm");
+        let family = if qwen { Family::Qwen2 } else { Family::Llama };
+        let model = tiny::windowed_model(family, &tokenizer, windows);
+        let mut prompts = tiny::prompts(&tokenizer, Profile::Exact, 1, lengths.len());
+        for (item, (prompt, &length)) in prompts.iter_mut().zip(&lengths).enumerate() {
+            let own = (0..length).map(|i| 100 + (item * 37 + i * 11) as u32 % 50);
+            prompt.tokens = (0..shared).map(|i| 20 + (i * 7) as u32 % 60).chain(own).collect();
+        }
+        let plans = masks.iter().map(|(hidden, from)| MaskPlan::new(*from, hidden.clone()));
+        let plans: Vec<MaskPlan> = plans.chain([MaskPlan::UNMASKED]).collect();
+        let of = |prompt| plans.iter().map(move |plan| Request { prompt, plan: plan.clone() });
+        let requests: Vec<Request> = prompts.iter().flat_map(of).collect();
+        let alone: Vec<_> = requests.iter().map(|request| plain(&model, request)).collect();
+        let together = sweep(&model, &tokenizer, &requests, &rule(), Limits::branches(branches));
+        prop_assert_eq!(alone, together);
+    }
+}
+
+/// Not only the same tokens: every logit is the same bit for bit, whatever rows share the matrix products and whether a
+/// row is computed with those before it or by itself.
 #[test]
 fn rows_do_not_depend_on_the_batch() {
     for (model, tokenizer, profile) in worlds() {
-        let prompts = tiny::prompts(&tokenizer, profile, 2, 4);
-        let requests = requests(&prompts, &[1]);
-        let capacity = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap();
-        for group in [2, 3, requests.len()] {
-            for some in requests.chunks(group) {
-                let cache =
-                    KvCache::new(model.arch(), some.len(), capacity, DType::F32, &Device::Cpu).unwrap();
-                let packed: Vec<_> =
-                    some.iter().enumerate().map(|(slot, request)| one(request, slot)).collect();
-                let together: Vec<Vec<f32>> = prefill(&model, &packed, &cache).unwrap().to_vec2().unwrap();
-                for (request, row) in some.iter().zip(together) {
-                    assert_eq!(logits(&model, request), row);
+        let prompt = &tiny::prompts(&tokenizer, profile, 2, 1)[0].tokens;
+        for mask in MASKS {
+            let plan = tiny::plan(&tiny::prompts(&tokenizer, profile, 2, 1)[0], mask, 1);
+            let whole = Plain::new(&model, &plan, prompt.len()).feed(prompt, |_, _| ()).unwrap();
+            for some in [1, 3, 8, 17] {
+                let mut sequence = Plain::new(&model, &plan, prompt.len());
+                let mut row = 0;
+                for tokens in prompt.chunks(some) {
+                    let states = sequence.feed(tokens, |_, _| ()).unwrap();
+                    for at in 0..tokens.len() {
+                        assert_eq!(states.row(at), whole.row(row), "{mask}, row {row}, {some} at a time");
+                        row += 1;
+                    }
                 }
             }
         }
     }
 }
 
-/// Nor do they depend on the trunk: forked from a common one, each branch has the logits of its own run.
-#[test]
-fn a_branch_of_a_trunk_is_the_run_alone() {
-    for (model, tokenizer, profile) in worlds() {
-        let prompts = tiny::prompts(&tokenizer, profile, 2, 1);
-        let requests = requests(&prompts, &[0, 1, 3, LAYERS]);
-        let capacity = prompts[0].tokens.len();
-        for some in [&requests[..], &requests[5..9], &requests[..1]] {
-            let cache = KvCache::new(model.arch(), some.len(), capacity, DType::F32, &Device::Cpu).unwrap();
-            let branches = some.iter().enumerate().map(|(slot, request)| (slot, &request.plan)).collect();
-            let groups = [Group { prompt: &prompts[0], branches }];
-            let together: Vec<Vec<f32>> = prefill(&model, &groups, &cache).unwrap().to_vec2().unwrap();
-            for (request, row) in some.iter().zip(together) {
-                assert_eq!(logits(&model, request), row);
-            }
-        }
-    }
-}
-
-/// All rows of a sequence through all layers, none dropped; then keys and values of hidden columns at the masked
-/// layers are replaced by noise, and the next row is computed.
+/// All rows through all layers; then keys and values of hidden columns at the masked layers are replaced by noise, and
+/// the next row is computed.
 fn next_row(model: &Transformer, prompt: &Prompt, plan: &MaskPlan, noise: bool) -> Vec<f32> {
     let n = prompt.tokens.len();
     let arch = model.arch();
-    let cache = KvCache::new(arch, 1, n + 1, DType::F32, &Device::Cpu).unwrap();
-    let pass = |tokens: &[u32], positions: &[usize]| {
-        let mut hidden = model.embed(tokens, positions).unwrap();
-        for layer in 0..arch.layers {
-            let rows = Rows { slot: 0, positions, hidden: plan.at(layer) };
-            hidden = model.layer(layer, &hidden, &[rows], &cache).unwrap();
-        }
-        model.logits(&hidden).unwrap()
-    };
-    pass(&prompt.tokens, &(0..n).collect::<Vec<_>>());
+    let mut sequence = Plain::new(model, plan, n + 1);
+    sequence.feed(&prompt.tokens, |_, _| ()).unwrap();
     for layer in (0..arch.layers).filter(|_| noise) {
         let hidden: Vec<usize> = match plan.at(layer) {
             Hidden::AllButOwn => (0..n).collect(),
             Hidden::Columns(columns) => (0..n).filter(|&column| columns.contains(column)).collect(),
         };
         for column in hidden {
-            let noise =
-                |_| Tensor::randn(0f32, 30., (arch.kv_heads, 1, arch.head_dim), &Device::Cpu).unwrap();
-            cache.write(layer, 0, column, &noise(0), &noise(1)).unwrap();
+            let noise: Vec<f32> = (0..arch.kv_heads * arch.head_dim)
+                .map(|i| (((i * 31 + column * 17 + layer * 7) % 101) as f32 - 50.) * 3.)
+                .collect();
+            sequence.overwrite(layer, column, &noise, &noise);
         }
     }
-    pass(&[prompt.tokens[n - 1]], &[n]).i(0).unwrap().to_vec1().unwrap()
+    sequence.logits(&[prompt.tokens[n - 1]]).unwrap()
 }
 
 #[test]
@@ -194,31 +242,6 @@ fn hidden_keys_and_values_are_read_by_nobody() {
                 let (plain, noisy) =
                     (next_row(&model, prompt, &plan, false), next_row(&model, prompt, &plan, true));
                 assert_eq!(plain, noisy, "{mask} from layer {layer}");
-            }
-        }
-    }
-}
-
-/// Dropping the rows that nobody reads changes no logit.
-#[test]
-fn dropped_rows_are_missed_by_nobody() {
-    for (model, tokenizer, profile) in worlds() {
-        let prompt = &tiny::prompts(&tokenizer, profile, 3, 1)[0];
-        let n = prompt.tokens.len();
-        for mask in MASKS {
-            for layer in 0..LAYERS {
-                let plan = tiny::plan(prompt, mask, layer);
-                let cache = KvCache::new(model.arch(), 1, n, DType::F32, &Device::Cpu).unwrap();
-                let positions: Vec<usize> = (0..n).collect();
-                let mut hidden = model.embed(&prompt.tokens, &positions).unwrap();
-                for layer in 0..LAYERS {
-                    let rows = Rows { slot: 0, positions: &positions, hidden: plan.at(layer) };
-                    hidden = model.layer(layer, &hidden, &[rows], &cache).unwrap();
-                }
-                let all: Vec<f32> = model.logits(&hidden).unwrap().i(n - 1).unwrap().to_vec1().unwrap();
-                let dropped = logits(&model, &Request { prompt, plan });
-                let error = all.iter().zip(&dropped).map(|(a, b)| (a - b).abs()).fold(0., f32::max);
-                assert!(error < 1e-4, "{mask} from layer {layer}: {error}");
             }
         }
     }

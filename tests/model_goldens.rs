@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use candle_core::{DType, Device, IndexOp, Tensor};
-use icl_mask::engine::{Batch, Generation, Group, Observer, Request, StopRule, generate, prefill};
+use candle_core::{Device, IndexOp, Tensor};
+use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, StopRule, generate};
 use icl_mask::mask::{Columns, Hidden, MaskPlan};
-use icl_mask::model::{Arch, Decoder, KvCache, Precision, Rows, Transformer};
+use icl_mask::model::{Arch, Decoder, Precision, Transformer};
 use icl_mask::prompt::{Profile, Prompt, Segments};
 use serde::Deserialize;
 
@@ -102,7 +102,7 @@ fn open(family: &str) -> (Transformer, Expected, Prompt) {
     let mut prompt = tiny::prompts(&tiny::tokenizer("smollm"), Profile::Exact, 1, 1).remove(0);
     prompt.tokens = expected.draw.token_ids(expected.prompt_length, arch.vocab);
     prompt.segments = expected.segments.clone();
-    let model = Transformer::new(arch, &expected.draw, Precision::F32, &Device::Cpu).unwrap();
+    let model = Transformer::new(arch, &expected.draw, Precision::F32).unwrap();
     (model, expected, prompt)
 }
 
@@ -135,10 +135,6 @@ impl Errors {
     }
 }
 
-fn row(states: &Tensor, row: usize) -> Vec<f32> {
-    states.i(row).unwrap().to_vec1().unwrap()
-}
-
 fn picked(values: &[f32], at: &[usize]) -> Vec<f32> {
     at.iter().map(|&i| values[i]).collect()
 }
@@ -151,25 +147,6 @@ fn best(logits: &[f32]) -> u32 {
     logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0 as u32
 }
 
-/// Some rows of slot 0 through all layers: the states after each layer, and the logits.
-fn pass(
-    model: &Transformer,
-    plan: &MaskPlan,
-    cache: &KvCache,
-    tokens: &[u32],
-    from: usize,
-) -> (Vec<Tensor>, Tensor) {
-    let positions: Vec<usize> = (from..from + tokens.len()).collect();
-    let mut hidden = model.embed(tokens, &positions).unwrap();
-    let mut states = Vec::new();
-    for layer in 0..model.arch().layers {
-        let rows = Rows { slot: 0, positions: &positions, hidden: plan.at(layer) };
-        hidden = model.layer(layer, &hidden, &[rows], cache).unwrap();
-        states.push(hidden.clone());
-    }
-    (states, model.logits(&hidden).unwrap())
-}
-
 /// The decoder alone, all rows through all layers and then row by row: what each layer adds, and each step.
 #[test]
 fn layers_and_logits_are_those_of_transformers() {
@@ -178,25 +155,26 @@ fn layers_and_logits_are_those_of_transformers() {
         let (n, mut errors) = (prompt.tokens.len(), Errors::default());
         for (index, cell) in expected.cells.iter().enumerate() {
             let (place, plan) = (cell.place(family), cell.plan());
-            let cache = KvCache::new(model.arch(), 1, n + NEW_TOKENS, DType::F32, &Device::Cpu).unwrap();
-            let (states, logits) = pass(&model, &plan, &cache, &prompt.tokens, 0);
-            let mut logits = row(&logits, n - 1);
+            let mut sequence = Plain::new(&model, &plan, n + NEW_TOKENS);
+            let mut states = Vec::new();
+            let last = sequence.feed(&prompt.tokens, |_, after| states.push(after.clone())).unwrap();
+            let mut logits = model.logits(&last.select([n - 1])).unwrap().row(0).to_vec();
             let of_layers = expected.of_cell("states", index);
             let lengths = expected.of_cell("norms", index).remove(0);
             assert_eq!((states.len(), states.len()), (of_layers.len(), lengths.len()));
             for (layer, found) in states.iter().enumerate() {
-                let (found, place) = (row(found, n - 1), format!("{place}, after layer {layer}"));
-                errors.check("states", &picked(&found, &expected.dims), &of_layers[layer], &place);
-                errors.check("lengths", &[norm(&found)], &lengths[layer..=layer], &place);
+                let (found, place) = (found.row(n - 1), format!("{place}, after layer {layer}"));
+                errors.check("states", &picked(found, &expected.dims), &of_layers[layer], &place);
+                errors.check("lengths", &[norm(found)], &lengths[layer..=layer], &place);
             }
             for (&at, expected_row) in expected.rows.iter().zip(expected.of_cell("rows", index)) {
-                let found = picked(&row(&states[states.len() - 1], at), &expected.dims);
+                let found = picked(last.row(at), &expected.dims);
                 errors.check("other rows", &found, &expected_row, &format!("{place}, row {at}"));
             }
             errors.check("logits", &logits, &expected.of_cell("logits", index)[0], &place);
             for (step, &token) in (1..).zip(&cell.tokens) {
                 assert_eq!(best(&logits), token, "{place}, step {step}");
-                logits = row(&pass(&model, &plan, &cache, &[token], n + step - 1).1, 0);
+                logits = sequence.logits(&[token]).unwrap();
                 let name = format!("step_{step}");
                 if expected.arrays.contains_key(&name) {
                     let expected_logits = &expected.of_cell(&name, index)[0];
@@ -204,25 +182,6 @@ fn layers_and_logits_are_those_of_transformers() {
                     errors.check("steps", &found, expected_logits, &format!("{place}, step {step}"));
                 }
             }
-        }
-        println!("{family}: largest relative errors {:?}", errors.0);
-    }
-}
-
-/// The engine's prefill: all cells branch off one trunk, and rows that nobody reads are dropped.
-#[test]
-fn logits_off_a_shared_trunk_are_those_of_transformers() {
-    for family in FAMILIES {
-        let (model, expected, prompt) = open(family);
-        let mut errors = Errors::default();
-        let plans: Vec<MaskPlan> = expected.cells.iter().map(Cell::plan).collect();
-        let cache =
-            KvCache::new(model.arch(), plans.len(), prompt.tokens.len(), DType::F32, &Device::Cpu).unwrap();
-        let group = Group { prompt: &prompt, branches: plans.iter().enumerate().collect() };
-        let logits = prefill(&model, &[group], &cache).unwrap();
-        for (index, cell) in expected.cells.iter().enumerate() {
-            let expected_logits = &expected.of_cell("logits", index)[0];
-            errors.check("logits", &row(&logits, index), expected_logits, &cell.place(family));
         }
         println!("{family}: largest relative errors {:?}", errors.0);
     }
@@ -244,11 +203,11 @@ fn generations_are_those_of_transformers() {
         let (model, expected, prompt) = open(family);
         let request = |cell: &Cell| Request { prompt: &prompt, plan: cell.plan() };
         let requests: Vec<Request> = expected.cells.iter().map(request).collect();
-        let rule = StopRule { eos: vec![], strings: vec![], max_new_tokens: NEW_TOKENS };
+        let rule = StopRule { eos: vec![], strings: vec![], max_new_tokens: NEW_TOKENS, full_length: true };
         let slots = if prompt.tokens.len() < 100 { vec![1, 7, requests.len()] } else { vec![7] };
         for slots in slots {
             let mut collected = Collected(vec![vec![]; requests.len()]);
-            generate(&model, &tokenizer, &requests, &rule, Batch { slots }, &mut collected).unwrap();
+            generate(&model, &tokenizer, &requests, &rule, Limits::branches(slots), &mut collected).unwrap();
             for (cell, tokens) in expected.cells.iter().zip(&collected.0) {
                 assert_eq!(&cell.tokens, tokens, "{}", cell.place(family));
             }

@@ -78,6 +78,8 @@ pub struct Run {
     pub limit: Option<usize>,
     /// Most tokens generated per item.
     pub max_new_tokens: usize,
+    /// Decode all of these whatever is generated.
+    pub no_stop: bool,
     /// The grid of masks and start layers, baseline first where it is asked for.
     pub cells: Vec<Cell>,
 }
@@ -106,12 +108,24 @@ pub struct Experiment {
     pub runs: Vec<Run>,
     /// Worker threads; `None` for all cores.
     pub threads: Option<usize>,
-    /// Generations decoded together.
+    /// Generations decoded together at most.
     pub batch: usize,
+    /// Bytes of memory to use at most; `None` for most of what is available.
+    pub memory: Option<u64>,
     /// How weights are held.
     pub dtype: Precision,
     /// The results folder.
     pub results: PathBuf,
+}
+
+/// Of the memory that is available, what a run takes unless `--memory` says how much.
+const SHARE: f64 = 0.8;
+
+impl Experiment {
+    /// Bytes of memory that a run may take; `None` where the system does not say what it has.
+    pub fn memory_budget(&self) -> Option<u64> {
+        self.memory.or_else(|| crate::engine::available().map(|bytes| (bytes as f64 * SHARE) as u64))
+    }
 }
 
 /// The settings that every experiment starts from: `configs/experiments/default.yaml`.

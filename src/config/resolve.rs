@@ -53,7 +53,8 @@ impl Resolver {
         let batch = self.count("batch", &self.settings.batch)?;
         let threads = self.count_or_all("threads", &self.settings.threads)?;
         let results = PathBuf::from(self.one("results", &self.settings.results)?);
-        Ok(Experiment { task, runs: self.runs()?, threads, batch, dtype, results })
+        let memory = self.memory()?;
+        Ok(Experiment { task, runs: self.runs()?, threads, batch, memory, dtype, results })
     }
 
     fn task(&self) -> Result<Task> {
@@ -82,6 +83,7 @@ impl Resolver {
             None => None,
             words => Some(self.count("max_new_tokens", words)?),
         };
+        let no_stop = self.yes_or_no("no_stop", &self.settings.no_stop)?;
         let data = self.data()?;
         let mut runs = Vec::new();
         for model in &models {
@@ -103,6 +105,7 @@ impl Resolver {
                                         chat: None,
                                         limit,
                                         max_new_tokens: new_tokens.or(format.max_new_tokens).unwrap_or(50),
+                                        no_stop,
                                         cells: cells.clone(),
                                     });
                                 }
@@ -251,6 +254,29 @@ impl Resolver {
         }
     }
 
+    fn yes_or_no(&self, field: &str, words: &Option<Vec<String>>) -> Result<bool> {
+        match self.one(field, words)? {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            word => Err(input(format!("{}: `{word}` is neither true nor false", self.origins.of(field)))),
+        }
+    }
+
+    /// Bytes, or `None` for what the machine has.
+    fn memory(&self) -> Result<Option<u64>> {
+        let word = self.one("memory", &self.settings.memory)?;
+        if word == "auto" {
+            return Ok(None);
+        }
+        let bytes = bytes(word).filter(|&bytes| bytes > 0);
+        bytes.map(Some).ok_or_else(|| {
+            let origin = self.origins.of("memory");
+            input(format!(
+                "{origin}: `{word}` is not a size; write it as 4GiB, 1500MiB or 4GB, or write auto"
+            ))
+        })
+    }
+
     /// A number of things, or `None` for all of them.
     fn count_or_all(&self, field: &str, words: &Option<Vec<String>>) -> Result<Option<usize>> {
         if self.one(field, words)? == "all" { Ok(None) } else { self.count(field, words).map(Some) }
@@ -275,6 +301,20 @@ impl Resolver {
         let origin = self.origins.of(field);
         self.list(field, words)?.iter().map(|word| parse(word, &origin)).collect()
     }
+}
+
+/// A number with a unit: KiB, MiB, GiB, TiB by 1024, KB, MB, GB, TB by 1000; one letter alone by 1024.
+fn bytes(word: &str) -> Option<u64> {
+    let digits = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
+    let (number, unit) = (word[..digits].parse::<f64>().ok()?, word[digits..].trim().to_ascii_lowercase());
+    let letter = unit.chars().next()?;
+    let power = ["k", "m", "g", "t"].iter().position(|known| known.starts_with(letter))? as i32 + 1;
+    let base: f64 = match &unit[1..] {
+        "" | "ib" => 1024.,
+        "b" => 1000.,
+        _ => return None,
+    };
+    Some((number * base.powi(power)) as u64)
 }
 
 /// A format of `configs/format/` or a `.yaml` file.

@@ -83,8 +83,13 @@ settings! {
     dtype: "DTYPE",
     /// Threads, or all
     threads: "N",
-    /// Generations decoded together
+    /// Generations decoded together at most
     batch: "N",
+    /// Memory to use at most, such as 4GiB or 1500MiB; auto: most of what is available
+    memory: "SIZE",
+    /// Decode all --max-new-tokens, whatever is generated: true or false
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    no_stop: "BOOL",
     /// Folder that results are written to
     results: "FOLDER",
 }

@@ -1,45 +1,99 @@
 //! Memory that a run will need, computed beforehand, and what the machine has.
 
-use crate::model::{Arch, KvCache, Precision};
+use super::layout::Layout;
+use super::sweep::PASS_ROWS;
+use super::{Request, StopRule};
+use crate::model::{Arch, Precision};
 
-use super::batch::PREFILL_ROWS;
+/// How much is computed at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Branches that are decoded together at most.
+    pub branches: usize,
+    /// Bytes of keys and values at most; a single job may take more if nothing else is there.
+    pub kv_bytes: u64,
+}
+
+impl Limits {
+    /// So many branches, and as much memory as they take.
+    pub fn branches(branches: usize) -> Self {
+        Self { branches, kv_bytes: u64::MAX }
+    }
+}
 
 /// Bytes that a run will hold at its peak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
     /// The weights, in the form they are held in.
     pub weights: u64,
-    /// Keys and values of all sequences.
+    /// Keys and values of the context and of all branches that are decoded together.
     pub kv_cache: u64,
-    /// States, scores and logits of one layer's rows, and the part of a weight that is widened at the time.
+    /// States between the parts of a layer, logits, and the part of a weight that is widened at the time.
     pub states: u64,
+    /// The program itself: code, tokenizer, corpus.
+    pub program: u64,
 }
 
-/// Scores of one sequence beside their softmax and mask (see `model::attention`).
-const SCORES: u64 = 3 * (64 << 20);
+/// Tokenizers of 50,000 to 150,000 tokens with their merges, candle and the standard library, roughly.
+const PROGRAM: u64 = 64 << 20;
 
 impl Memory {
-    /// For so many sequences of at most `capacity` tokens; `stored` is the size of the checkpoint's files, where known.
-    pub fn needed(
-        arch: &Arch,
-        precision: Precision,
-        stored: Option<u64>,
-        slots: usize,
-        capacity: usize,
-    ) -> Self {
-        let rows = PREFILL_ROWS.max(capacity) as u64;
-        let width = (6 * arch.hidden + 3 * arch.intermediate + 4 * arch.heads * arch.head_dim) as u64;
+    /// All of it.
+    pub fn total(self) -> u64 {
+        self.weights + self.kv_cache + self.states + self.program
+    }
+
+    /// What does not depend on the requests.
+    fn fixed(arch: &Arch, precision: Precision, stored: Option<u64>, rows: usize) -> Self {
+        let attention = (2 * arch.heads + 2 * arch.kv_heads) * arch.head_dim;
+        let width = 6 * arch.hidden + attention + if arch.gated { 2 } else { 1 } * arch.intermediate;
+        // Logits are looked at some at a time.
+        let states = rows * (width + 4096) * 4;
+        let widened = if precision == Precision::F32 { 0 } else { 3 * (16 << 20) };
         Self {
             weights: weights(arch, precision, stored),
-            kv_cache: KvCache::bytes(arch, slots, capacity),
-            states: rows * width * 4 + SCORES + 2 * (slots * arch.vocab * 4) as u64,
+            kv_cache: 0,
+            states: (states + widened) as u64,
+            program: PROGRAM,
         }
     }
 
-    /// All of it.
-    pub fn total(self) -> u64 {
-        self.weights + self.kv_cache + self.states
+    /// Sizes the batch to a budget, from `batch` branches downwards, and says what it will hold.
+    ///
+    /// # Errors
+    /// Not even one branch at a time fits: what that would hold.
+    pub fn fit(
+        arch: &Arch,
+        precision: Precision,
+        stored: Option<u64>,
+        requests: &[Request],
+        rule: &StopRule,
+        batch: usize,
+        budget: u64,
+    ) -> Result<(Limits, Self), Self> {
+        let mut branches = batch;
+        loop {
+            let layout = Layout::new(arch, requests, rule.max_new_tokens, branches);
+            let rows = PASS_ROWS.max(layout.context.len()).max(branches);
+            let fixed = Self::fixed(arch, precision, stored, rows);
+            let left = budget.saturating_sub(fixed.total());
+            let jobs = (0..layout.jobs.len()).map(|job| layout.job_bytes(arch, job));
+            let least = layout.context_bytes(arch) + jobs.max().unwrap_or(0);
+            if least <= left {
+                let kv_cache = layout.peak_bytes(arch, branches).min(left);
+                return Ok((Limits { branches, kv_bytes: left }, Self { kv_cache, ..fixed }));
+            }
+            if branches == 1 {
+                return Err(Self { kv_cache: least, ..fixed });
+            }
+            branches /= 2;
+        }
     }
+}
+
+/// Bytes of keys and values of one token of one sequence, at all layers.
+pub fn kv_bytes_a_token(arch: &Arch) -> u64 {
+    (2 * 4 * arch.layers * arch.kv_heads * arch.head_dim) as u64
 }
 
 /// Bytes of the weights. Without the files at hand, as stored means two bytes a parameter.

@@ -1,29 +1,36 @@
 //! Prompts and mask plans -> generations: prefill, greedy decoding, stopping. The only place that knows prompts and
 //! models both.
 //!
-//! Requests of one prompt that follow each other share its unmasked trunk up to their start layers; nothing else is
-//! shared.
+//! All masks and start layers of a call are computed in one go ([`layout`] says what is shared, [`sweep`] does it):
+//! the unmasked run of a prompt is the *trunk* of every masked run up to its start layer, and from there on a *branch*
+//! computes only the rows that its mask makes different.
 
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use serde::Serialize;
 
-mod batch;
-mod greedy;
+mod layout;
 mod memory;
-mod prefill;
+mod pass;
+mod plain;
 mod stop;
+mod sweep;
+mod trie;
+mod work;
 
-pub use batch::{Batch, generate};
-pub use memory::{Memory, available, weights};
-pub use prefill::{Group, prefill};
+pub use layout::Layout;
+pub use memory::{Limits, Memory, available, kv_bytes_a_token, weights};
+pub use plain::Plain;
 pub use stop::{Stop, StopRule};
+pub use sweep::generate;
+pub use work::Work;
 
 use crate::mask::MaskPlan;
 use crate::prompt::Prompt;
 
 /// One generation to make.
+#[derive(Debug, Clone)]
 pub struct Request<'a> {
     /// The prompt.
     pub prompt: &'a Prompt,

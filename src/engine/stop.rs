@@ -27,11 +27,16 @@ pub struct StopRule {
     pub strings: Vec<(String, Stop)>,
     /// Most tokens generated.
     pub max_new_tokens: usize,
+    /// Generate all of them, whatever they are.
+    pub full_length: bool,
 }
 
 impl StopRule {
     /// Does a generation end with its last token?
     pub fn check(&self, tokens: &[u32], tokenizer: &Tokenizer) -> Option<Stop> {
+        if self.full_length {
+            return (tokens.len() >= self.max_new_tokens).then_some(Stop::Length);
+        }
         if tokens.last().is_some_and(|token| self.eos.contains(token)) {
             return Some(Stop::Eos);
         }
@@ -44,5 +49,10 @@ impl StopRule {
             }
         }
         (tokens.len() >= self.max_new_tokens).then_some(Stop::Length)
+    }
+    /// What was generated up to the first token that ends a text, which is all unless the full length was asked for.
+    pub fn answer<'t>(&self, tokens: &'t [u32]) -> &'t [u32] {
+        let end = tokens.iter().position(|token| self.eos.contains(token));
+        &tokens[..end.map_or(tokens.len(), |end| end + 1)]
     }
 }

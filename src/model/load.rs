@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 
 use super::arch::{Arch, NormKind, Wiring};
 use super::checkpoint::{Held, Precision, Weights};
+use super::cpu::rowwise::NormWeights;
 use super::names::{Names, Qkv};
-use super::parts::{Linear, Mlp, Norm};
+use super::parts::{Linear, Mlp, Weight};
 use super::transformer::{Attention, Block};
 
 /// Takes tensors out of a checkpoint and notes which.
@@ -31,38 +32,38 @@ impl Source<'_> {
             Wiring::Sandwich => self.norm(&name(part), hidden).map(Some),
             Wiring::Sequential | Wiring::Parallel => Ok(None),
         };
-        let [q, k, v] = self.qkv(&name)?;
         let [q_norm, k_norm] = self.names.qk_norms.map(|part| match self.arch.qk_norm {
             true => self.norm(&name(part), head_dim).map(Some),
             false => Ok(None),
         });
-        let gate = match gated {
-            true => Some(self.linear(&name(self.names.gate), hidden, intermediate, bias.mlp)?),
-            false => None,
-        };
+        let qkv = Linear::new(self.qkv(&name)?)?;
+        let mut into = Vec::new();
+        if gated {
+            into.push(self.weight(&name(self.names.gate), hidden, intermediate, bias.mlp)?);
+        }
+        into.push(self.weight(&name(self.names.up), hidden, intermediate, bias.mlp)?);
+        let one = |weight| Linear::new(vec![weight]);
         Ok(Block {
             attention_norm: self.norm(&name(self.names.attention_norm), hidden)?,
             attention: Attention {
-                q,
-                k,
-                v,
+                qkv,
                 q_norm: q_norm?,
                 k_norm: k_norm?,
-                o: self.linear(&name(self.names.output), heads * head_dim, hidden, bias.output)?,
+                o: one(self.weight(&name(self.names.output), heads * head_dim, hidden, bias.output)?)?,
             },
             after_attention: sandwich(self.names.after_attention)?,
             mlp_norm: self.norm(&name(self.names.mlp_norm), hidden)?,
             mlp: Mlp {
-                gate,
-                up: self.linear(&name(self.names.up), hidden, intermediate, bias.mlp)?,
-                down: self.linear(&name(self.names.down), intermediate, hidden, bias.mlp)?,
+                into: Linear::new(into)?,
+                down: one(self.weight(&name(self.names.down), intermediate, hidden, bias.mlp)?)?,
+                width: intermediate,
                 activation,
             },
             after_mlp: sandwich(self.names.after_mlp)?,
         })
     }
 
-    fn qkv(&self, name: &dyn Fn(&str) -> String) -> Result<[Linear; 3]> {
+    fn qkv(&self, name: &dyn Fn(&str) -> String) -> Result<Vec<Weight>> {
         let Arch { hidden, heads, kv_heads, head_dim, bias, .. } = *self.arch;
         let (width, kv) = (heads * head_dim, kv_heads * head_dim);
         let fused = |part: &str| -> Result<_> {
@@ -73,20 +74,19 @@ impl Source<'_> {
             let bias = bias.qkv.then(|| self.ask(&format!("{name}.bias"), &[3 * width])).transpose()?;
             Ok((weight, bias))
         };
-        let part = |(weight, bias): &(Held, Option<Held>), rows: &dyn Fn(usize) -> usize| -> Result<Linear> {
+        let part = |(weight, bias): &(Held, Option<Held>), rows: &dyn Fn(usize) -> usize| -> Result<Weight> {
             let select = |held: &Held| held.rows((0..width).map(rows));
             let bias = bias.as_ref().map(|bias| self.vector(select(bias))).transpose()?;
-            Ok(Linear { weight: select(weight).prepared(self.precision, self.device)?, bias })
+            Ok(Weight { matrix: select(weight).prepared(self.precision, self.device)?, bias })
         };
         match self.names.qkv {
-            Qkv::Apart([q, k, v]) => Ok([
-                self.linear(&name(q), hidden, width, bias.qkv)?,
-                self.linear(&name(k), hidden, kv, bias.qkv)?,
-                self.linear(&name(v), hidden, kv, bias.qkv)?,
-            ]),
+            Qkv::Apart([q, k, v]) => [(q, width), (k, kv), (v, kv)]
+                .into_iter()
+                .map(|(part, out)| self.weight(&name(part), hidden, out, bias.qkv))
+                .collect(),
             Qkv::Stacked(all) => {
                 let all = fused(all)?;
-                Ok([
+                Ok(vec![
                     part(&all, &|row| row)?,
                     part(&all, &|row| width + row)?,
                     part(&all, &|row| 2 * width + row)?,
@@ -96,13 +96,13 @@ impl Source<'_> {
                 let all = fused(all)?;
                 let of =
                     |which: usize| move |row: usize| (row / head_dim * 3 + which) * head_dim + row % head_dim;
-                Ok([part(&all, &of(0))?, part(&all, &of(1))?, part(&all, &of(2))?])
+                Ok(vec![part(&all, &of(0))?, part(&all, &of(1))?, part(&all, &of(2))?])
             }
         }
     }
 
-    /// A matrix product from `from` to `to` values.
-    pub fn linear(&self, name: &str, from: usize, to: usize, bias: bool) -> Result<Linear> {
+    /// The weight of a product from `from` to `to` values.
+    fn weight(&self, name: &str, from: usize, to: usize, bias: bool) -> Result<Weight> {
         let stored = if self.names.transposed { [from, to] } else { [to, from] };
         let weight = self.ask(&format!("{name}.weight"), &stored)?;
         let weight = if self.names.transposed { weight.transposed()? } else { weight };
@@ -110,7 +110,7 @@ impl Source<'_> {
             true => Some(self.vector(self.ask(&format!("{name}.bias"), &[to])?)?),
             false => None,
         };
-        Ok(Linear { weight: weight.prepared(self.precision, self.device)?, bias })
+        Ok(Weight { matrix: weight.prepared(self.precision, self.device)?, bias })
     }
 
     /// A matrix of rows to be looked up, `[rows, hidden]`.
@@ -120,14 +120,17 @@ impl Source<'_> {
     }
 
     /// A norm of the model's kind.
-    pub fn norm(&self, name: &str, width: usize) -> Result<Norm> {
-        let weight = self.vector(self.ask(&format!("{name}.weight"), &[width])?)?;
-        let (weight, bias) = match self.arch.norm {
-            NormKind::Rms => (weight, None),
-            NormKind::RmsPlusOne => ((weight + 1.)?, None),
-            NormKind::Layer => (weight, Some(self.vector(self.ask(&format!("{name}.bias"), &[width])?)?)),
+    pub fn norm(&self, name: &str, width: usize) -> Result<NormWeights> {
+        let mut weight = self.vector(self.ask(&format!("{name}.weight"), &[width])?)?;
+        let bias = match self.arch.norm {
+            NormKind::Rms => None,
+            NormKind::RmsPlusOne => {
+                weight.iter_mut().for_each(|weight| *weight += 1.);
+                None
+            }
+            NormKind::Layer => Some(self.vector(self.ask(&format!("{name}.bias"), &[width])?)?),
         };
-        Ok(Norm { weight, bias, eps: self.arch.norm_eps })
+        Ok(NormWeights { weight, bias, eps: self.arch.norm_eps as f32 })
     }
 
     fn ask(&self, name: &str, shape: &[usize]) -> Result<Held> {
@@ -136,7 +139,8 @@ impl Source<'_> {
     }
 
     /// Vectors are small: always held as f32.
-    fn vector(&self, held: Held) -> Result<Tensor> {
-        Ok(held.prepared(Precision::F32, self.device)?.widen(self.device)?.flatten_all()?)
+    fn vector(&self, held: Held) -> Result<Vec<f32>> {
+        let vector = held.prepared(Precision::F32, self.device)?.widen(self.device)?;
+        Ok(vector.flatten_all()?.to_vec1()?)
     }
 }

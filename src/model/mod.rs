@@ -1,16 +1,16 @@
 //! Config and weights -> one decoder. Knows ranges of hidden columns, not prompts.
 //!
-//! The unit of work is a *packed* batch: the rows (token positions) of several sequences stacked in one tensor
+//! The unit of work is a *packed* batch: the rows (token positions) of several sequences stacked in one matrix
 //! `[rows, hidden]` without padding, each row with its explicit position. Matrix products run over all rows at once;
-//! attention runs sequence by sequence. So no result can depend on what shares the batch.
+//! attention reads for each row the columns that it may, wherever they stand. No result depends on what shares the
+//! batch.
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
 
 mod arch;
-mod attention;
-mod cache;
 mod checkpoint;
+pub mod cpu;
+mod kv;
 mod load;
 mod names;
 mod parts;
@@ -20,21 +20,30 @@ mod transformer;
 pub use arch::{
     Activation, Arch, Biases, Family, Fields, Llama3Scaling, NormKind, Positions, Rope, RopeScaling, Wiring,
 };
-pub use cache::KvCache;
 pub use checkpoint::{Checkpoint, Held, Precision, Weights};
+pub use cpu::Matrix;
+pub use kv::{BlockId, Extent, KvStore, Read};
 pub use transformer::Transformer;
 
-use crate::mask::Hidden;
-
-/// The rows of one sequence in a packed batch, at one layer.
+/// Rows of one sequence in a packed batch, at one layer.
 #[derive(Debug, Clone)]
 pub struct Rows<'a> {
-    /// Which sequence of the KV cache they belong to.
-    pub slot: usize,
     /// Their positions in that sequence, ascending; gaps are allowed.
     pub positions: &'a [usize],
-    /// What this layer hides from them.
-    pub hidden: &'a Hidden,
+    /// The block that takes their keys and values.
+    pub write: BlockId,
+    /// What they read.
+    pub reads: Reads<'a>,
+}
+
+/// The columns that rows read at one layer; of these each row reads those at or before its own position, and within the
+/// layer's window.
+#[derive(Debug, Clone, Copy)]
+pub enum Reads<'a> {
+    /// These, ascending and disjoint.
+    Columns(&'a [Read]),
+    /// Each row its own column alone.
+    Own,
 }
 
 /// A decoder-only language model, one layer at a time: what the engine needs, and the seam for fakes in tests.
@@ -42,16 +51,20 @@ pub trait Decoder: Send + Sync {
     /// Sizes and family.
     fn arch(&self) -> &Arch;
 
-    /// Where its tensors live.
-    fn device(&self) -> &Device;
+    /// Token ids and their positions -> hidden states `[rows, hidden]`.
+    fn embed(&self, tokens: &[u32], positions: &[usize]) -> Result<Matrix>;
 
-    /// Token ids (and their positions) -> hidden states `[rows, hidden]`.
-    fn embed(&self, tokens: &[u32], positions: &[usize]) -> Result<Tensor>;
+    /// One layer over the packed rows of a batch, `[rows, hidden]` in place. The keys and values of these rows are
+    /// written first; then each row reads.
+    fn layer(&self, layer: usize, states: &mut Matrix, batch: &[Rows], kv: &mut KvStore) -> Result<()>;
 
-    /// One layer over the packed rows of a batch: `[rows, hidden]` -> `[rows, hidden]`. The keys and values of these
-    /// rows are written to `cache` first; then each row reads the columns at or before its own that `hidden` leaves.
-    fn layer(&self, layer: usize, hidden: &Tensor, batch: &[Rows], cache: &KvCache) -> Result<Tensor>;
+    /// Hidden states after the last layer `[rows, hidden]` -> logits `[rows, vocab]`.
+    fn logits(&self, states: &Matrix) -> Result<Matrix>;
 
-    /// Hidden states after the last layer `[rows, hidden]` -> logits `[rows, vocab]` in f32.
-    fn logits(&self, hidden: &Tensor) -> Result<Tensor>;
+    /// Hidden states after the last layer `[rows, hidden]` -> for each row the token of the greatest logit, the lowest
+    /// id among equals.
+    ///
+    /// # Errors
+    /// A logit that is not a finite number: nothing that follows could be right.
+    fn choose(&self, states: &Matrix) -> Result<Vec<u32>>;
 }

@@ -1,113 +1,190 @@
-//! The parts of a block, each over packed rows.
+//! The parts of a block that work row by row: products with weights, and the MLP.
 
-use anyhow::{Result, ensure};
-use candle_core::{Device, Tensor};
-use candle_nn::ops::{layer_norm, rms_norm};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::cpu::erf::erf_f32;
+use candle_core::{Device, Storage, Tensor};
 
 use super::arch::Activation;
 use super::checkpoint::Held;
+use super::cpu::Matrix;
+use super::cpu::lanes::LANES;
+use super::cpu::product::Panels;
+use super::cpu::rowwise::{Sigmoid, add_bias, each_row};
 
-/// A norm over the last dimension.
-pub struct Norm {
-    /// `[width]`
-    pub weight: Tensor,
-    /// `[width]` for a layer norm; a root mean square norm has none.
-    pub bias: Option<Tensor>,
-    pub eps: f64,
+/// A matrix `[out, in]` and what is added to its product.
+pub struct Weight {
+    pub matrix: Held,
+    /// `[out]`
+    pub bias: Option<Vec<f32>>,
 }
 
-/// A matrix product with the transpose of the weight.
+/// Rows times the transposes of one weight or of several that read the same rows, stacked.
 pub struct Linear {
-    /// `[out, in]`
-    pub weight: Held,
-    /// `[out]`
-    pub bias: Option<Tensor>,
+    weights: Weights,
+    /// Where each weight's outputs begin in a row.
+    starts: Vec<usize>,
+    /// Length of a row of outputs: each weight's are filled up to 16.
+    stride: usize,
+    /// `[stride]`
+    bias: Option<Vec<f32>>,
+}
+
+/// A weight that is held as f32 is packed once; others are widened some rows at a time, once for all rows of the batch.
+enum Weights {
+    Packed(Arc<Panels>),
+    Held(Vec<Held>),
+}
+
+/// Values of a weight that are widened at a time: 16 MiB as f32.
+const WIDENED: usize = 4 << 20;
+
+/// Outputs of [`Linear::pieces`] at a time: logits of a batch that stay in the cache until they have been looked at.
+const PIECE: usize = 256 * LANES;
+
+impl Linear {
+    /// Stack weights of the same rows.
+    pub fn new(parts: Vec<Weight>) -> Result<Self> {
+        let (mut starts, mut stride) = (Vec::new(), 0);
+        for part in &parts {
+            starts.push(stride);
+            stride += part.matrix.shape()[0].next_multiple_of(LANES);
+        }
+        let mut bias = parts.iter().any(|part| part.bias.is_some()).then(|| vec![0.; stride]);
+        if let Some(bias) = &mut bias {
+            for (part, &start) in parts.iter().zip(&starts) {
+                let values = part.bias.iter().flatten();
+                bias[start..].iter_mut().zip(values).for_each(|(bias, &value)| *bias = value);
+            }
+        }
+        let matrices: Vec<Held> = parts.into_iter().map(|part| part.matrix).collect();
+        let width = matrices[0].shape()[1];
+        ensure!(matrices.iter().all(|matrix| matrix.shape()[1] == width), "stacked weights differ in width");
+        let dense: Option<Vec<&Tensor>> = matrices.iter().map(Held::dense).collect();
+        let weights = match dense {
+            Some(dense) => Weights::Packed(Arc::new(packed(&dense, width)?)),
+            None => Weights::Held(matrices),
+        };
+        Ok(Self { weights, starts, stride, bias })
+    }
+
+    /// Where the outputs of weight `part` begin in a row.
+    pub fn start(&self, part: usize) -> usize {
+        self.starts[part]
+    }
+
+    /// The packed weights, where they are.
+    pub fn packed(&self) -> Option<&Arc<Panels>> {
+        match &self.weights {
+            Weights::Packed(panels) => Some(panels),
+            Weights::Held(_) => None,
+        }
+    }
+
+    /// `x [rows, in or more]` -> `y [rows, stride]`
+    pub fn forward(&self, x: &Matrix, y: &mut Matrix) -> Result<()> {
+        y.reshape(x.rows(), self.stride);
+        match &self.weights {
+            Weights::Packed(panels) => panels.apply(x, 0..self.stride / LANES, y, 0),
+            Weights::Held(parts) => {
+                for (part, &start) in parts.iter().zip(&self.starts) {
+                    for_each_widened(part, |first, panels| {
+                        panels.apply(x, 0..panels.stride() / LANES, y, start + first);
+                        Ok(())
+                    })?;
+                }
+            }
+        }
+        if let Some(bias) = &self.bias {
+            add_bias(y, bias);
+        }
+        Ok(())
+    }
+
+    /// The outputs of a single weight without bias, some at a time, in ascending order: `each` gets the first one's
+    /// index and `[rows, some]`, of which those beyond the weight's last output are not meant.
+    pub fn pieces(&self, x: &Matrix, mut each: impl FnMut(usize, &Matrix) -> Result<()>) -> Result<()> {
+        let mut y = Matrix::default();
+        let mut apply = |first: usize, panels: &Panels| {
+            let count = panels.stride() / LANES;
+            for from in (0..count).step_by(PIECE / LANES) {
+                let some = from..count.min(from + PIECE / LANES);
+                y.reshape(x.rows(), some.len() * LANES);
+                panels.apply(x, some, &mut y, 0);
+                each(first + from * LANES, &y)?;
+            }
+            Ok(())
+        };
+        match &self.weights {
+            Weights::Packed(panels) => apply(0, panels),
+            Weights::Held(parts) => for_each_widened(&parts[0], apply),
+        }
+    }
+}
+
+/// Pack dense f32 matrices where they stand, without a copy.
+fn packed(matrices: &[&Tensor], width: usize) -> Result<Panels> {
+    let guards: Vec<_> = matrices.iter().map(|matrix| matrix.storage_and_layout()).collect();
+    let slices = guards.iter().map(|(storage, layout)| match &**storage {
+        Storage::Cpu(values) => {
+            let (from, to) = layout.contiguous_offsets().context("a weight with gaps")?;
+            Ok(&values.as_slice::<f32>()?[from..to])
+        }
+        _ => bail!("a weight that is not in the machine's own memory"),
+    });
+    Ok(Panels::pack(&slices.collect::<Result<Vec<_>>>()?, width))
+}
+
+/// Widen some rows of a weight at a time: their first index, and they themselves, packed.
+fn for_each_widened(matrix: &Held, mut each: impl FnMut(usize, &Panels) -> Result<()>) -> Result<()> {
+    let [out, width] = matrix.shape();
+    let piece = ((WIDENED / width) / LANES * LANES).max(LANES).min(out);
+    for first in (0..out).step_by(piece) {
+        let wide = matrix.widen_rows(first..out.min(first + piece), &Device::Cpu)?;
+        each(first, &packed(&[&wide], width)?)?;
+    }
+    Ok(())
 }
 
 /// The part of a block that works row by row.
 pub struct Mlp {
-    pub gate: Option<Linear>,
-    pub up: Linear,
+    /// Gate, where there is one, and up: `[intermediate, hidden]` each.
+    pub into: Linear,
+    /// `[hidden, intermediate]`
     pub down: Linear,
+    /// Width inside.
+    pub width: usize,
     pub activation: Activation,
 }
 
-impl Norm {
-    /// `[..., width]` -> `[..., width]`
-    pub fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
-        Ok(match &self.bias {
-            Some(bias) => layer_norm(hidden, &self.weight, bias, self.eps as f32)?,
-            None => rms_norm(hidden, &self.weight, self.eps as f32)?,
-        })
-    }
-}
-
 impl Mlp {
-    /// `[rows, hidden]` -> `[rows, hidden]`
-    pub fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
-        let up = self.up.forward(hidden)?; // [rows, intermediate]
-        let inner = match &self.gate {
-            Some(gate) => (self.activation.apply(&gate.forward(hidden)?)? * up)?,
-            None => self.activation.apply(&up)?,
-        };
-        self.down.forward(&inner)
+    /// `[rows, hidden]` -> `[rows, hidden]`; `inner` is room for what is between.
+    pub fn forward(&self, x: &Matrix, inner: &mut Matrix, y: &mut Matrix) -> Result<()> {
+        self.into.forward(x, inner)?;
+        let gated = self.into.starts.len() == 2;
+        let up = if gated { self.into.start(1) } else { 0 };
+        each_row(inner, |_, row| {
+            let (gate, up) = row.split_at_mut(up);
+            if gated {
+                self.activation.apply(&mut gate[..self.width]);
+                gate.iter_mut().zip(up).for_each(|(gate, up)| *gate *= *up);
+            } else {
+                self.activation.apply(&mut up[..self.width]);
+            }
+        });
+        self.down.forward(inner, y)
     }
 }
 
 impl Activation {
-    fn apply(self, x: &Tensor) -> Result<Tensor> {
-        Ok(match self {
-            Self::Silu => x.silu()?,
-            Self::Gelu => x.gelu_erf()?,
-            Self::GeluTanh => x.gelu()?,
-        })
-    }
-}
-
-/// Products of at most this many elements take another route in the matrix library, with sums in another order.
-const SMALLEST_PRODUCT: usize = 256;
-
-/// Values of a weight that are widened at a time: 16 MiB as f32, which the allocator hands out again and again.
-const WIDENED: usize = 4 << 20;
-
-impl Linear {
-    /// `[rows, in]` -> `[rows, out]`, each row bit for bit the same whatever the other rows are.
-    ///
-    /// The matrix product sums each element in one fixed order, except for the smallest products: those are padded
-    /// with rows of zeros (two rows for every real model). The test `rows_do_not_depend_on_the_batch` stands guard.
-    ///
-    /// A weight that is not held as f32 is widened some rows at a time, once for all rows of the batch.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (rows, width) = x.dims2()?;
-        let [out, from] = self.weight.shape();
-        ensure!(width == from, "rows of {width} meet a weight of {from}");
-        let enough = 2.max(SMALLEST_PRODUCT / out + 1);
-        let padded = match rows < enough {
-            true => x.pad_with_zeros(0, 0, enough - rows)?.reshape((enough, width))?,
-            false => x.clone(),
-        };
-        let y = match self.weight.dense() {
-            Some(weight) => padded.matmul(&weight.t()?)?,
-            None => self.by_pieces(&padded, x.device())?,
-        };
-        let y = if rows < enough { y.narrow(0, 0, rows)? } else { y };
-        match &self.bias {
-            Some(bias) => Ok(y.broadcast_add(bias)?),
-            None => Ok(y.contiguous()?),
+    fn apply(self, values: &mut [f32]) {
+        match self {
+            Self::Silu => Sigmoid::SILU.apply(values),
+            Self::GeluTanh => Sigmoid::GELU_TANH.apply(values),
+            Self::Gelu => values
+                .iter_mut()
+                .for_each(|x| *x = (erf_f32(*x * std::f32::consts::FRAC_1_SQRT_2) + 1.) * 0.5 * *x),
         }
-    }
-
-    fn by_pieces(&self, x: &Tensor, device: &Device) -> Result<Tensor> {
-        let [out, from] = self.weight.shape();
-        // No piece so small that its product would take the other route.
-        let piece = (WIDENED / from).max(SMALLEST_PRODUCT).min(out);
-        let pieces = out / piece;
-        let parts = (0..pieces).map(|i| {
-            let end = if i + 1 == pieces { out } else { (i + 1) * piece };
-            let weight = self.weight.widen_rows(i * piece..end, device)?;
-            Ok(x.matmul(&weight.t()?)?)
-        });
-        let parts = parts.collect::<Result<Vec<_>>>()?;
-        if parts.len() == 1 { Ok(parts[0].clone()) } else { Ok(Tensor::cat(&parts, 1)?) }
     }
 }

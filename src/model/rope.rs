@@ -1,26 +1,23 @@
 //! Rotary positions (Su et al. 2021, "RoFormer"), rotate-half layout as in Hugging Face's Llama.
 
-use anyhow::Result;
-use candle_core::{D, Device, Tensor};
-use candle_nn::rotary_emb::rope_thd;
+use std::sync::OnceLock;
 
 use super::{Llama3Scaling, Rope, RopeScaling};
 
-/// Angular frequencies of the rotated dimensions.
+/// Angles of the rotated dimensions by position.
 pub struct RopeTable {
     /// Of each pair of dimensions, `[dims / 2]`, radians per position.
     frequencies: Vec<f32>,
+    /// For each run of positions, once asked for, `[run][cosines, sines]`, each `[dims / 2]`.
+    runs: Vec<OnceLock<Vec<f32>>>,
 }
 
-/// Cosines and sines of a batch's rows, each `[rows, dims / 2]`.
-pub struct Rotation {
-    cos: Tensor,
-    sin: Tensor,
-}
+/// Positions whose angles are computed together.
+const RUN: usize = 64;
 
 impl RopeTable {
-    /// Frequencies `theta^(-2i/d)`, rescaled as the checkpoint says.
-    pub fn new(rope: &Rope) -> Self {
+    /// Frequencies `theta^(-2i/d)`, rescaled as the checkpoint says, for so many positions.
+    pub fn new(rope: &Rope, positions: usize) -> Self {
         let half = rope.dims / 2;
         // Exponent and power are rounded to f32 where transformers rounds them.
         let power = |i: usize| rope.theta.powf(f64::from((2 * i) as f32 / rope.dims as f32)) as f32;
@@ -33,32 +30,26 @@ impl RopeTable {
                 base.zip(factors).map(|(frequency, factor)| frequency / factor).collect()
             }
         };
-        Self { frequencies }
+        Self { frequencies, runs: vec![OnceLock::new(); positions.div_ceil(RUN)] }
     }
 
-    /// The rotation of rows at these positions.
-    pub fn at(&self, positions: impl Iterator<Item = usize>, device: &Device) -> Result<Rotation> {
-        let angles: Vec<f32> = positions
-            .flat_map(|position| self.frequencies.iter().map(move |frequency| position as f32 * frequency))
-            .collect();
+    /// Rotate the first dimensions of one head at a position; the others stay.
+    pub fn rotate(&self, position: usize, head: &mut [f32]) {
         let half = self.frequencies.len();
-        let rows = angles.len() / half;
-        let angles = Tensor::from_vec(angles, (rows, half), device)?;
-        Ok(Rotation { cos: angles.cos()?, sin: angles.sin()? })
-    }
-}
-
-impl Rotation {
-    /// Rotate the first dimensions of each head, `[rows, heads, head_dim]`; the others pass.
-    pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        let (rows, heads, head_dim) = x.dims3()?;
-        let dims = 2 * self.cos.dim(D::Minus1)?;
-        let rotated = x.narrow(2, 0, dims)?.reshape((1, rows, heads, dims))?;
-        let rotated = rope_thd(&rotated.contiguous()?, &self.cos, &self.sin)?.squeeze(0)?;
-        if dims == head_dim {
-            return Ok(rotated);
+        let run = self.runs[position / RUN].get_or_init(|| self.run(position / RUN * RUN));
+        let (cosines, sines) = run[position % RUN * 2 * half..][..2 * half].split_at(half);
+        let (first, second) = head[..2 * half].split_at_mut(half);
+        for (((a, b), cosine), sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
+            (*a, *b) = (*a * cosine - *b * sine, *a * sine + *b * cosine);
         }
-        Ok(Tensor::cat(&[&rotated, &x.narrow(2, dims, head_dim - dims)?], 2)?)
+    }
+
+    fn run(&self, first: usize) -> Vec<f32> {
+        let angles =
+            |position: usize| self.frequencies.iter().map(move |frequency| position as f32 * frequency);
+        (first..first + RUN)
+            .flat_map(|position| angles(position).map(f32::cos).chain(angles(position).map(f32::sin)))
+            .collect()
     }
 }
 

@@ -3,91 +3,121 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
-use anyhow::Result;
-use candle_core::{Device, Tensor};
-use rayon::prelude::*;
+use anyhow::{Result, bail};
+use candle_core::Device;
 
 use super::arch::{Positions, Wiring};
-use super::attention::{Attend, alibi_slopes};
+use super::cpu::attend;
+use super::cpu::product::Panels;
+use super::cpu::rowwise::{NormWeights, add, each_row, greatest};
 use super::load::Source;
 use super::names::Names;
-use super::parts::{Linear, Mlp, Norm};
+use super::parts::{Linear, Mlp, Weight};
 use super::rope::RopeTable;
-use super::{Arch, Checkpoint, Decoder, Held, KvCache, Precision, Rows, Weights};
+use super::{Arch, Checkpoint, Decoder, Held, KvStore, Matrix, Precision, Rows, Weights};
 
 /// A decoder-only transformer of any [`Family`](super::Family).
 pub struct Transformer {
     arch: Arch,
-    device: Device,
     /// `[vocab, hidden]`
-    embedding: Held,
+    embedding: Table,
     /// `[context, hidden]`, where positions are learned
-    positions: Option<Held>,
-    embedding_norm: Option<Norm>,
+    positions: Option<Table>,
+    embedding_norm: Option<NormWeights>,
     blocks: Vec<Block>,
-    norm: Norm,
+    norm: NormWeights,
     head: Linear,
-    /// Frequencies of layers without and with a window, where positions are rotary.
+    /// Angles of layers without and with a window, where positions are rotary.
     rope: Option<[RopeTable; 2]>,
-    /// `[kv_heads, group, 1, 1]`, where positions are ALiBi
-    slopes: Option<Tensor>,
+    /// `[heads]`, where positions are ALiBi
+    slopes: Option<Vec<f32>>,
+    buffers: Mutex<Buffers>,
 }
 
 pub(super) struct Block {
-    pub attention_norm: Norm,
+    pub attention_norm: NormWeights,
     pub attention: Attention,
-    pub after_attention: Option<Norm>,
-    pub mlp_norm: Norm,
+    pub after_attention: Option<NormWeights>,
+    pub mlp_norm: NormWeights,
     pub mlp: Mlp,
-    pub after_mlp: Option<Norm>,
+    pub after_mlp: Option<NormWeights>,
 }
 
 pub(super) struct Attention {
-    pub q: Linear,
-    pub k: Linear,
-    pub v: Linear,
-    pub q_norm: Option<Norm>,
-    pub k_norm: Option<Norm>,
+    /// Queries, keys and values, stacked.
+    pub qkv: Linear,
+    pub q_norm: Option<NormWeights>,
+    pub k_norm: Option<NormWeights>,
     pub o: Linear,
 }
 
+/// Rows to be looked up.
+enum Table {
+    Held(Held),
+    /// The vocabulary projection serves as the embedding too.
+    Packed(Arc<Panels>),
+}
+
+/// Memory between the parts of a layer, used again by the next one.
+#[derive(Default)]
+struct Buffers {
+    normed: Matrix,
+    qkv: Matrix,
+    attended: Matrix,
+    inner: Matrix,
+    out: Matrix,
+    mlp_out: Matrix,
+}
+
 impl Transformer {
-    /// Load all weights to a device, held as asked.
+    /// Load all weights, held as asked.
     ///
     /// # Errors
     /// An [`InputError`](crate::error::InputError) that names tensor and file: missing, left over, of another shape,
     /// cut off, or with values that are not finite.
-    pub fn load(checkpoint: &Checkpoint, precision: Precision, device: &Device) -> Result<Self> {
-        Self::new(checkpoint.arch().clone(), checkpoint.weights(), precision, device)
+    pub fn load(checkpoint: &Checkpoint, precision: Precision) -> Result<Self> {
+        Self::new(checkpoint.arch().clone(), checkpoint.weights(), precision)
     }
 
     /// Build from named tensors.
-    pub fn new(arch: Arch, weights: &dyn Weights, precision: Precision, device: &Device) -> Result<Self> {
+    pub fn new(arch: Arch, weights: &dyn Weights, precision: Precision) -> Result<Self> {
         let (names, asked) = (Names::of(&arch), RefCell::new(BTreeSet::new()));
-        let source = Source { arch: &arch, names, weights, precision, device, asked };
-        let embedding = source.table(names.embedding, arch.vocab)?;
+        let source = Source { arch: &arch, names, weights, precision, device: &Device::Cpu, asked };
+        let mut embedding = Table::Held(source.table(names.embedding, arch.vocab)?);
+        // First, while little else is held: as the vocabulary projection, the embedding need not stand there twice.
+        let tied = match &embedding {
+            Table::Held(matrix) if arch.tied => {
+                Some(Linear::new(vec![Weight { matrix: matrix.clone(), bias: None }])?)
+            }
+            _ => None,
+        };
+        if let Some(panels) = tied.as_ref().and_then(Linear::packed) {
+            embedding = Table::Packed(panels.clone());
+        }
         let learned = arch.positions == Positions::Learned;
         let positions = learned.then(|| source.table(names.positions, arch.context)).transpose()?;
         let normed = arch.embedding_norm;
         let embedding_norm = normed.then(|| source.norm(names.embedding_norm, arch.hidden)).transpose()?;
         let blocks = (0..arch.layers).map(|layer| source.block(layer)).collect::<Result<_>>()?;
         let norm = source.norm(names.norm, arch.hidden)?;
-        let weight = if arch.tied { embedding.clone() } else { source.table(names.head, arch.vocab)? };
+        let head = match tied {
+            Some(head) => head,
+            None => Linear::new(vec![Weight { matrix: source.table(names.head, arch.vocab)?, bias: None }])?,
+        };
         weights.refuse_surplus(&source.asked.borrow())?;
-        let head = Linear { weight, bias: None };
         let (rope, slopes) = match &arch.positions {
             Positions::Rotary { all, windowed } => {
-                (Some([all, windowed.as_ref().unwrap_or(all)].map(RopeTable::new)), None)
+                let tables = [all, windowed.as_ref().unwrap_or(all)];
+                (Some(tables.map(|rope| RopeTable::new(rope, arch.context))), None)
             }
             Positions::Learned => (None, None),
-            Positions::Alibi => {
-                let shape = (arch.kv_heads, arch.heads / arch.kv_heads, 1, 1);
-                (None, Some(Tensor::from_vec(alibi_slopes(arch.heads), shape, device)?))
-            }
+            Positions::Alibi => (None, Some(alibi_slopes(arch.heads))),
         };
-        let device = device.clone();
-        Ok(Self { embedding, positions, embedding_norm, blocks, norm, head, rope, slopes, device, arch })
+        let positions = positions.map(Table::Held);
+        let buffers = Mutex::default();
+        Ok(Self { embedding, positions, embedding_norm, blocks, norm, head, rope, slopes, buffers, arch })
     }
 }
 
@@ -96,98 +126,177 @@ impl Decoder for Transformer {
         &self.arch
     }
 
-    fn device(&self) -> &Device {
-        &self.device
-    }
-
-    fn embed(&self, tokens: &[u32], positions: &[usize]) -> Result<Tensor> {
-        let mut hidden = self.embedding.gather(tokens, &self.device)?;
+    fn embed(&self, tokens: &[u32], positions: &[usize]) -> Result<Matrix> {
+        let mut states = self.embedding.gather(tokens, self.arch.hidden)?;
         if self.arch.embedding_scaled {
-            hidden = (hidden * f64::from((self.arch.hidden as f64).sqrt() as f32))?;
+            let scale = (self.arch.hidden as f64).sqrt() as f32;
+            states.data_mut().iter_mut().for_each(|value| *value *= scale);
         }
         if let Some(learned) = &self.positions {
             let positions: Vec<u32> = positions.iter().map(|&position| position as u32).collect();
-            hidden = (hidden + learned.gather(&positions, &self.device)?)?;
+            add(&mut states, &learned.gather(&positions, self.arch.hidden)?);
         }
-        match &self.embedding_norm {
-            Some(norm) => norm.forward(&hidden),
-            None => Ok(hidden),
+        if let Some(norm) = &self.embedding_norm {
+            each_row(&mut states, |_, row| norm.row_in_place(row));
         }
+        Ok(states)
     }
 
-    fn layer(&self, layer: usize, hidden: &Tensor, batch: &[Rows], cache: &KvCache) -> Result<Tensor> {
+    fn layer(&self, layer: usize, states: &mut Matrix, batch: &[Rows], kv: &mut KvStore) -> Result<()> {
         let block = &self.blocks[layer];
-        let attended = self.attention(layer, &block.attention_norm.forward(hidden)?, batch, cache)?;
+        let mut buffers = self.buffers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Buffers { normed, qkv, attended, inner, out, mlp_out } = &mut *buffers;
+        norm(&block.attention_norm, states, normed);
+        block.attention.qkv.forward(normed, qkv)?;
+        self.positioned(layer, qkv, batch);
+        self.store(layer, qkv, batch, kv);
+        self.attend(layer, qkv, batch, kv, attended);
+        block.attention.o.forward(attended, out)?;
         if self.arch.wiring == Wiring::Parallel {
-            let mlp = block.mlp.forward(&block.mlp_norm.forward(hidden)?)?;
-            return Ok(((mlp + attended)? + hidden)?);
+            norm(&block.mlp_norm, states, normed);
+            block.mlp.forward(normed, inner, mlp_out)?;
+            add(mlp_out, out);
+            add(states, mlp_out);
+            return Ok(());
         }
-        let hidden = (hidden + normed(&block.after_attention, attended)?)?;
-        let mlp = block.mlp.forward(&block.mlp_norm.forward(&hidden)?)?;
-        Ok((hidden + normed(&block.after_mlp, mlp)?)?)
+        add_normed(&block.after_attention, states, out);
+        norm(&block.mlp_norm, states, normed);
+        block.mlp.forward(normed, inner, mlp_out)?;
+        add_normed(&block.after_mlp, states, mlp_out);
+        Ok(())
     }
 
-    fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        self.head.forward(&self.norm.forward(hidden)?)
+    fn logits(&self, states: &Matrix) -> Result<Matrix> {
+        let mut logits = Matrix::zeros(states.rows(), self.arch.vocab);
+        self.head.pieces(&self.last_normed(states), |first, some| {
+            each_row(&mut logits, |row, logits| {
+                logits[first..].iter_mut().zip(some.row(row)).for_each(|(logit, &value)| *logit = value);
+            });
+            Ok(())
+        })?;
+        Ok(logits)
+    }
+
+    fn choose(&self, states: &Matrix) -> Result<Vec<u32>> {
+        use rayon::prelude::*;
+        let mut best = vec![Some((0, f32::NEG_INFINITY)); states.rows()];
+        self.head.pieces(&self.last_normed(states), |first, some| {
+            let meant = some.width().min(self.arch.vocab - first);
+            best.par_iter_mut().enumerate().for_each(|(row, best)| {
+                *best = best.and_then(|best| {
+                    let (at, logit) = greatest(&some.row(row)[..meant])?;
+                    Some(if logit > best.1 { (first + at, logit) } else { best })
+                });
+            });
+            Ok(())
+        })?;
+        let token = |best: Option<(usize, f32)>| match best {
+            Some((token, _)) => Ok(token as u32),
+            None => bail!(
+                "the model computed NaN or an infinity instead of a logit: its weights are damaged or its type overflows"
+            ),
+        };
+        best.into_iter().map(token).collect()
     }
 }
 
-fn normed(norm: &Option<Norm>, x: Tensor) -> Result<Tensor> {
-    match norm {
-        Some(norm) => norm.forward(&x),
-        None => Ok(x),
+impl Table {
+    /// The rows of these indices, `[indices, hidden]`.
+    fn gather(&self, indices: &[u32], hidden: usize) -> Result<Matrix> {
+        let data = match self {
+            Self::Held(held) => held.gather(indices, &Device::Cpu)?.flatten_all()?.to_vec1()?,
+            Self::Packed(panels) => indices.iter().flat_map(|&index| panels.row(index as usize)).collect(),
+        };
+        Ok(Matrix::from_rows(hidden, data))
     }
+}
+
+fn norm(norm: &NormWeights, from: &Matrix, to: &mut Matrix) {
+    to.reshape(from.rows(), from.width());
+    each_row(to, |row, to| norm.row(from.row(row), to));
+}
+
+/// Add what a part of a block puts out to the states, normed first where the family does so.
+fn add_normed(norm: &Option<NormWeights>, states: &mut Matrix, out: &mut Matrix) {
+    if let Some(norm) = norm {
+        let width = states.width();
+        each_row(out, |_, row| norm.row_in_place(&mut row[..width]));
+    }
+    add(states, out);
 }
 
 impl Transformer {
-    /// `[rows, hidden]` -> `[rows, hidden]`: projections over all rows at once, attention sequence by sequence.
-    fn attention(&self, layer: usize, hidden: &Tensor, batch: &[Rows], cache: &KvCache) -> Result<Tensor> {
-        let Attention { q, k, v, q_norm, k_norm, o } = &self.blocks[layer].attention;
-        let Arch { heads, kv_heads, head_dim, .. } = self.arch;
-        let rows = hidden.dim(0)?;
-        let by_head = |x: Tensor, heads| x.reshape((rows, heads, head_dim));
-        let mut q = normed(q_norm, by_head(q.forward(hidden)?, heads)?)?; // [rows, heads, head_dim]
-        let mut k = normed(k_norm, by_head(k.forward(hidden)?, kv_heads)?)?; // [rows, kv_heads, head_dim]
-        let v = by_head(v.forward(hidden)?, kv_heads)?;
-        if let Some(rope) = &self.rope {
-            let rope = &rope[usize::from(self.arch.window(layer).is_some())];
-            let positions = batch.iter().flat_map(|rows| rows.positions.iter().copied());
-            let rotation = rope.at(positions, &self.device)?;
-            (q, k) = (rotation.apply(&q)?, rotation.apply(&k)?);
+    fn last_normed(&self, states: &Matrix) -> Matrix {
+        let mut normed = Matrix::default();
+        norm(&self.norm, states, &mut normed);
+        normed
+    }
+
+    /// Norm queries and keys head by head and rotate them to their positions, where the family does so.
+    fn positioned(&self, layer: usize, qkv: &mut Matrix, batch: &[Rows]) {
+        let Attention { qkv: parts, q_norm, k_norm, .. } = &self.blocks[layer].attention;
+        let rope = self.rope.as_ref().map(|rope| &rope[usize::from(self.arch.window(layer).is_some())]);
+        if rope.is_none() && q_norm.is_none() && k_norm.is_none() {
+            return;
         }
-        let attend = Attend { arch: &self.arch, layer, slopes: self.slopes.as_ref(), cache };
-        let starts: Vec<usize> = starts(batch);
-        let outputs = batch
-            .par_iter()
-            .zip(&starts)
-            .map(|(rows, &start)| {
-                store(layer, rows, start, &k, &v, cache)?;
-                attend.rows(&q.narrow(0, start, rows.positions.len())?, rows)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        o.forward(&Tensor::cat(&outputs, 0)?)
+        let Arch { heads, kv_heads, head_dim, .. } = self.arch;
+        let keys = parts.start(1);
+        let positions: Vec<usize> = batch.iter().flat_map(|rows| rows.positions).copied().collect();
+        each_row(qkv, |row, values| {
+            let (queries, others) = values.split_at_mut(keys);
+            for (part, heads, norm) in [(queries, heads, q_norm), (others, kv_heads, k_norm)] {
+                for head in part[..heads * head_dim].chunks_exact_mut(head_dim) {
+                    if let Some(norm) = norm {
+                        norm.row_in_place(head);
+                    }
+                    if let Some(rope) = rope {
+                        rope.rotate(positions[row], head);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Write the keys and values of all rows.
+    fn store(&self, layer: usize, qkv: &Matrix, batch: &[Rows], kv: &mut KvStore) {
+        let parts = &self.blocks[layer].attention.qkv;
+        let width = self.arch.kv_heads * self.arch.head_dim;
+        let (keys, values) = (parts.start(1), parts.start(2));
+        let mut row = 0;
+        for rows in batch {
+            for &position in rows.positions {
+                let all = qkv.row(row);
+                kv.write(rows.write, layer, position, &all[keys..][..width], &all[values..][..width]);
+                row += 1;
+            }
+        }
+    }
+
+    fn attend(&self, layer: usize, qkv: &Matrix, batch: &[Rows], kv: &KvStore, attended: &mut Matrix) {
+        let Arch { heads, kv_heads, head_dim, score_scale, .. } = self.arch;
+        attended.reshape(qkv.rows(), heads * head_dim);
+        let attention = attend::Attention {
+            layer,
+            heads,
+            kv_heads,
+            head_dim,
+            scale: score_scale as f32,
+            slopes: self.slopes.as_deref(),
+            window: self.arch.window(layer),
+            kv,
+        };
+        attention.run(qkv, batch, attended);
     }
 }
 
-/// Where each sequence's rows start in the packed batch.
-fn starts(batch: &[Rows]) -> Vec<usize> {
-    batch
-        .iter()
-        .scan(0, |next, rows| {
-            let start = *next;
-            *next += rows.positions.len();
-            Some(start)
-        })
-        .collect()
-}
-
-/// Write one sequence's keys and values to the cache, a run of consecutive positions at a time.
-fn store(layer: usize, rows: &Rows, start: usize, k: &Tensor, v: &Tensor, cache: &KvCache) -> Result<()> {
-    let mut from = start;
-    for run in rows.positions.chunk_by(|a, b| a + 1 == *b) {
-        let part = |x: &Tensor| x.narrow(0, from, run.len())?.transpose(0, 1);
-        cache.write(layer, rows.slot, run[0], &part(k)?, &part(v)?)?;
-        from += run.len();
-    }
-    Ok(())
+/// ALiBi's slopes: a geometric sequence from `2^(-8/n)`, and for a number of heads that is no power of two, every
+/// other slope of the next power of two.
+fn alibi_slopes(heads: usize) -> Vec<f32> {
+    let power = if heads.is_power_of_two() { heads } else { heads.next_power_of_two() / 2 };
+    let slope = |heads: usize, i: usize| {
+        let base = 2f64.powf(-(2f64.powf(-((heads as f64).log2() - 3.))));
+        (base as f32).powi(i as i32)
+    };
+    let regular = (1..=power).map(|i| slope(power, i));
+    regular.chain((0..heads - power).map(|i| slope(2 * power, 2 * i + 1))).collect()
 }

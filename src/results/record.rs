@@ -45,6 +45,9 @@ pub struct Settings {
     pub n: usize,
     /// Most tokens generated per item.
     pub max_new_tokens: usize,
+    /// All of them were generated, whatever they were.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_stop: bool,
     /// Type of weights and activations.
     pub dtype: String,
 }

@@ -7,9 +7,9 @@ use serde_json::json;
 use super::say;
 use crate::cli::ModelsArgs;
 use crate::config::{ModelChoice, files};
-use crate::engine::weights;
+use crate::engine::{kv_bytes_a_token, weights};
 use crate::hub::Wanted;
-use crate::model::{Arch, Checkpoint, KvCache, Precision};
+use crate::model::{Arch, Checkpoint, Precision};
 
 /// List, or show one.
 pub fn models(args: ModelsArgs) -> Result<()> {
@@ -50,7 +50,7 @@ fn list(json: bool) -> Result<()> {
             format!("{:.3} B", arch.parameters() as f64 / 1e9),
             gib(weights(&arch, Precision::F32, None)),
             gib(weights(&arch, Precision::Bf16, None)),
-            format!("{:.0} KiB", KvCache::bytes(&arch, 1, 1) as f64 / 1024.),
+            format!("{:.0} KiB", kv_bytes_a_token(&arch) as f64 / 1024.),
             if choice.is_here() { "yes" } else { "no" }.to_string(),
             config.description.clone(),
         ]);
@@ -95,7 +95,7 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
         arch.parameters() as f64 / 1e6,
         gib(weights(&arch, Precision::F32, None)),
         gib(weights(&arch, Precision::Bf16, None)),
-        KvCache::bytes(&arch, 1, 1) as f64 / 1024.,
+        kv_bytes_a_token(&arch) as f64 / 1024.,
     ))
 }
 
@@ -113,7 +113,7 @@ fn as_json(choice: &ModelChoice, arch: &Arch, stored: Option<u64>) -> serde_json
             "f16": weights(arch, Precision::F16, None),
             "bf16": weights(arch, Precision::Bf16, None),
             "stored": stored,
-            "kv_cache_a_token": KvCache::bytes(arch, 1, 1),
+            "kv_cache_a_token": kv_bytes_a_token(arch),
         },
         "arch": arch,
     })

@@ -7,10 +7,10 @@ use super::model::OpenModel;
 use super::prepare::{Prepared, hidden_json};
 use super::say;
 use crate::config::{Experiment, Run};
-use crate::engine::{Memory, weights};
+use crate::engine::{Layout, Memory, kv_bytes_a_token, weights};
 use crate::error::InputError;
 use crate::hub::Wanted;
-use crate::model::{Arch, KvCache};
+use crate::model::Arch;
 use crate::results::RunFolder;
 
 /// What one run would do.
@@ -47,8 +47,14 @@ struct Prompts {
     kv_cache_gib: f64,
     /// All that a run will hold at its peak.
     memory_gib: f64,
-    /// Matrix products of all cells that are not finished: prompts as far as they are computed, and all new tokens.
+    /// Generations decoded together.
+    batch: usize,
+    /// Tokens that all prompts begin with.
+    context_tokens: usize,
+    /// Work of all cells at full length: at most, and if an item's branches never part.
     tera_multiply_adds: f64,
+    /// See `tera_multiply_adds`.
+    tera_multiply_adds_least: f64,
     /// Columns hidden of the first prompt, per mask.
     hidden: serde_json::Map<String, serde_json::Value>,
 }
@@ -86,7 +92,7 @@ impl Plan {
             parameters: arch.parameters(),
             dtype: experiment.dtype.to_string(),
             weights_gib: gib(weights(&arch, experiment.dtype, None)),
-            kv_cache_kib_a_token: KvCache::bytes(&arch, 1, 1) as f64 / 1024.,
+            kv_cache_kib_a_token: kv_bytes_a_token(&arch) as f64 / 1024.,
             prompts,
             missing,
         })
@@ -150,22 +156,26 @@ impl Prompts {
         let prepared = Prepared::new(run.clone(), model)?;
         let lengths = prepared.prompts.iter().map(|prompt| prompt.tokens.len());
         let longest = lengths.clone().max().unwrap_or(0);
-        let slots = experiment.batch.min(prepared.prompts.len() * run.cells.len());
-        let per_layer = arch.multiply_adds_per_row() / arch.layers as u64;
-        let head = (arch.vocab * arch.hidden) as u64;
-        let mut work = 0;
-        for &cell in &run.cells {
-            for prompt in &prepared.prompts {
-                let plan = prepared.plan(cell, prompt);
-                let rows = prompt.tokens.len();
-                let row_layers: usize = (0..arch.layers).map(|l| plan.live_rows(l, rows).len()).sum();
-                let decoded = run.max_new_tokens * arch.layers;
-                work += (row_layers + decoded) as u64 * per_layer + run.max_new_tokens as u64 * head;
-            }
-        }
+        let requests = prepared.requests(&run.cells);
+        let stored = model.checkpoint().and_then(|checkpoint| checkpoint.size()).ok();
+        let budget = experiment.memory_budget();
+        let fitted = Memory::fit(
+            arch,
+            experiment.dtype,
+            stored,
+            &requests,
+            &prepared.rule,
+            experiment.batch,
+            budget.unwrap_or(u64::MAX),
+        );
+        let (batch, memory) = match fitted {
+            Ok((limits, memory)) => (limits.branches, memory),
+            Err(memory) => (1, memory),
+        };
+        let layout = Layout::new(arch, &requests, run.max_new_tokens, batch);
+        let [most, least] = layout.work(arch).map(|work| work.total() as f64 / 1e12);
         let hidden = run.cells.iter().map(|cell| cell.mask);
         let hidden = hidden.map(|mask| (mask.to_string(), hidden_json(&prepared.prompts[0].hidden(mask))));
-        let memory = Memory::needed(arch, experiment.dtype, None, slots, longest + run.max_new_tokens);
         Ok(Self {
             items: prepared.prompts.len(),
             prompt_tokens: lengths.sum(),
@@ -173,7 +183,10 @@ impl Prompts {
             max_new_tokens: run.max_new_tokens,
             kv_cache_gib: gib(memory.kv_cache),
             memory_gib: gib(memory.total()),
-            tera_multiply_adds: work as f64 / 1e12,
+            batch: batch.min(requests.len()),
+            context_tokens: layout.context.len(),
+            tera_multiply_adds: most,
+            tera_multiply_adds_least: least,
             hidden: hidden.collect(),
         })
     }
@@ -182,14 +195,18 @@ impl Prompts {
         let hidden: Vec<String> =
             self.hidden.iter().map(|(mask, ranges)| format!("{mask} {ranges}")).collect();
         format!(
-            "\n  {} prompts of {} tokens in all, the longest {}; at most {} new tokens each\n  memory: {:.2} GiB \
-             in all, {:.2} of it KV cache; work: {:.2} tera multiply-adds at most\n  hidden columns of the first prompt: {}",
+            "\n  {} prompts of {} tokens in all, the longest {}, the first {} common to all; at most {} new tokens each\n  \
+             memory: {:.2} GiB in all, {:.2} of it KV cache, {} generations together; work: {:.2} to {:.2} tera \
+             multiply-adds\n  hidden columns of the first prompt: {}",
             self.items,
             self.prompt_tokens,
             self.longest_prompt,
+            self.context_tokens,
             self.max_new_tokens,
             self.memory_gib,
             self.kv_cache_gib,
+            self.batch,
+            self.tera_multiply_adds_least,
             self.tera_multiply_adds,
             hidden.join(", ")
         )

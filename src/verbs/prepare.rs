@@ -9,7 +9,7 @@ use super::cleaner::Cleaner;
 use super::model::OpenModel;
 use crate::config::{Cell, Run, Task};
 use crate::data::{Corpus, Direction, Example, languages};
-use crate::engine::{Stop, StopRule};
+use crate::engine::{Request, Stop, StopRule};
 use crate::error::input;
 use crate::mask::{Hidden, MaskPlan};
 use crate::model::{Family, Precision};
@@ -69,6 +69,13 @@ impl Prepared {
         MaskPlan::new(cell.from_layer, prompt.hidden(cell.mask))
     }
 
+    /// All generations of some cells, item by item, so that those of a prompt stand together.
+    pub fn requests(&self, cells: &[Cell]) -> Vec<Request<'_>> {
+        let request = |(prompt, &cell)| Request { prompt, plan: self.plan(cell, prompt) };
+        let each = self.prompts.iter().flat_map(|prompt| cells.iter().map(move |cell| (prompt, cell)));
+        each.map(request).collect()
+    }
+
     /// How raw output becomes what is scored.
     pub fn cleaner(&self) -> Cleaner<'_> {
         let stops = self.rule.strings.iter().map(|(string, _)| string.as_str()).collect();
@@ -77,7 +84,8 @@ impl Prepared {
 
     /// What the results depend on.
     pub fn settings(&self, model_sha256: &str, dtype: Precision) -> Settings {
-        let Run { model, data, direction, format, nprompts, seed, profile, max_new_tokens, .. } = &self.run;
+        let Run { model, data, direction, format, nprompts, seed, profile, max_new_tokens, no_stop, .. } =
+            &self.run;
         Settings {
             model: model.name.clone(),
             model_sha256: model_sha256.into(),
@@ -93,6 +101,7 @@ impl Prepared {
             chat_template: self.chat_sha256.clone(),
             n: self.items.len(),
             max_new_tokens: *max_new_tokens,
+            no_stop: *no_stop,
             dtype: dtype.to_string(),
         }
     }
@@ -218,7 +227,12 @@ fn stop_rule(run: &Run, model: &OpenModel) -> StopRule {
             stops.into_iter().filter(|(string, _)| !string.is_empty()).collect()
         }
     };
-    StopRule { eos: model.tokenizer.eos(), strings, max_new_tokens: run.max_new_tokens }
+    StopRule {
+        eos: model.tokenizer.eos(),
+        strings,
+        max_new_tokens: run.max_new_tokens,
+        full_length: run.no_stop,
+    }
 }
 
 /// A separator is white space and stands as it is; a question is recognised without the spaces around it.

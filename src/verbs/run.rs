@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use candle_core::Device;
 
 use super::model::OpenModel;
 use super::plan;
@@ -13,7 +12,7 @@ use super::progress::Progress;
 use super::say;
 use crate::cli::RunArgs;
 use crate::config::{Cell, Experiment, ModelChoice, Run};
-use crate::engine::{Batch, Generation, Memory, Observer, Request, available, generate};
+use crate::engine::{Generation, Limits, Memory, Observer, Request, generate};
 use crate::error::input;
 use crate::hub::Wanted;
 use crate::mask::Treatment;
@@ -81,9 +80,9 @@ fn unfinished(model: &OpenModel, planned: Vec<Planned>, experiment: &Experiment)
     for planned in planned {
         let settings = planned.prepared.settings(&model_sha256, experiment.dtype);
         planned.folder.check(&settings)?;
-        let planned = Work::new(planned, settings)?;
+        let mut planned = Work::new(planned, settings)?;
         if !planned.pending.is_empty() {
-            refuse_too_large(&planned, model, experiment)?;
+            planned.limits = limits(&planned, model, experiment)?;
         }
         work.push(planned);
     }
@@ -98,16 +97,16 @@ fn run_model(
     experiment: &Experiment,
     json: bool,
 ) -> Result<()> {
-    let Experiment { batch, dtype, .. } = *experiment;
+    let dtype = experiment.dtype;
     let mut decoder: Option<Transformer> = None;
     for mut work in work {
         if !work.pending.is_empty() {
             if decoder.is_none() {
                 eprintln!("loading {} ({})", choice.name, choice.path.display());
-                decoder = Some(Transformer::load(model.checkpoint()?, dtype, &Device::Cpu)?);
+                decoder = Some(Transformer::load(model.checkpoint()?, dtype)?);
             }
             if let Some(decoder) = &decoder {
-                work.compute(decoder, model, batch, json)?;
+                work.compute(decoder, model, json)?;
             }
         }
         work.close();
@@ -115,27 +114,37 @@ fn run_model(
     Ok(())
 }
 
-/// Refuse a run that cannot fit, before anything is loaded.
-fn refuse_too_large(work: &Work, model: &OpenModel, experiment: &Experiment) -> Result<()> {
-    let prompts = &work.prepared.prompts;
-    let slots = experiment.batch.min(prompts.len() * work.pending.len());
-    let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
-    let capacity = longest + work.prepared.rule.max_new_tokens;
+/// How much is computed at a time within the memory there is.
+///
+/// # Errors
+/// A run that cannot fit is refused before anything is loaded.
+fn limits(work: &Work, model: &OpenModel, experiment: &Experiment) -> Result<Limits> {
+    let requests = work.prepared.requests(&work.pending);
     let stored = model.checkpoint()?.size()?;
-    let needed = Memory::needed(&model.arch, experiment.dtype, Some(stored), slots, capacity);
-    let Some(available) = available().filter(|&available| needed.total() > available) else { return Ok(()) };
+    let Some(budget) = experiment.memory_budget() else { return Ok(Limits::branches(experiment.batch)) };
+    let fit = |precision| {
+        let (arch, rule) = (&model.arch, &work.prepared.rule);
+        Memory::fit(arch, precision, Some(stored), &requests, rule, experiment.batch, budget)
+    };
+    let needed = match fit(experiment.dtype) {
+        Ok((limits, _)) => return Ok(limits),
+        Err(needed) => needed,
+    };
     let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30));
-    let stored = Memory::needed(&model.arch, Precision::Stored, Some(stored), slots, capacity).weights;
+    let stored = match fit(Precision::Stored) {
+        Ok((_, memory)) | Err(memory) => memory.weights,
+    };
     Err(input(format!(
-        "{} needs {} of memory (weights as {} {}, KV cache of {slots} sequences of {capacity} tokens {}, states {}) and \
-         {} are available; --dtype stored makes the weights {}, a smaller --batch the KV cache smaller",
+        "{} needs {} of memory with one generation at a time (weights as {} {}, KV cache {}, states {}) and {} are {}; \
+         --dtype stored makes the weights {}",
         work.prepared.run.model.name,
         gib(needed.total()),
         experiment.dtype,
         gib(needed.weights),
         gib(needed.kv_cache),
         gib(needed.states),
-        gib(available),
+        gib(budget),
+        if experiment.memory.is_some() { "allowed by --memory" } else { "available" },
         gib(stored),
     )))
 }
@@ -148,6 +157,7 @@ struct Work {
     settings_sha256: String,
     pending: Vec<Cell>,
     finished: Vec<ScoreRecord>,
+    limits: Limits,
 }
 
 impl Work {
@@ -161,10 +171,11 @@ impl Work {
                 None => pending.push(cell),
             }
         }
-        Ok(Self { prepared, folder, settings, settings_sha256, pending, finished })
+        let limits = Limits::branches(1);
+        Ok(Self { prepared, folder, settings, settings_sha256, pending, finished, limits })
     }
 
-    fn compute(&mut self, decoder: &dyn Decoder, model: &OpenModel, batch: usize, json: bool) -> Result<()> {
+    fn compute(&mut self, decoder: &dyn Decoder, model: &OpenModel, json: bool) -> Result<()> {
         let Self { prepared, folder, .. } = &*self;
         let known = folder.manifest()?.map(|manifest| manifest.hidden).unwrap_or_default();
         let manifest = prepared.manifest(self.settings.clone(), model, known);
@@ -194,8 +205,8 @@ impl Work {
             json,
         };
         (0..self.pending.len()).try_for_each(|cell| collector.close_if_whole(cell))?;
-        let batch = Batch { slots: batch };
-        let done = generate(decoder, &model.tokenizer, &requests, &prepared.rule, batch, &mut collector);
+        let done =
+            generate(decoder, &model.tokenizer, &requests, &prepared.rule, self.limits, &mut collector);
         let records = std::mem::take(&mut collector.records);
         drop(collector);
         self.finished.extend(records);
@@ -287,10 +298,11 @@ impl Collector<'_> {
 
     fn line(&self, item: usize, generation: Generation) -> GenerationLine {
         let Prepared { run, scorer, items, prompts, .. } = &self.work.prepared;
+        let answer = self.work.prepared.rule.answer(&generation.tokens);
         let text = match run.profile {
-            Profile::Exact => self.tokenizer.decode(&generation.tokens),
+            Profile::Exact => self.tokenizer.decode(answer),
             // The study's code decodes special tokens too, and cleans some of them away.
-            Profile::Sia2024 => self.tokenizer.decode_with_special(&generation.tokens),
+            Profile::Sia2024 => self.tokenizer.decode_with_special(answer),
         };
         let cleaner = self.work.prepared.cleaner();
         let clean = cleaner.clean(&text);

@@ -92,8 +92,16 @@ fn random(name: &str, shape: &[usize]) -> Result<Tensor> {
 }
 
 pub fn model(family: Family, tokenizer: &Tokenizer) -> Transformer {
-    let arch = arch(family, tokenizer.vocab_size());
-    Transformer::new(arch, &RandomWeights, Precision::F32, &Device::Cpu).expect("a tiny model")
+    windowed_model(family, tokenizer, [None; LAYERS])
+}
+
+pub fn windowed_model(
+    family: Family,
+    tokenizer: &Tokenizer,
+    windows: [Option<usize>; LAYERS],
+) -> Transformer {
+    let arch = Arch { windows: windows.to_vec(), ..arch(family, tokenizer.vocab_size()) };
+    Transformer::new(arch, &RandomWeights, Precision::F32).expect("a tiny model")
 }
 
 pub fn format(name: &str) -> Format {

@@ -1,0 +1,288 @@
+//! Where the rows of a sweep are computed and what they read: the prompts' common context, each item's own rows, and for
+//! each branch (one mask and start layer) only the rows that its [`MaskPlan`] makes different. Derived from the plans
+//! alone, before anything is computed: memory and work are counted from it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::Request;
+use crate::mask::{Columns, Fork, Hidden, MaskPlan};
+use crate::model::{Arch, BlockId, Extent, Read};
+use crate::prompt::Prompt;
+
+/// What all requests of a call share, and the work that is left for each item.
+pub struct Layout<'a> {
+    /// Tokens that all prompts begin with: the context.
+    pub context: &'a [u32],
+    /// Layers that the context's unmasked trunk goes through.
+    pub context_layers: usize,
+    /// Context rows that differ under some mask, the same for all items.
+    pub context_branches: Vec<ContextBranch>,
+    /// Items with some of their branches, in the order in which they are to be computed.
+    pub jobs: Vec<Job<'a>>,
+    /// Most tokens generated per item.
+    pub max_new_tokens: usize,
+    layers: usize,
+}
+
+/// What a mask hides of the context from a layer on, and the context's rows that are different for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ContextBranch {
+    pub plan: MaskPlan,
+    pub forks: Vec<Fork>,
+}
+
+/// One item with branches that are decoded together.
+pub struct Job<'a> {
+    pub prompt: &'a Prompt,
+    /// Layers that the item's unmasked trunk goes through.
+    pub trunk_layers: usize,
+    pub branches: Vec<Branch>,
+}
+
+/// One mask and start layer of an item.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    /// Requests that it answers: those whose plans are the same.
+    pub requests: Vec<usize>,
+    /// The first layer that hides anything; the number of layers for the unmasked run.
+    pub from: usize,
+    /// What is hidden from there on.
+    pub hidden: Hidden,
+    /// Which of [`Layout::context_branches`] holds the context's rows that differ, if any do.
+    pub context: Option<usize>,
+    /// The item's own rows that differ.
+    pub forks: Vec<Fork>,
+}
+
+impl<'a> Layout<'a> {
+    /// Requests of one prompt that follow each other become one job, or several where they are more than `most`.
+    pub fn new(arch: &Arch, requests: &[Request<'a>], max_new_tokens: usize, most: usize) -> Self {
+        let mut layout = Self {
+            context: common_context(requests),
+            context_layers: 0,
+            context_branches: Vec::new(),
+            jobs: Vec::new(),
+            max_new_tokens,
+            layers: arch.layers,
+        };
+        let mut known = HashMap::new();
+        let mut first = 0;
+        for same in requests.chunk_by(|a, b| std::ptr::eq(a.prompt, b.prompt)) {
+            let mut branches: Vec<Branch> = Vec::new();
+            for (index, request) in (first..).zip(same) {
+                let branch = layout.branch(arch, request, index, &mut known);
+                match branches.iter_mut().find(|b| (b.from, &b.hidden) == (branch.from, &branch.hidden)) {
+                    Some(twin) => twin.requests.push(index),
+                    None => branches.push(branch),
+                }
+            }
+            first += same.len();
+            for branches in branches.chunks(most.max(1)) {
+                let own = layout.context.len()..same[0].prompt.tokens.len();
+                let depths = branches.iter().map(|branch| layout.depth(branch, own.clone(), &branch.forks));
+                let trunk_layers = depths.max().unwrap_or(0);
+                layout.jobs.push(Job { prompt: same[0].prompt, trunk_layers, branches: branches.to_vec() });
+            }
+        }
+        // The items' trunks read the context at all their layers.
+        let c = layout.context.len();
+        let layers = layout.jobs.iter().map(|job| {
+            let own =
+                job.branches.iter().map(|branch| layout.depth(branch, 0..c, layout.context_forks(branch)));
+            own.max().unwrap_or(0).max(job.trunk_layers)
+        });
+        layout.context_layers = layers.max().unwrap_or(0);
+        layout
+    }
+
+    fn branch(
+        &mut self,
+        arch: &Arch,
+        request: &Request,
+        index: usize,
+        known: &mut HashMap<ContextBranch, usize>,
+    ) -> Branch {
+        let (n, c, layers) = (request.prompt.tokens.len(), self.context.len(), arch.layers);
+        let from = request.plan.from_layer().min(layers);
+        let hidden = if from < layers { request.plan.hidden().clone() } else { Hidden::NOTHING };
+        let all = request.plan.forks(n, layers, |layer| arch.window(layer));
+        let within = |range: Range<usize>| -> Vec<Fork> {
+            let parts =
+                all.iter().map(|Fork { layer, rows }| Fork { layer: *layer, rows: rows.within(&range) });
+            parts.filter(|fork| !fork.rows.is_empty()).collect()
+        };
+        let forks = within(0..c);
+        let context = (!forks.is_empty()).then(|| {
+            let hidden = match &hidden {
+                Hidden::Columns(columns) => Hidden::Columns(columns.within(&(0..c))),
+                Hidden::AllButOwn => Hidden::AllButOwn,
+            };
+            let branch = ContextBranch { plan: MaskPlan::new(from, hidden), forks };
+            *known.entry(branch).or_insert_with_key(|branch| {
+                self.context_branches.push(branch.clone());
+                self.context_branches.len() - 1
+            })
+        });
+        Branch { requests: vec![index], from, hidden, context, forks: within(c..n) }
+    }
+
+    /// The context's rows that differ for a branch.
+    pub fn context_forks(&self, branch: &Branch) -> &[Fork] {
+        branch.context.map_or(&[], |index| &self.context_branches[index].forks)
+    }
+
+    /// Layers that the unmasked rows of a region must go through for a branch: to the top if some of them are read there
+    /// or the next token is chosen from one; else up to where the last of them forks.
+    fn depth(&self, branch: &Branch, region: Range<usize>, forks: &[Fork]) -> usize {
+        let forked = forked_by(forks, usize::MAX);
+        let read = match &branch.hidden {
+            Hidden::Columns(hidden) => {
+                let gone = Columns::new(hidden.ranges().iter().chain(forked.ranges()).cloned());
+                !gone.complement(region.end).within(&region).is_empty()
+            }
+            Hidden::AllButOwn => false,
+        };
+        let chosen_from = region.end > self.context.len() && !forked.contains(region.end - 1);
+        if branch.from >= self.layers || read || chosen_from {
+            return self.layers;
+        }
+        forks.iter().map(|fork| fork.layer).max().unwrap_or(0).max(branch.from)
+    }
+
+    /// The context's trunk.
+    pub fn context_extent(&self) -> Extent {
+        Extent { columns: 0..self.context.len(), layers: 0..self.context_layers }
+    }
+
+    /// Context rows of one context branch.
+    pub fn context_branch_extent(&self, branch: &ContextBranch) -> Extent {
+        let first = first_row(&branch.forks).unwrap_or(0);
+        Extent { columns: first..self.context.len(), layers: branch.plan.from_layer()..self.layers }
+    }
+
+    /// An item's trunk.
+    pub fn trunk_extent(&self, job: &Job) -> Extent {
+        Extent { columns: self.context.len()..job.prompt.tokens.len(), layers: 0..job.trunk_layers }
+    }
+
+    /// What a branch generates, below its start layer and above, there with the prompt's rows that differ.
+    pub fn branch_extents(&self, job: &Job, branch: &Branch) -> [Extent; 2] {
+        let n = job.prompt.tokens.len();
+        // The last token generated is read by nobody; one column at least, so that every row has its place.
+        let end = n + (self.max_new_tokens - 1).max(1);
+        let first = first_row(&branch.forks).unwrap_or(n);
+        [
+            Extent { columns: n..end, layers: 0..branch.from },
+            Extent { columns: first..end, layers: branch.from..self.layers },
+        ]
+    }
+}
+
+/// Bytes of keys and values.
+impl Layout<'_> {
+    /// Of the context, for the whole call.
+    pub fn context_bytes(&self, arch: &Arch) -> u64 {
+        let branches =
+            self.context_branches.iter().map(|branch| self.context_branch_extent(branch).bytes(arch));
+        self.context_extent().bytes(arch) + branches.sum::<u64>()
+    }
+
+    /// Of a job, while it is decoded.
+    pub fn job_bytes(&self, arch: &Arch, job: usize) -> u64 {
+        let job = &self.jobs[job];
+        let branches = job.branches.iter().flat_map(|branch| self.branch_extents(job, branch));
+        self.trunk_extent(job).bytes(arch) + branches.map(|extent| extent.bytes(arch)).sum::<u64>()
+    }
+
+    /// The most that stands in memory at a time, where jobs follow each other and so many branches are decoded together.
+    pub fn peak_bytes(&self, arch: &Arch, most: usize) -> u64 {
+        let sizes: Vec<(usize, u64)> = self
+            .jobs
+            .iter()
+            .enumerate()
+            .map(|(at, job)| (job.branches.len(), self.job_bytes(arch, at)))
+            .collect();
+        let (mut first, mut branches, mut bytes, mut peak) = (0, 0, 0, 0);
+        for &(more, size) in &sizes {
+            (branches, bytes) = (branches + more, bytes + size);
+            while branches > most && first + 1 < sizes.len() && branches > more {
+                (branches, bytes) = (branches - sizes[first].0, bytes - sizes[first].1);
+                first += 1;
+            }
+            peak = peak.max(bytes);
+        }
+        self.context_bytes(arch) + peak
+    }
+}
+
+impl Branch {
+    /// Rows of the item that this branch computes, all layers counted once.
+    pub fn rows(&self) -> usize {
+        self.forks.iter().map(|fork| fork.rows.len()).sum()
+    }
+}
+
+/// The blocks that the columns of a sequence stand in.
+#[derive(Debug, Clone, Copy)]
+pub struct Blocks {
+    /// The context's trunk.
+    pub context: BlockId,
+    /// The context's rows that differ.
+    pub context_branch: Option<BlockId>,
+    /// The item's trunk.
+    pub trunk: BlockId,
+    /// Generated columns below the start layer.
+    pub shared: BlockId,
+    /// The item's rows that differ, and generated columns above.
+    pub own: BlockId,
+}
+
+/// The columns `0..end` that `hidden` leaves at a layer, by the block that holds each: of the prompt (`prompt` columns,
+/// `context` of them in the context) those that have forked by then are the branch's own.
+pub fn reads(
+    blocks: &Blocks,
+    forks: [&[Fork]; 2],
+    layer: usize,
+    hidden: &Columns,
+    [context, prompt, end]: [usize; 3],
+) -> Vec<Read> {
+    let [of_context, of_item] = forks.map(|forks| forked_by(forks, layer));
+    let place = |column: usize| match blocks.context_branch {
+        Some(block) if column < context && of_context.contains(column) => block,
+        _ if column < context => blocks.context,
+        _ if column >= prompt || of_item.contains(column) => blocks.own,
+        _ => blocks.trunk,
+    };
+    let mut reads: Vec<Read> = Vec::new();
+    for column in hidden.complement(end).ranges().iter().cloned().flatten() {
+        let block = place(column);
+        match reads.last_mut() {
+            Some(read) if read.block == block && read.end == column => read.end += 1,
+            _ => reads.push(Read { block, start: column, end: column + 1 }),
+        }
+    }
+    reads
+}
+
+/// Rows that have forked at a layer.
+fn forked_by(forks: &[Fork], layer: usize) -> Columns {
+    let forks = forks.iter().filter(|fork| fork.layer <= layer);
+    Columns::new(forks.flat_map(|fork| fork.rows.ranges().iter().cloned()))
+}
+
+fn first_row(forks: &[Fork]) -> Option<usize> {
+    forks.iter().filter_map(|fork| fork.rows.ranges().first()).map(|range| range.start).min()
+}
+
+/// The longest beginning that all prompts share, short of the last token of any.
+fn common_context<'a>(requests: &[Request<'a>]) -> &'a [u32] {
+    let Some(first) = requests.first() else { return &[] };
+    let first = first.prompt.tokens.as_slice();
+    let shared = requests.iter().map(|request| {
+        let tokens = &request.prompt.tokens;
+        let same = first.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        same.min(tokens.len().saturating_sub(1))
+    });
+    &first[..shared.min().unwrap_or(0)]
+}

@@ -1,0 +1,135 @@
+//! Rows through all layers: strands that start at the bottom, or fork off another strand on the way up.
+
+use std::ops::Range;
+
+use anyhow::{Result, ensure};
+
+use crate::mask::Columns;
+use crate::model::{BlockId, Decoder, KvStore, Matrix, Read, Reads, Rows};
+
+/// Rows that travel together.
+pub struct Strand<'a> {
+    /// Their positions, ascending.
+    pub positions: Vec<usize>,
+    /// Where they come from.
+    pub origin: Origin<'a>,
+    /// The layers they go through.
+    pub layers: Range<usize>,
+    /// Where their keys and values go and what they read, from which layer on.
+    pub stages: &'a [Stage],
+}
+
+/// Where rows come from.
+pub enum Origin<'a> {
+    /// These tokens, embedded.
+    Tokens(&'a [u32]),
+    /// Some rows of an earlier strand of the list, as they enter the first layer of this one.
+    Fork { strand: usize, rows: Columns },
+}
+
+/// What rows write and read from a layer on.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// The first layer it stands for; it holds up to the next stage.
+    pub from: usize,
+    /// Where keys and values go.
+    pub write: BlockId,
+    /// What is read; `None`: each row's own column alone.
+    pub reads: Option<Vec<Read>>,
+}
+
+/// States after the last layer of the strands that got there.
+pub struct Finished {
+    states: Matrix,
+    /// By strand, its rows.
+    places: Vec<Range<usize>>,
+}
+
+impl Finished {
+    /// The last row of each of these strands.
+    pub fn last_rows(&self, strands: impl IntoIterator<Item = usize>) -> Matrix {
+        self.states.select(strands.into_iter().map(|strand| self.places[strand].end - 1))
+    }
+}
+
+/// Take all strands through their layers.
+pub fn forward(decoder: &dyn Decoder, strands: &[Strand], kv: &mut KvStore) -> Result<Finished> {
+    let layers = decoder.arch().layers;
+    let (tokens, positions) = rooted(strands);
+    let mut states = decoder.embed(&tokens, &positions)?;
+    states.reserve(strands.iter().map(|strand| strand.positions.len()).sum());
+    let mut places: Vec<Range<usize>> = vec![0..0; strands.len()];
+    // Strands on their way, in the order of their rows.
+    let mut active: Vec<usize> = Vec::new();
+    let mut next = 0;
+    for (index, strand) in strands.iter().enumerate() {
+        if let Origin::Tokens(_) = strand.origin {
+            places[index] = next..next + strand.positions.len();
+            next = places[index].end;
+            active.push(index);
+        }
+    }
+    for layer in 0..layers {
+        for (index, strand) in strands.iter().enumerate().filter(|(_, strand)| strand.layers.start == layer) {
+            if let Origin::Fork { strand: parent, rows } = &strand.origin {
+                ensure!(
+                    *parent < index && active.contains(parent),
+                    "a strand forks off one that is not there"
+                );
+                let (from, start) = (places[*parent].start, states.rows());
+                rows.ranges().iter().for_each(|rows| states.repeat(from + rows.start..from + rows.end));
+                places[index] = start..states.rows();
+                active.push(index);
+            }
+        }
+        if active.iter().any(|&index| strands[index].layers.end <= layer) {
+            active.retain(|&index| strands[index].layers.end > layer);
+            states = keep(&states, &active, &mut places);
+        }
+        let batch: Vec<Rows> = active.iter().map(|&index| strands[index].at(layer)).collect();
+        if !batch.is_empty() {
+            decoder.layer(layer, &mut states, &batch, kv)?;
+        }
+    }
+    Ok(Finished { states, places })
+}
+
+/// Tokens and positions of the strands that begin at the bottom.
+fn rooted(strands: &[Strand]) -> (Vec<u32>, Vec<usize>) {
+    let rooted = strands.iter().filter_map(|strand| match strand.origin {
+        Origin::Tokens(tokens) => Some((tokens, &strand.positions)),
+        Origin::Fork { .. } => None,
+    });
+    let (mut all, mut at) = (Vec::new(), Vec::new());
+    for (tokens, positions) in rooted {
+        all.extend_from_slice(tokens);
+        at.extend_from_slice(positions);
+    }
+    (all, at)
+}
+
+/// The states of these strands alone.
+fn keep(states: &Matrix, active: &[usize], places: &mut [Range<usize>]) -> Matrix {
+    let kept = states.select(active.iter().flat_map(|&index| places[index].clone()));
+    let mut next = 0;
+    for &index in active {
+        let rows = places[index].len();
+        places[index] = next..next + rows;
+        next += rows;
+    }
+    kept
+}
+
+impl Strand<'_> {
+    fn at(&self, layer: usize) -> Rows<'_> {
+        let stage = self.stages.iter().rfind(|stage| stage.from <= layer).expect("a stage for every layer");
+        Rows {
+            positions: &self.positions,
+            write: stage.write,
+            reads: match &stage.reads {
+                Some(reads) => Reads::Columns(reads),
+                None => Reads::Own,
+            },
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Attention of many rows over blocks of keys and values that they share or own.
+//!
+//! Rows that read the same columns stand together in a tile, so that shared keys and values are read once for all of
+//! them, as in a matrix product. A row's softmax and its sums run over its columns in ascending order, sixteen lanes by
+//! position, whatever block holds them: so its result does not depend on what is shared with whom.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::lanes::{LANES, Lanes, dispatched, exp};
+use super::matrix::Matrix;
+use super::product::{Target, Tile, vectors};
+use crate::model::kv::{Head, KvStore, Read};
+use crate::model::{Reads, Rows};
+
+/// One layer's attention.
+pub struct Attention<'a> {
+    /// Which layer.
+    pub layer: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Heads of keys and values.
+    pub kv_heads: usize,
+    /// Width of one head.
+    pub head_dim: usize,
+    /// Scores are multiplied by this.
+    pub scale: f32,
+    /// By head, what a score gains with its column: falls with the distance, up to a constant of the row that softmax
+    /// does not see.
+    pub slopes: Option<&'a [f32]>,
+    /// Columns that a row reads, its own included.
+    pub window: Option<usize>,
+    /// Keys and values, those of the rows in question included.
+    pub kv: &'a KvStore,
+}
+
+/// Rows times heads of a tile: enough to reuse what is read, few enough that its scores stay in the first caches.
+const TILE: usize = 24;
+
+/// One row of the packed batch.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    row: usize,
+    position: usize,
+    reads: &'a [Read],
+}
+
+impl Attention<'_> {
+    /// Queries, the first `heads * head_dim` columns of `q [rows, ..]` -> `out [rows, heads * head_dim]`. A row left
+    /// with nothing to read gets zeros.
+    pub fn run(&self, q: &Matrix, batch: &[Rows], out: &mut Matrix) {
+        let width = self.heads * self.head_dim;
+        assert!(q.width() >= width && out.width() == width && q.rows() == out.rows());
+        let mut rows = Vec::with_capacity(q.rows());
+        let mut next = 0;
+        for some in batch {
+            for &position in some.positions {
+                match some.reads {
+                    Reads::Columns(reads) => rows.push(Row { row: next, position, reads }),
+                    Reads::Own => self.own_value(some, position, out.row_mut(next)),
+                }
+                next += 1;
+            }
+        }
+        // Stable, so that rows of one sequence stay in order.
+        rows.sort_by(|a, b| a.reads.cmp(b.reads));
+        let per_tile = (TILE / (self.heads / self.kv_heads)).max(1);
+        let target = Target(out.as_mut_ptr());
+        let tasks: Vec<(&[Row], usize)> =
+            rows.chunks(per_tile).flat_map(|rows| (0..self.kv_heads).map(move |head| (rows, head))).collect();
+        tasks.into_par_iter().with_max_len(1).for_each_init(Scratch::default, |scratch, (rows, kv_head)| {
+            let work = Work { attention: self, rows, kv_head, q, out: target };
+            // SAFETY: every pair of row and head is written by one task; sizes were checked.
+            unsafe { tile(&work, scratch) }
+        });
+    }
+
+    /// The row reads its own column alone, with weight 1: the output is its own value.
+    fn own_value(&self, rows: &Rows, position: usize, out: &mut [f32]) {
+        let (group, width) = (self.heads / self.kv_heads, self.head_dim.next_multiple_of(LANES));
+        for (head, out) in out.chunks_exact_mut(self.head_dim).enumerate() {
+            let block = self.kv.head(rows.write, self.layer, head / group);
+            let column = position - block.first;
+            assert!(column < block.columns);
+            // SAFETY: the block has room for this column.
+            let value =
+                unsafe { std::slice::from_raw_parts(block.values.add(column * width), self.head_dim) };
+            out.copy_from_slice(value);
+        }
+    }
+}
+
+/// What one task computes.
+struct Work<'a> {
+    attention: &'a Attention<'a>,
+    rows: &'a [Row<'a>],
+    kv_head: usize,
+    q: &'a Matrix,
+    out: Target,
+}
+
+/// Memory that a thread uses again and again.
+#[derive(Default)]
+struct Scratch {
+    /// `[rows * group, head_dim]`
+    queries: Vec<f32>,
+    /// `[rows * group, columns]`, scores, then weights
+    scores: Vec<f32>,
+    /// `[rows * group, head_dim filled up to 16]`
+    sums: Vec<f32>,
+    /// `[rows * group]`
+    scales: Vec<f32>,
+    parts: Vec<Part>,
+}
+
+/// Columns that some rows of a tile read from one block: whole panels.
+struct Part {
+    /// Rows of the tile.
+    rows: Range<usize>,
+    read: Read,
+    head: Head,
+    /// Panels of the block.
+    panels: Range<usize>,
+    /// Where their scores stand in each row.
+    at: usize,
+}
+
+impl Work<'_> {
+    /// The columns of a read that a row may see.
+    fn seen(&self, row: &Row, read: &Read) -> Range<usize> {
+        let first = self.attention.window.map_or(0, |window| (row.position + 1).saturating_sub(window));
+        let (start, end) = (read.start.max(first), read.end.min(row.position + 1));
+        start..end.max(start)
+    }
+
+    /// Splits the tile's rows by what they read, one read after the other; rows of a part have read the same so far.
+    /// Returns the parts in ascending order of columns for each row, and the length of the longest row of scores.
+    fn parts(&self, parts: &mut Vec<Part>) -> usize {
+        parts.clear();
+        let mut runs = vec![(0..self.rows.len(), 0)];
+        let mut longest = 0;
+        for level in 0.. {
+            let mut next = Vec::new();
+            for (run, at) in runs {
+                let mut from = run.start;
+                for rows in self.rows[run.clone()].chunk_by(|a, b| a.reads.get(level) == b.reads.get(level)) {
+                    let rows_here = from..from + rows.len();
+                    from = rows_here.end;
+                    let Some(read) = rows[0].reads.get(level) else { continue };
+                    let seen = rows.iter().map(|row| self.seen(row, read)).filter(|seen| !seen.is_empty());
+                    let seen = seen.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
+                    let mut end = at;
+                    if let Some(seen) = seen {
+                        let head = self.attention.kv.head(read.block, self.attention.layer, self.kv_head);
+                        assert!(seen.start >= head.first && seen.end <= head.first + head.columns);
+                        let panels =
+                            (seen.start - head.first) / LANES..(seen.end - head.first).div_ceil(LANES);
+                        end += panels.len() * LANES;
+                        parts.push(Part { rows: rows_here.clone(), read: read.clone(), head, panels, at });
+                    }
+                    longest = longest.max(end);
+                    next.push((rows_here, end));
+                }
+            }
+            if next.is_empty() {
+                return longest;
+            }
+            runs = next;
+        }
+        longest
+    }
+}
+
+dispatched! {
+    unsafe fn tile(work: &Work, scratch: &mut Scratch) = tile_with;
+}
+
+#[inline(always)]
+unsafe fn tile_with<L: Lanes>(work: &Work, scratch: &mut Scratch) {
+    let Attention { heads, kv_heads, head_dim, .. } = *work.attention;
+    let group = heads / kv_heads;
+    let width = head_dim.next_multiple_of(LANES);
+    let stride = work.parts(&mut scratch.parts);
+    let stacked = work.rows.len() * group;
+    let first = work.kv_head * group * head_dim;
+    scratch.queries.clear();
+    for row in work.rows {
+        scratch.queries.extend_from_slice(&work.q.row(row.row)[first..first + group * head_dim]);
+    }
+    scratch.scores.clear();
+    // A row that reads less than the longest keeps the weight 0 for the rest.
+    scratch.scores.resize(stacked * stride, f32::NEG_INFINITY);
+    scratch.sums.clear();
+    scratch.sums.resize(stacked * width, 0.);
+    let scores = scratch.scores.as_mut_ptr();
+    for part in &scratch.parts {
+        unsafe {
+            let (row, rows) = (part.rows.start * group, part.rows.len() * group);
+            let product = Tile {
+                depth: head_dim,
+                a: scratch.queries.as_ptr().add(row * head_dim),
+                a_stride: head_dim,
+                b: part.head.keys.add(part.panels.start * head_dim * LANES),
+                b_vector: head_dim * LANES,
+                b_depth: LANES,
+                c: scores.add(row * stride + part.at),
+                c_stride: stride,
+                add: false,
+            };
+            many::<L>(product, rows, part.panels.len());
+            finish_scores::<L>(work, part, scores, stride);
+        }
+    }
+    scratch.scales.clear();
+    scratch.scales.extend((0..stacked).map(|row| unsafe { softmax::<L>(scores.add(row * stride), stride) }));
+    for part in &scratch.parts {
+        unsafe {
+            let (row, rows) = (part.rows.start * group, part.rows.len() * group);
+            let product = Tile {
+                depth: part.panels.len() * LANES,
+                a: scores.add(row * stride + part.at),
+                a_stride: stride,
+                b: part.head.values.add(part.panels.start * LANES * width),
+                b_vector: LANES,
+                b_depth: width,
+                c: scratch.sums.as_mut_ptr().add(row * width),
+                c_stride: width,
+                add: true,
+            };
+            many::<L>(product, rows, width / LANES);
+        }
+    }
+    for (index, (sums, scale)) in scratch.sums.chunks_exact(width).zip(&scratch.scales).enumerate() {
+        let at = work.rows[index / group].row * heads * head_dim + first + index % group * head_dim;
+        // SAFETY: this row and head are this task's own.
+        let out = unsafe { std::slice::from_raw_parts_mut(work.out.at(at), head_dim) };
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum * scale);
+    }
+}
+
+/// A product of any number of rows and vectors, tile by tile.
+#[inline(always)]
+unsafe fn many<L: Lanes>(product: Tile, rows: usize, count: usize) {
+    let mut vector = 0;
+    while vector < count {
+        let take = vectors(count - vector, 3);
+        let mut row = 0;
+        while row < rows {
+            let some = L::TILE.0.min(rows - row);
+            unsafe {
+                let part = Tile {
+                    a: product.a.add(row * product.a_stride),
+                    b: product.b.add(vector * product.b_vector),
+                    c: product.c.add(row * product.c_stride + vector * LANES),
+                    ..product
+                };
+                part.run::<L>(some, take);
+            }
+            row += some;
+        }
+        vector += take;
+    }
+}
+
+/// Scale the scores of a part, add what distance costs, and take out the columns that a row may not read.
+#[inline(always)]
+unsafe fn finish_scores<L: Lanes>(work: &Work, part: &Part, scores: *mut f32, stride: usize) {
+    let Attention { heads, kv_heads, scale, slopes, .. } = *work.attention;
+    let group = heads / kv_heads;
+    let from = part.head.first + part.panels.start * LANES;
+    let columns = part.panels.len() * LANES;
+    for index in part.rows.clone() {
+        let seen = work.seen(&work.rows[index], &part.read);
+        for head in 0..group {
+            unsafe {
+                let row = scores.add((index * group + head) * stride + part.at);
+                for at in (0..columns).step_by(LANES) {
+                    let mut score = L::load(row.add(at)).mul(L::splat(scale));
+                    if let Some(slopes) = slopes {
+                        let positions: [f32; LANES] = std::array::from_fn(|lane| (from + at + lane) as f32);
+                        let slope = L::splat(slopes[work.kv_head * group + head]);
+                        // Rounded as transformers rounds it: the product, then the sum.
+                        score = score.add(L::load(positions.as_ptr()).mul(slope));
+                    }
+                    score.store(row.add(at));
+                }
+                let row = std::slice::from_raw_parts_mut(row, columns);
+                let begin = seen.start.saturating_sub(from).min(columns);
+                let end = seen.end.saturating_sub(from).clamp(begin, columns);
+                row[..begin].fill(f32::NEG_INFINITY);
+                row[end..].fill(f32::NEG_INFINITY);
+            }
+        }
+    }
+}
+
+/// Scores -> weights, not yet divided by their sum; returns what to multiply by instead, 0 where nothing is read.
+#[inline(always)]
+unsafe fn softmax<L: Lanes>(row: *mut f32, columns: usize) -> f32 {
+    unsafe {
+        let mut best = L::splat(f32::NEG_INFINITY);
+        for at in (0..columns).step_by(LANES) {
+            best = best.max(L::load(row.add(at)));
+        }
+        let best = best.greatest();
+        if best == f32::NEG_INFINITY {
+            std::slice::from_raw_parts_mut(row, columns).fill(0.);
+            return 0.;
+        }
+        let mut sum = L::splat(0.);
+        for at in (0..columns).step_by(LANES) {
+            let weight = exp(L::load(row.add(at)).sub(L::splat(best)));
+            sum = sum.add(weight);
+            weight.store(row.add(at));
+        }
+        1. / sum.sum()
+    }
+}

@@ -1,0 +1,81 @@
+//! Rows of floats.
+
+use std::ops::Range;
+
+/// A matrix `[rows, width]`, row by row.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Matrix {
+    width: usize,
+    data: Vec<f32>,
+}
+
+impl Matrix {
+    /// All zeros.
+    pub fn zeros(rows: usize, width: usize) -> Self {
+        Self { width, data: vec![0.; rows * width] }
+    }
+
+    /// From rows that stand one behind the other; their number is what `data` holds of them.
+    pub fn from_rows(width: usize, data: Vec<f32>) -> Self {
+        assert!(width > 0 && data.len().is_multiple_of(width), "rows of {width}");
+        Self { width, data }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.data.len().checked_div(self.width).unwrap_or(0)
+    }
+
+    /// Length of a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// One row.
+    pub fn row(&self, row: usize) -> &[f32] {
+        &self.data[row * self.width..][..self.width]
+    }
+
+    /// One row, to be changed.
+    pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
+        &mut self.data[row * self.width..][..self.width]
+    }
+
+    /// All values, row by row.
+    pub fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    /// All values, row by row, to be changed.
+    pub fn data_mut(&mut self) -> &mut [f32] {
+        &mut self.data
+    }
+
+    /// Where the first row begins.
+    pub fn as_mut_ptr(&mut self) -> *mut f32 {
+        self.data.as_mut_ptr()
+    }
+
+    /// Take another shape; values are whatever they are. Memory is kept, so that a buffer that is used again and again
+    /// is cleared but once.
+    pub fn reshape(&mut self, rows: usize, width: usize) {
+        self.width = width;
+        self.data.resize(rows * width, 0.);
+    }
+
+    /// Append copies of some of its own rows.
+    pub fn repeat(&mut self, rows: Range<usize>) {
+        self.data.extend_from_within(rows.start * self.width..rows.end * self.width);
+    }
+
+    /// Keep these rows, in this order.
+    pub fn select(&self, rows: impl IntoIterator<Item = usize>) -> Self {
+        let data = rows.into_iter().flat_map(|row| self.row(row)).copied().collect();
+        Self { width: self.width, data }
+    }
+
+    /// Make room for so many rows in all.
+    pub fn reserve(&mut self, rows: usize) {
+        self.data.reserve((rows * self.width).saturating_sub(self.data.len()));
+    }
+}

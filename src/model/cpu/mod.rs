@@ -1,0 +1,9 @@
+//! The arithmetic of a forward pass on the CPU, over plain rows of floats.
+
+pub mod attend;
+pub mod lanes;
+pub mod matrix;
+pub mod product;
+pub mod rowwise;
+
+pub use matrix::Matrix;

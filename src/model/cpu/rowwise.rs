@@ -1,0 +1,182 @@
+//! What is done to each row by itself: norms, activations, sums, the greatest logit.
+
+use rayon::prelude::*;
+
+use super::lanes::{LANES, Lanes, dispatched, exp};
+use super::matrix::Matrix;
+
+/// Values that a task takes at least: less would cost more to hand over than to compute.
+const TASK: usize = 1 << 14;
+
+/// Some rows at a time, in parallel where there are many.
+fn rows_per_task(width: usize) -> usize {
+    (TASK / width.max(1)).max(1)
+}
+
+/// Do something to each row.
+pub fn each_row(matrix: &mut Matrix, of: impl Fn(usize, &mut [f32]) + Sync) {
+    let (width, some) = (matrix.width().max(1), rows_per_task(matrix.width()));
+    matrix.data_mut().par_chunks_mut(some * width).enumerate().for_each(|(task, rows)| {
+        rows.chunks_exact_mut(width).enumerate().for_each(|(row, values)| of(task * some + row, values));
+    });
+}
+
+/// `x += y`, `[rows, width]`; rows of `y` may be longer.
+pub fn add(x: &mut Matrix, y: &Matrix) {
+    assert!(x.rows() == y.rows() && x.width() <= y.width());
+    each_row(x, |row, x| x.iter_mut().zip(y.row(row)).for_each(|(x, y)| *x += y));
+}
+
+/// `x += bias` for each row.
+pub fn add_bias(x: &mut Matrix, bias: &[f32]) {
+    each_row(x, |_, x| x.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias));
+}
+
+/// A norm of one row: by its root mean square, or with a bias by mean and variance.
+#[derive(Debug, Clone)]
+pub struct NormWeights {
+    /// `[width]`
+    pub weight: Vec<f32>,
+    /// `[width]`
+    pub bias: Option<Vec<f32>>,
+    /// Added to the mean square.
+    pub eps: f32,
+}
+
+impl NormWeights {
+    /// `from [width]` -> `to [width]`
+    pub fn row(&self, from: &[f32], to: &mut [f32]) {
+        assert!(from.len() == self.weight.len() && to.len() == from.len());
+        assert!(self.bias.as_ref().is_none_or(|bias| bias.len() == from.len()));
+        // SAFETY: lengths were compared.
+        unsafe { norm(self, from, to) }
+    }
+
+    /// In place.
+    pub fn row_in_place(&self, values: &mut [f32]) {
+        let copy = values.to_vec();
+        self.row(&copy, values);
+    }
+}
+
+dispatched! {
+    unsafe fn norm(norm: &NormWeights, from: &[f32], to: &mut [f32]) = norm_with;
+}
+
+/// Sixteen values from `at` on; zeros (or `fill`) after the end.
+#[inline(always)]
+unsafe fn load<L: Lanes>(values: &[f32], at: usize, fill: f32) -> L {
+    if at + LANES <= values.len() {
+        return unsafe { L::load(values.as_ptr().add(at)) };
+    }
+    let mut padded = [fill; LANES];
+    padded[..values.len() - at].copy_from_slice(&values[at..]);
+    unsafe { L::load(padded.as_ptr()) }
+}
+
+/// Those of sixteen values that there is room for.
+#[inline(always)]
+unsafe fn store<L: Lanes>(lanes: L, values: &mut [f32], at: usize) {
+    if at + LANES <= values.len() {
+        return unsafe { lanes.store(values.as_mut_ptr().add(at)) };
+    }
+    let mut all = [0f32; LANES];
+    unsafe { lanes.store(all.as_mut_ptr()) };
+    let left = values.len() - at;
+    values[at..].copy_from_slice(&all[..left]);
+}
+
+#[inline(always)]
+unsafe fn norm_with<L: Lanes>(norm: &NormWeights, from: &[f32], to: &mut [f32]) {
+    let n = from.len();
+    let steps = || (0..n).step_by(LANES);
+    unsafe {
+        let mean = match &norm.bias {
+            None => 0.,
+            Some(_) => {
+                let mut sum = L::splat(0.);
+                steps().for_each(|at| sum = sum.add(load::<L>(from, at, 0.)));
+                sum.sum() / n as f32
+            }
+        };
+        let mut squares = L::splat(0.);
+        for at in steps() {
+            let x = load::<L>(from, at, mean).sub(L::splat(mean));
+            squares = squares.fma(x, x);
+        }
+        let scale = 1. / (squares.sum() / n as f32 + norm.eps).sqrt();
+        for at in steps() {
+            let x = load::<L>(from, at, 0.).sub(L::splat(mean)).mul(L::splat(scale));
+            let weight = load::<L>(&norm.weight, at, 0.);
+            let y = match &norm.bias {
+                None => x.mul(weight),
+                Some(bias) => load::<L>(bias, at, 0.).fma(x, weight),
+            };
+            store(y, to, at);
+        }
+    }
+}
+
+/// A function of an MLP that is `x * sigmoid(scale * (x + cubic * x^3))`.
+#[derive(Debug, Clone, Copy)]
+pub struct Sigmoid {
+    pub scale: f32,
+    pub cubic: f32,
+}
+
+impl Sigmoid {
+    /// x times its sigmoid.
+    pub const SILU: Self = Self { scale: 1., cubic: 0. };
+    /// GELU's approximation by tanh: `(1 + tanh y) / 2` is the sigmoid of `2 y`, here `y = sqrt(2 / pi) (x + 0.044715 x^3)`.
+    pub const GELU_TANH: Self = Self { scale: 1.595_769_1, cubic: 0.044_715 };
+
+    /// In place.
+    pub fn apply(self, values: &mut [f32]) {
+        // SAFETY: loads and stores stay within the slice.
+        unsafe { sigmoid(self, values) }
+    }
+}
+
+dispatched! {
+    unsafe fn sigmoid(function: Sigmoid, values: &mut [f32]) = sigmoid_with;
+}
+
+#[inline(always)]
+unsafe fn sigmoid_with<L: Lanes>(function: Sigmoid, values: &mut [f32]) {
+    for at in (0..values.len()).step_by(LANES) {
+        unsafe {
+            let x = load::<L>(values, at, 0.);
+            let inner = x.fma(x.mul(x).mul(x), L::splat(function.cubic)).mul(L::splat(-function.scale));
+            let y = x.div(L::splat(1.).add(exp(inner)));
+            store(y, values, at);
+        }
+    }
+}
+
+/// The greatest value of a row and where it first stands; `None` where a value is not a number.
+pub fn greatest(values: &[f32]) -> Option<(usize, f32)> {
+    // SAFETY: loads stay within the slice.
+    let largest = unsafe { largest(values) };
+    // A NaN is lost in a maximum, but not in a sum of zeros times values; nor is an infinity, which is as wrong.
+    if !largest.1.is_finite() {
+        return None;
+    }
+    values.iter().position(|&value| value == largest.0).map(|at| (at, largest.0))
+}
+
+dispatched! {
+    unsafe fn largest(values: &[f32]) -> (f32, f32) = largest_with;
+}
+
+#[inline(always)]
+unsafe fn largest_with<L: Lanes>(values: &[f32]) -> (f32, f32) {
+    unsafe {
+        let (mut best, mut zero) = (L::splat(f32::NEG_INFINITY), L::splat(0.));
+        for at in (0..values.len()).step_by(LANES) {
+            let x = load::<L>(values, at, values[at]);
+            best = best.max(x);
+            zero = zero.fma(x, L::splat(0.));
+        }
+        (best.greatest(), zero.sum())
+    }
+}
