@@ -43,6 +43,10 @@ pub struct Finished {
     states: Matrix,
     /// By strand, its rows.
     places: Vec<Range<usize>>,
+    /// Rows computed, once for each layer.
+    pub row_layers: u64,
+    /// Columns that they read.
+    pub reads: u64,
 }
 
 impl Finished {
@@ -54,6 +58,11 @@ impl Finished {
 
 /// Take all strands through their layers.
 pub fn forward(decoder: &dyn Decoder, strands: &[Strand], kv: &mut KvStore) -> Result<Finished> {
+    // From within the pool: its threads then stay awake from product to product.
+    rayon::scope(|_| through_layers(decoder, strands, kv))
+}
+
+fn through_layers(decoder: &dyn Decoder, strands: &[Strand], kv: &mut KvStore) -> Result<Finished> {
     let layers = decoder.arch().layers;
     let (tokens, positions) = rooted(strands);
     let mut states = decoder.embed(&tokens, &positions)?;
@@ -61,6 +70,7 @@ pub fn forward(decoder: &dyn Decoder, strands: &[Strand], kv: &mut KvStore) -> R
     let mut places: Vec<Range<usize>> = vec![0..0; strands.len()];
     // Strands on their way, in the order of their rows.
     let mut active: Vec<usize> = Vec::new();
+    let (mut row_layers, mut columns) = (0, 0);
     let mut next = 0;
     for (index, strand) in strands.iter().enumerate() {
         if let Origin::Tokens(_) = strand.origin {
@@ -89,9 +99,11 @@ pub fn forward(decoder: &dyn Decoder, strands: &[Strand], kv: &mut KvStore) -> R
         let batch: Vec<Rows> = active.iter().map(|&index| strands[index].at(layer)).collect();
         if !batch.is_empty() {
             decoder.layer(layer, &mut states, &batch, kv)?;
+            row_layers += states.rows() as u64;
+            columns += batch.iter().map(|rows| rows.columns(decoder.arch().window(layer))).sum::<u64>();
         }
     }
-    Ok(Finished { states, places })
+    Ok(Finished { states, places, row_layers, reads: columns })
 }
 
 /// Tokens and positions of the strands that begin at the bottom.

@@ -61,7 +61,7 @@ impl<'a> Plain<'a> {
 
     /// Put other keys and values, each `[kv_heads, head_dim]`, in the place of a column's.
     pub fn overwrite(&mut self, layer: usize, column: usize, keys: &[f32], values: &[f32]) {
-        self.kv.write(self.block, layer, column, keys, values);
+        self.kv.write(layer, &[(self.block, column)], |_| [keys, values]);
     }
 
     /// Greedy tokens after a prompt.

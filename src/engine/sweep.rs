@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::layout::{Blocks, Branch, Job, Layout, reads};
 use super::pass::{Origin, Stage, Strand, forward};
 use super::trie::regroup;
-use super::{Generation, INTERRUPTED, Interrupted, Limits, Observer, Request, Stop, StopRule};
+use super::{Generation, INTERRUPTED, Interrupted, Limits, Observer, Request, Stop, StopRule, Work};
 use crate::mask::{Columns, Fork, Hidden};
 use crate::model::{BlockId, Decoder, KvStore};
 use crate::prompt::Tokenizer;
@@ -23,6 +23,7 @@ pub(super) const PASS_ROWS: usize = 1024;
 /// Make all generations; reports each as it finishes, in no particular order.
 ///
 /// Each generation is, token for token, what its request alone would give: no result depends on what else is computed.
+/// Returns what was computed.
 ///
 /// # Errors
 /// [`Interrupted`] between two steps if the user asked to stop; whatever the observer returns; a failed computation.
@@ -33,7 +34,7 @@ pub fn generate(
     rule: &StopRule,
     limits: Limits,
     observer: &mut dyn Observer,
-) -> Result<()> {
+) -> Result<Work> {
     let layout = Layout::new(decoder.arch(), requests, rule.max_new_tokens, limits.branches);
     let waiting = (0..layout.jobs.len()).collect();
     let kv = KvStore::default();
@@ -51,6 +52,8 @@ pub fn generate(
         live: Vec::new(),
         trunks: HashMap::new(),
         next_group: 0,
+        work: Work::default(),
+        unshared: 0.,
     };
     sweep.compute_context()?;
     while !(sweep.live.is_empty() && sweep.waiting.is_empty()) {
@@ -59,7 +62,7 @@ pub fn generate(
             sweep.step()?;
         }
     }
-    Ok(())
+    Ok(sweep.work)
 }
 
 /// A branch that is being decoded.
@@ -101,6 +104,10 @@ struct Sweep<'a> {
     live: Vec<Live>,
     trunks: HashMap<usize, Trunk>,
     next_group: usize,
+    /// What has been computed so far.
+    work: Work,
+    /// Seconds that no branch has taken on yet: the context's.
+    unshared: f64,
 }
 
 /// The rows of a prompt that a branch computes for itself in one pass.
@@ -113,6 +120,7 @@ struct Forked {
 impl Sweep<'_> {
     /// The context's trunk, and its rows that differ under some mask: as many branches a pass as there is room for.
     fn compute_context(&mut self) -> Result<()> {
+        let begun = Instant::now();
         let (arch, c) = (self.decoder.arch(), self.layout.context.len());
         let trunk = self.kv.add(arch, self.layout.context_extent());
         self.context = Some(trunk);
@@ -144,9 +152,11 @@ impl Sweep<'_> {
                 stages: &trunk_stages,
             }];
             now.iter().for_each(|forked| forked.add_to(&mut strands, 0, 0, arch.layers));
-            forward(self.decoder, &strands, &mut self.kv)?;
+            let finished = forward(self.decoder, &strands, &mut self.kv)?;
+            self.work.add_rows(arch, finished.row_layers, finished.reads);
             self.observer.tokens(c);
             if rest.is_empty() {
+                self.unshared = begun.elapsed().as_secs_f64();
                 return Ok(());
             }
         }
@@ -158,9 +168,13 @@ impl Sweep<'_> {
         while let Some(&job) = self.waiting.front() {
             self.check_interrupted()?;
             let size = self.layout.jobs[job].branches.len();
-            let room = self.live.len() + size <= self.limits.branches
-                && self.kv.bytes() + self.layout.job_bytes(self.decoder.arch(), job) <= self.limits.kv_bytes;
-            if !room && !(self.live.is_empty() && started.is_empty()) {
+            // Alone, a job starts however large it is.
+            let alone = self.live.is_empty() && started.is_empty();
+            let room = alone
+                || self.live.len() + size <= self.limits.branches
+                    && self.kv.bytes() + self.layout.job_bytes(self.decoder.arch(), job)
+                        <= self.limits.kv_bytes;
+            if !room {
                 break;
             }
             self.waiting.pop_front();
@@ -290,8 +304,11 @@ impl Sweep<'_> {
         }
         let finished = forward(self.decoder, &strands, &mut self.kv)?;
         let chosen = self.decoder.choose(&finished.last_rows(last))?;
+        self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
+        self.work.add_chosen(self.decoder.arch(), chosen.len());
         self.observer.tokens(tokens);
-        let seconds = begun.elapsed().as_secs_f64() / chosen.len() as f64;
+        let all = begun.elapsed().as_secs_f64() + std::mem::take(&mut self.unshared);
+        let seconds = all / chosen.len() as f64;
         for (at, token) in pass.iter().flat_map(|(_, places)| places.clone()).zip(chosen) {
             self.live[at].tokens.push(token);
             self.live[at].seconds += seconds;
@@ -326,6 +343,8 @@ impl Sweep<'_> {
         }
         let finished = forward(self.decoder, &strands, &mut self.kv)?;
         let chosen = self.decoder.choose(&finished.last_rows(0..order.len()))?;
+        self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
+        self.work.add_chosen(self.decoder.arch(), chosen.len());
         let each = begun.elapsed().as_secs_f64() / order.len() as f64;
         self.observer.tokens(order.len());
         for (&at, token) in order.iter().zip(chosen) {

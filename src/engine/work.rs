@@ -7,10 +7,8 @@ use crate::model::Arch;
 /// Multiply-adds by where they arise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Products with weights, rows of prompts.
-    pub prompts: u64,
-    /// Products with weights, generated rows.
-    pub generated: u64,
+    /// Products of rows with the weights of layers.
+    pub layers: u64,
     /// The vocabulary projection.
     pub vocabulary: u64,
     /// Scores and weighted sums of attention.
@@ -20,7 +18,18 @@ pub struct Work {
 impl Work {
     /// All of it.
     pub fn total(self) -> u64 {
-        self.prompts + self.generated + self.vocabulary + self.attention
+        self.layers + self.vocabulary + self.attention
+    }
+
+    /// Rows that went through layers, once for each, and the columns that they read.
+    pub fn add_rows(&mut self, arch: &Arch, row_layers: u64, reads: u64) {
+        self.layers += row_layers * (arch.multiply_adds_per_row() / arch.layers as u64);
+        self.attention += 2 * reads * (arch.heads * arch.head_dim) as u64;
+    }
+
+    /// Tokens chosen.
+    pub fn add_chosen(&mut self, arch: &Arch, tokens: usize) {
+        self.vocabulary += (tokens * arch.vocab * arch.hidden) as u64;
     }
 }
 
@@ -28,36 +37,27 @@ impl Layout<'_> {
     /// What a sweep takes if every generation has its full length: at most, when branches part with the first token, and
     /// at least, when those of an item never do.
     pub fn work(&self, arch: &Arch) -> [Work; 2] {
-        let (c, layers) = (self.context.len() as u64, arch.layers as u64);
-        let row = arch.multiply_adds_per_row() / layers;
-        let read = 2 * (arch.heads * arch.head_dim) as u64;
-        let context_rows = self.context_branches.iter().flat_map(|branch| &branch.forks);
-        let context_rows: u64 =
-            context_rows.map(|fork| (fork.rows.len() * (arch.layers - fork.layer)) as u64).sum();
-        let of_context = c * self.context_layers as u64;
-        let mut work = Work {
-            prompts: (of_context + context_rows) * row,
-            attention: (of_context * c / 2 + context_rows * c / 2) * read,
-            ..Work::default()
-        };
-        let mut least = work;
+        let c = self.context.len() as u64;
+        let forks = self.context_branches.iter().flat_map(|branch| &branch.forks);
+        let forked: u64 = forks.map(|fork| (fork.rows.len() * (arch.layers - fork.layer)) as u64).sum();
+        let of_context = c * self.context_layers as u64 + forked;
+        let mut both = [Work::default(); 2];
+        for work in &mut both {
+            work.add_rows(arch, of_context, of_context * c / 2);
+        }
+        let steps = (self.max_new_tokens - 1) as u64;
         for job in &self.jobs {
             let prompt = self.prompt_row_layers(arch, job);
-            let steps = (self.max_new_tokens - 1) as u64;
-            let [most_rows, least_rows] = generated_row_layers(arch, job);
-            let vocabulary = (job.branches.len() * self.max_new_tokens * arch.vocab * arch.hidden) as u64;
-            let prompt_reads = prompt.iter().map(|(rows, columns)| rows * columns).sum::<u64>();
-            for (work, rows) in [(&mut work, most_rows), (&mut least, least_rows)] {
-                work.prompts += prompt.iter().map(|(rows, _)| rows).sum::<u64>() * row;
-                work.generated += steps * (rows[0] + rows[1]) * row;
-                work.vocabulary += vocabulary;
-                let n = job.prompt.tokens.len() as u64;
-                let visible = mean_visible(job);
-                work.attention += read
-                    * (prompt_reads + steps * (rows[0] * (n + steps / 2) + rows[1] * (visible + steps / 2)));
+            let rows = prompt.iter().map(|(rows, _)| rows).sum::<u64>();
+            let reads = prompt.iter().map(|(rows, columns)| rows * columns).sum::<u64>();
+            let (n, visible) = (job.prompt.tokens.len() as u64, mean_visible(job));
+            for (work, [below, above]) in both.iter_mut().zip(generated_row_layers(arch, job)) {
+                let generated = steps * (below * (n + steps / 2) + above * (visible + steps / 2));
+                work.add_rows(arch, rows + steps * (below + above), reads + generated);
+                work.add_chosen(arch, job.branches.len() * self.max_new_tokens);
             }
         }
-        [work, least]
+        both
     }
 
     /// Row-layers of a job's prompt rows and the columns they read: the trunk's, then each branch's.

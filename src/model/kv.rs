@@ -2,8 +2,12 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::Arch;
-use super::cpu::lanes::{LANES, Line, lines};
+use super::arena::{Arena, Slot};
+use super::cpu::lanes::{LANES, Line};
+use super::cpu::product::Target;
 
 /// Which block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,7 +81,7 @@ struct Block {
     shape: Shape,
     first: usize,
     /// `[layer][kv_head]`, keys then values
-    data: Vec<Line>,
+    data: Slot,
 }
 
 /// One head's part of a block at one layer.
@@ -93,21 +97,52 @@ pub struct Head {
     pub values: *const f32,
 }
 
+/// One column of a block at one layer.
+struct Place {
+    /// The layer's first float.
+    base: Target,
+    shape: Shape,
+    column: usize,
+}
+
+impl Place {
+    /// # Safety
+    /// Nobody else reads or writes this column at the time.
+    unsafe fn write(&self, keys: &[f32], values: &[f32]) {
+        let Shape { head_dim, .. } = self.shape;
+        let width = head_dim.next_multiple_of(LANES);
+        let parts = keys.chunks_exact(head_dim).zip(values.chunks_exact(head_dim));
+        for (head, (key, value)) in parts.enumerate() {
+            let at = head * (self.shape.keys() + self.shape.values()) * LANES;
+            let panel = at + self.column / LANES * head_dim * LANES + self.column % LANES;
+            let row = at + self.shape.keys() * LANES + self.column * width;
+            for (d, (&key, &value)) in key.iter().zip(value).enumerate() {
+                // SAFETY: the caller's promise, and the layout.
+                unsafe {
+                    self.base.at(panel + d * LANES).write(key);
+                    self.base.at(row + d).write(value);
+                }
+            }
+        }
+    }
+}
+
 /// All blocks of a run.
 #[derive(Default)]
 pub struct KvStore {
+    arena: Arena,
     blocks: Vec<Option<Block>>,
     free: Vec<BlockId>,
     bytes: u64,
 }
 
 impl KvStore {
-    /// A new block, all zeros.
+    /// A new block; what it holds is finite, and to be written before it is read.
     pub fn add(&mut self, arch: &Arch, extent: Extent) -> BlockId {
         let room = extent.room();
         let shape = Shape::new(arch, &room);
         self.bytes += extent.bytes(arch);
-        let data = lines(extent.layers.len() * shape.layer());
+        let data = self.arena.take(extent.layers.len() * shape.layer());
         let block = Some(Block { extent, shape, first: room.start, data });
         match self.free.pop() {
             Some(id) => {
@@ -125,6 +160,7 @@ impl KvStore {
     pub fn remove(&mut self, arch: &Arch, id: BlockId) {
         if let Some(block) = self.blocks[id.0].take() {
             self.bytes -= block.extent.bytes(arch);
+            self.arena.give_back(block.data);
             self.free.push(id);
         }
     }
@@ -143,7 +179,7 @@ impl KvStore {
         let Block { extent, shape, first, data } = self.block(id);
         let layer = layer - extent.layers.start;
         let from = layer * shape.layer() + kv_head * (shape.keys() + shape.values());
-        let head = &data[from..][..shape.keys() + shape.values()];
+        let head = &self.arena.lines(data)[from..][..shape.keys() + shape.values()];
         let (keys, values) = head.split_at(shape.keys());
         Head {
             first: *first,
@@ -153,50 +189,60 @@ impl KvStore {
         }
     }
 
-    /// Write the keys and values of one column, each `[kv_heads, head_dim]`.
-    pub fn write(&mut self, id: BlockId, layer: usize, position: usize, keys: &[f32], values: &[f32]) {
-        let block = self.blocks[id.0].as_mut().expect("a block in use");
-        let Block { extent, shape, first, data } = block;
-        assert!(extent.columns.contains(&position), "column {position} in a block of {:?}", extent.columns);
-        let (layer, column, width) =
-            (layer - extent.layers.start, position - *first, shape.head_dim.div_ceil(LANES));
-        let layer = &mut data[layer * shape.layer()..][..shape.layer()];
-        let heads = layer.chunks_exact_mut(shape.keys() + shape.values());
-        let parts = keys.chunks_exact(shape.head_dim).zip(values.chunks_exact(shape.head_dim));
-        for (head, (key, value)) in heads.zip(parts) {
-            let (keys, values) = head.split_at_mut(shape.keys());
-            let panel = &mut keys[column / LANES * shape.head_dim..];
-            panel.iter_mut().zip(key).for_each(|(line, &key)| line.0[column % LANES] = key);
-            let lines = &mut values[column * width..][..width];
-            lines
-                .iter_mut()
-                .zip(value.chunks(LANES))
-                .for_each(|(line, value)| line.0[..value.len()].copy_from_slice(value));
-        }
+    /// Write the keys and values of columns, each `[kv_heads, head_dim]`: those of `columns[i]` are `of(i)`.
+    pub fn write<'a>(
+        &mut self,
+        layer: usize,
+        columns: &[(BlockId, usize)],
+        of: impl Fn(usize) -> [&'a [f32]; 2] + Sync,
+    ) {
+        let places: Vec<Place> =
+            columns.iter().map(|&(id, position)| self.place(id, layer, position)).collect();
+        debug_assert!(
+            (1..columns.len()).all(|i| !columns[..i].contains(&columns[i])),
+            "a column is written twice"
+        );
+        places.par_iter().enumerate().with_min_len(16).for_each(|(index, place)| {
+            let [keys, values] = of(index);
+            assert!(keys.len() == place.shape.kv_heads * place.shape.head_dim && values.len() == keys.len());
+            // SAFETY: the place lies in its block, and no column is named twice.
+            unsafe { place.write(keys, values) }
+        });
     }
 
-    /// Copy columns of some layers from one block to another.
+    fn place(&mut self, id: BlockId, layer: usize, position: usize) -> Place {
+        let block = self.blocks[id.0].as_ref().expect("a block in use");
+        let Block { extent, shape, first, data } = block;
+        assert!(
+            extent.columns.contains(&position) && extent.layers.contains(&layer),
+            "column {position} of layer {layer} in a block of {extent:?}"
+        );
+        let layer = (layer - extent.layers.start) * shape.layer();
+        let base = Target(self.arena.lines_mut(data)[layer..][..shape.layer()].as_mut_ptr().cast());
+        Place { base, shape: *shape, column: position - *first }
+    }
+
+    /// Copy columns of some layers from one block to another that has room for the same ones.
     pub fn copy(&mut self, from: BlockId, to: BlockId, layers: Range<usize>, columns: Range<usize>) {
-        let source = self.blocks[from.0].take().expect("a block in use");
-        let Shape { kv_heads, head_dim, .. } = source.shape;
-        let width = head_dim.div_ceil(LANES);
-        let (mut key, mut value) = (vec![0f32; kv_heads * head_dim], vec![0f32; kv_heads * head_dim]);
+        if columns.is_empty() || from == to {
+            return;
+        }
+        let [source, target] = [from, to].map(|id| self.blocks[id.0].as_ref().expect("a block in use"));
+        let shape = source.shape;
+        assert!(source.first == target.first && shape.columns == target.shape.columns);
+        let (begin, end) = (columns.start - source.first, columns.end - source.first);
+        let keys = begin / LANES * shape.head_dim..end.div_ceil(LANES) * shape.head_dim;
+        let width = shape.head_dim.div_ceil(LANES);
+        let values = shape.keys() + begin * width..shape.keys() + end * width;
         for layer in layers {
-            let data = &source.data[(layer - source.extent.layers.start) * source.shape.layer()..];
-            for position in columns.clone() {
-                let column = position - source.first;
-                for head in 0..kv_heads {
-                    let data = &data[head * (source.shape.keys() + source.shape.values())..];
-                    let panel = &data[column / LANES * head_dim..];
-                    let values = &data[source.shape.keys() + column * width..];
-                    for d in 0..head_dim {
-                        key[head * head_dim + d] = panel[d].0[column % LANES];
-                        value[head * head_dim + d] = values[d / LANES].0[d % LANES];
-                    }
+            let [a, b] =
+                [&source.extent, &target.extent].map(|extent| (layer - extent.layers.start) * shape.layer());
+            for head in (0..shape.kv_heads).map(|head| head * (shape.keys() + shape.values())) {
+                for part in [&keys, &values] {
+                    let from = (&source.data, a + head + part.start);
+                    self.arena.copy(from, (&target.data, b + head + part.start), part.len());
                 }
-                self.write(to, layer, position, &key, &value);
             }
         }
-        self.blocks[from.0] = Some(source);
     }
 }

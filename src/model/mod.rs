@@ -8,6 +8,7 @@
 use anyhow::Result;
 
 mod arch;
+mod arena;
 mod checkpoint;
 pub mod cpu;
 mod kv;
@@ -34,6 +35,19 @@ pub struct Rows<'a> {
     pub write: BlockId,
     /// What they read.
     pub reads: Reads<'a>,
+}
+
+impl Rows<'_> {
+    /// Columns that the rows read in all, behind this window.
+    pub fn columns(&self, window: Option<usize>) -> u64 {
+        let Reads::Columns(reads) = self.reads else { return self.positions.len() as u64 };
+        let of = |&position: &usize| {
+            let first = window.map_or(0, |window| (position + 1).saturating_sub(window));
+            let seen = |read: &Read| (read.end.min(position + 1)).saturating_sub(read.start.max(first));
+            reads.iter().map(seen).sum::<usize>() as u64
+        };
+        self.positions.iter().map(of).sum()
+    }
 }
 
 /// The columns that rows read at one layer; of these each row reads those at or before its own position, and within the

@@ -10,7 +10,7 @@ use super::arch::Activation;
 use super::checkpoint::Held;
 use super::cpu::Matrix;
 use super::cpu::lanes::LANES;
-use super::cpu::product::Panels;
+use super::cpu::product::{Best, Panels};
 use super::cpu::rowwise::{Sigmoid, add_bias, each_row};
 
 /// A matrix `[out, in]` and what is added to its product.
@@ -39,9 +39,6 @@ enum Weights {
 
 /// Values of a weight that are widened at a time: 16 MiB as f32.
 const WIDENED: usize = 4 << 20;
-
-/// Outputs of [`Linear::pieces`] at a time: logits of a batch that stay in the cache until they have been looked at.
-const PIECE: usize = 256 * LANES;
 
 impl Linear {
     /// Stack weights of the same rows.
@@ -102,23 +99,25 @@ impl Linear {
         Ok(())
     }
 
-    /// The outputs of a single weight without bias, some at a time, in ascending order: `each` gets the first one's
-    /// index and `[rows, some]`, of which those beyond the weight's last output are not meant.
-    pub fn pieces(&self, x: &Matrix, mut each: impl FnMut(usize, &Matrix) -> Result<()>) -> Result<()> {
-        let mut y = Matrix::default();
-        let mut apply = |first: usize, panels: &Panels| {
-            let count = panels.stride() / LANES;
-            for from in (0..count).step_by(PIECE / LANES) {
-                let some = from..count.min(from + PIECE / LANES);
-                y.reshape(x.rows(), some.len() * LANES);
-                panels.apply(x, some, &mut y, 0);
-                each(first + from * LANES, &y)?;
-            }
-            Ok(())
-        };
+    /// For each row of `x [rows, in]` the greatest output of a single weight without bias, and its index.
+    pub fn greatest(&self, x: &Matrix, outputs: usize) -> Result<Vec<Best>> {
         match &self.weights {
-            Weights::Packed(panels) => apply(0, panels),
-            Weights::Held(parts) => for_each_widened(&parts[0], apply),
+            Weights::Packed(panels) => Ok(panels.greatest(x, outputs)),
+            Weights::Held(parts) => {
+                let mut best: Vec<Best> = vec![Some((0, f32::NEG_INFINITY)); x.rows()];
+                for_each_widened(&parts[0], |first, panels| {
+                    let some = panels.greatest(x, panels.stride().min(outputs - first));
+                    for (best, some) in best.iter_mut().zip(some) {
+                        *best = best.zip(some).map(
+                            |(best, (at, value))| {
+                                if value > best.1 { (first + at, value) } else { best }
+                            },
+                        );
+                    }
+                    Ok(())
+                })?;
+                Ok(best)
+            }
         }
     }
 }

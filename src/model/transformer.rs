@@ -10,8 +10,8 @@ use candle_core::Device;
 
 use super::arch::{Positions, Wiring};
 use super::cpu::attend;
-use super::cpu::product::Panels;
-use super::cpu::rowwise::{NormWeights, add, each_row, greatest};
+use super::cpu::product::{Best, Panels};
+use super::cpu::rowwise::{NormWeights, add, each_row};
 use super::load::Source;
 use super::names::Names;
 use super::parts::{Linear, Mlp, Weight};
@@ -167,30 +167,15 @@ impl Decoder for Transformer {
     }
 
     fn logits(&self, states: &Matrix) -> Result<Matrix> {
-        let mut logits = Matrix::zeros(states.rows(), self.arch.vocab);
-        self.head.pieces(&self.last_normed(states), |first, some| {
-            each_row(&mut logits, |row, logits| {
-                logits[first..].iter_mut().zip(some.row(row)).for_each(|(logit, &value)| *logit = value);
-            });
-            Ok(())
-        })?;
-        Ok(logits)
+        let mut all = Matrix::default();
+        self.head.forward(&self.last_normed(states), &mut all)?;
+        let data = (0..all.rows()).flat_map(|row| &all.row(row)[..self.arch.vocab]).copied().collect();
+        Ok(Matrix::from_rows(self.arch.vocab, data))
     }
 
     fn choose(&self, states: &Matrix) -> Result<Vec<u32>> {
-        use rayon::prelude::*;
-        let mut best = vec![Some((0, f32::NEG_INFINITY)); states.rows()];
-        self.head.pieces(&self.last_normed(states), |first, some| {
-            let meant = some.width().min(self.arch.vocab - first);
-            best.par_iter_mut().enumerate().for_each(|(row, best)| {
-                *best = best.and_then(|best| {
-                    let (at, logit) = greatest(&some.row(row)[..meant])?;
-                    Some(if logit > best.1 { (first + at, logit) } else { best })
-                });
-            });
-            Ok(())
-        })?;
-        let token = |best: Option<(usize, f32)>| match best {
+        let best = self.head.greatest(&self.last_normed(states), self.arch.vocab)?;
+        let token = |best: Best| match best {
             Some((token, _)) => Ok(token as u32),
             None => bail!(
                 "the model computed NaN or an infinity instead of a logit: its weights are damaged or its type overflows"
@@ -262,14 +247,13 @@ impl Transformer {
         let parts = &self.blocks[layer].attention.qkv;
         let width = self.arch.kv_heads * self.arch.head_dim;
         let (keys, values) = (parts.start(1), parts.start(2));
-        let mut row = 0;
-        for rows in batch {
-            for &position in rows.positions {
-                let all = qkv.row(row);
-                kv.write(rows.write, layer, position, &all[keys..][..width], &all[values..][..width]);
-                row += 1;
-            }
-        }
+        let columns =
+            batch.iter().flat_map(|rows| rows.positions.iter().map(|&position| (rows.write, position)));
+        let columns: Vec<_> = columns.collect();
+        kv.write(layer, &columns, |row| {
+            let all = qkv.row(row);
+            [&all[keys..][..width], &all[values..][..width]]
+        });
     }
 
     fn attend(&self, layer: usize, qkv: &Matrix, batch: &[Rows], kv: &KvStore, attended: &mut Matrix) {

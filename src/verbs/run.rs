@@ -2,6 +2,7 @@
 //! written as soon as it is finished.
 
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -205,12 +206,21 @@ impl Work {
             json,
         };
         (0..self.pending.len()).try_for_each(|cell| collector.close_if_whole(cell))?;
+        let begun = Instant::now();
         let done =
             generate(decoder, &model.tokenizer, &requests, &prepared.rule, self.limits, &mut collector);
+        let seconds = begun.elapsed().as_secs_f64();
         let records = std::mem::take(&mut collector.records);
         drop(collector);
+        let generations = requests.len();
         self.finished.extend(records);
-        done
+        let work = done?.total() as f64;
+        eprintln!(
+            "{generations} generations: {:.3} tera multiply-adds in {seconds:.2} s, {:.0} GFLOP/s",
+            work / 1e12,
+            2e-9 * work / seconds
+        );
+        Ok(())
     }
 
     /// By item, what a broken-off run has left of a cell.

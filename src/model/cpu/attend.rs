@@ -112,6 +112,9 @@ struct Scratch {
     /// `[rows * group]`
     scales: Vec<f32>,
     parts: Vec<Part>,
+    /// Rows that have read the same so far, and how long their scores are; now and next.
+    runs: Vec<(Range<usize>, usize)>,
+    next: Vec<(Range<usize>, usize)>,
 }
 
 /// Columns that some rows of a tile read from one block: whole panels.
@@ -136,13 +139,14 @@ impl Work<'_> {
 
     /// Splits the tile's rows by what they read, one read after the other; rows of a part have read the same so far.
     /// Returns the parts in ascending order of columns for each row, and the length of the longest row of scores.
-    fn parts(&self, parts: &mut Vec<Part>) -> usize {
+    fn parts(&self, Scratch { parts, runs, next, .. }: &mut Scratch) -> usize {
         parts.clear();
-        let mut runs = vec![(0..self.rows.len(), 0)];
+        runs.clear();
+        runs.push((0..self.rows.len(), 0));
         let mut longest = 0;
         for level in 0.. {
-            let mut next = Vec::new();
-            for (run, at) in runs {
+            next.clear();
+            for (run, at) in runs.drain(..) {
                 let mut from = run.start;
                 for rows in self.rows[run.clone()].chunk_by(|a, b| a.reads.get(level) == b.reads.get(level)) {
                     let rows_here = from..from + rows.len();
@@ -166,7 +170,7 @@ impl Work<'_> {
             if next.is_empty() {
                 return longest;
             }
-            runs = next;
+            std::mem::swap(runs, next);
         }
         longest
     }
@@ -181,7 +185,7 @@ unsafe fn tile_with<L: Lanes>(work: &Work, scratch: &mut Scratch) {
     let Attention { heads, kv_heads, head_dim, .. } = *work.attention;
     let group = heads / kv_heads;
     let width = head_dim.next_multiple_of(LANES);
-    let stride = work.parts(&mut scratch.parts);
+    let stride = work.parts(scratch);
     let stacked = work.rows.len() * group;
     let first = work.kv_head * group * head_dim;
     scratch.queries.clear();
@@ -213,7 +217,10 @@ unsafe fn tile_with<L: Lanes>(work: &Work, scratch: &mut Scratch) {
         }
     }
     scratch.scales.clear();
-    scratch.scales.extend((0..stacked).map(|row| unsafe { softmax::<L>(scores.add(row * stride), stride) }));
+    // Not in a closure, which would be compiled without the wide registers.
+    for row in 0..stacked {
+        scratch.scales.push(unsafe { softmax::<L>(scores.add(row * stride), stride) });
+    }
     for part in &scratch.parts {
         unsafe {
             let (row, rows) = (part.rows.start * group, part.rows.len() * group);
@@ -242,12 +249,14 @@ unsafe fn tile_with<L: Lanes>(work: &Work, scratch: &mut Scratch) {
 /// A product of any number of rows and vectors, tile by tile.
 #[inline(always)]
 unsafe fn many<L: Lanes>(product: Tile, rows: usize, count: usize) {
+    let wide = rows <= L::WIDE_TILE.0 || count.is_multiple_of(L::WIDE_TILE.1);
+    let (tile_rows, most) = if wide { L::WIDE_TILE } else { L::TILE };
     let mut vector = 0;
     while vector < count {
-        let take = vectors(count - vector, 3);
+        let take = vectors(count - vector, most);
         let mut row = 0;
         while row < rows {
-            let some = L::TILE.0.min(rows - row);
+            let some = tile_rows.min(rows - row);
             unsafe {
                 let part = Tile {
                     a: product.a.add(row * product.a_stride),

@@ -1,7 +1,7 @@
 //! Sixteen floats at a time, in the widest registers that the processor has.
 //!
 //! Every kernel is written once over [`Lanes`] and compiled for each instruction set ([`dispatched!`]); which one runs
-//! is asked of the processor. A lane is never added to another but in [`Lanes::sum`], in one fixed order, so a kernel
+//! is asked of the processor. (A closure would be compiled for any processor: there are none around these methods.) A lane is never added to another but in [`Lanes::sum`], in one fixed order, so a kernel
 //! computes the same bits whatever stands in the other rows of a batch.
 
 #[cfg(target_arch = "x86_64")]
@@ -25,13 +25,19 @@ pub fn lines(count: usize) -> Vec<Line> {
 /// # Safety
 /// Methods are called only where the processor has the instructions of the implementing type, and with pointers to
 /// sixteen floats.
+#[allow(clippy::missing_safety_doc, reason = "said once, for all of them")]
 pub trait Lanes: Copy {
     /// Rows and vectors of the tile that a matrix product keeps in registers.
     const TILE: (usize, usize);
+    /// A lower and wider one, for few rows.
+    const WIDE_TILE: (usize, usize);
 
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
+    /// Ask for memory that will be read soon.
+    #[inline(always)]
+    unsafe fn prefetch(_from: *const f32) {}
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
@@ -73,6 +79,9 @@ unsafe fn fold<L: Lanes>(lanes: L, with: impl Fn(f32, f32) -> f32) -> f32 {
 }
 
 /// e to the power of each lane, within two units in the last place; 0 below -87.3.
+///
+/// # Safety
+/// As [`Lanes`] says.
 #[inline(always)]
 pub unsafe fn exp<L: Lanes>(x: L) -> L {
     // Cody and Waite: x = n ln 2 + r with |r| <= ln 2 / 2, and a polynomial in r (Cephes' `expf`).
@@ -103,6 +112,11 @@ pub struct Avx512(__m512);
 #[cfg(target_arch = "x86_64")]
 impl Lanes for Avx512 {
     const TILE: (usize, usize) = (8, 3);
+    const WIDE_TILE: (usize, usize) = (6, 4);
+    #[inline(always)]
+    unsafe fn prefetch(from: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -163,16 +177,9 @@ impl Lanes for Avx512 {
 pub struct Avx2(__m256, __m256);
 
 #[cfg(target_arch = "x86_64")]
-impl Avx2 {
-    #[inline(always)]
-    unsafe fn both(self, other: Self, of: impl Fn(__m256, __m256) -> __m256) -> Self {
-        Self(of(self.0, other.0), of(self.1, other.1))
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
 impl Lanes for Avx2 {
     const TILE: (usize, usize) = (6, 1);
+    const WIDE_TILE: (usize, usize) = (2, 2);
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -192,23 +199,23 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
-        unsafe { self.both(other, |a, b| _mm256_add_ps(a, b)) }
+        unsafe { Self(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1)) }
     }
     #[inline(always)]
     unsafe fn sub(self, other: Self) -> Self {
-        unsafe { self.both(other, |a, b| _mm256_sub_ps(a, b)) }
+        unsafe { Self(_mm256_sub_ps(self.0, other.0), _mm256_sub_ps(self.1, other.1)) }
     }
     #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
-        unsafe { self.both(other, |a, b| _mm256_mul_ps(a, b)) }
+        unsafe { Self(_mm256_mul_ps(self.0, other.0), _mm256_mul_ps(self.1, other.1)) }
     }
     #[inline(always)]
     unsafe fn div(self, other: Self) -> Self {
-        unsafe { self.both(other, |a, b| _mm256_div_ps(a, b)) }
+        unsafe { Self(_mm256_div_ps(self.0, other.0), _mm256_div_ps(self.1, other.1)) }
     }
     #[inline(always)]
     unsafe fn max(self, other: Self) -> Self {
-        unsafe { self.both(other, |a, b| _mm256_max_ps(a, b)) }
+        unsafe { Self(_mm256_max_ps(self.0, other.0), _mm256_max_ps(self.1, other.1)) }
     }
     #[inline(always)]
     unsafe fn fma(self, a: Self, b: Self) -> Self {
@@ -221,17 +228,19 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn power_of_two(self) -> Self {
         unsafe {
-            self.both(self, |n, _| {
-                let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
-            })
+            let bias = _mm256_set1_epi32(127);
+            let low = _mm256_slli_epi32::<23>(_mm256_add_epi32(_mm256_cvtps_epi32(self.0), bias));
+            let high = _mm256_slli_epi32::<23>(_mm256_add_epi32(_mm256_cvtps_epi32(self.1), bias));
+            Self(_mm256_castsi256_ps(low), _mm256_castsi256_ps(high))
         }
     }
     #[inline(always)]
     unsafe fn zero_where_less(self, test: Self, bound: Self) -> Self {
         unsafe {
-            let keep = |x, test, bound| _mm256_and_ps(x, _mm256_cmp_ps::<_CMP_NLT_UQ>(test, bound));
-            Self(keep(self.0, test.0, bound.0), keep(self.1, test.1, bound.1))
+            Self(
+                _mm256_and_ps(self.0, _mm256_cmp_ps::<_CMP_NLT_UQ>(test.0, bound.0)),
+                _mm256_and_ps(self.1, _mm256_cmp_ps::<_CMP_NLT_UQ>(test.1, bound.1)),
+            )
         }
     }
 }
@@ -252,6 +261,7 @@ impl Portable {
 
 impl Lanes for Portable {
     const TILE: (usize, usize) = (4, 1);
+    const WIDE_TILE: (usize, usize) = (2, 2);
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {

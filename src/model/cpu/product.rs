@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::lanes::{LANES, Lanes, Line, dispatched, lines};
 use super::matrix::Matrix;
+use super::rowwise::greatest;
 
 /// Weights of the same rows, stacked `[out, in]` and packed: `[out / 16][in][16]`. Each weight begins a panel; its last
 /// panel is filled up with zeros.
@@ -25,6 +26,7 @@ pub struct Panels {
 /// Rows that one task takes at most: their inputs stay in the second cache while all panels of the task pass.
 const TASK_ROWS: usize = 192;
 
+const AHEAD: usize = 16;
 /// Inputs that a tile takes at a time, so that a tile's panels stay in the second cache.
 const TASK_WIDTH: usize = 1536;
 
@@ -83,7 +85,7 @@ impl Panels {
         let target = Target(y.as_mut_ptr());
         let tasks =
             (0..rows.div_ceil(each.max(1))).flat_map(|chunk| tiles.iter().map(move |tile| (chunk, tile)));
-        tasks.collect::<Vec<_>>().into_par_iter().for_each(|(chunk, tile)| {
+        tasks.collect::<Vec<_>>().into_par_iter().with_max_len(1).for_each(|(chunk, tile)| {
             let first = chunk * each;
             let task = Task {
                 panels: self.data[(panels.start + tile.start) * self.width..].as_ptr().cast(),
@@ -99,6 +101,73 @@ impl Panels {
             // SAFETY: see above; the panels lie in `data`.
             unsafe { run_task(&task) }
         });
+    }
+}
+
+/// Panels of one task of [`Panels::greatest`].
+const SEARCHED: usize = 48;
+
+/// The greatest output of a row and its index; `None` where one is not a finite number.
+pub type Best = Option<(usize, f32)>;
+
+impl Panels {
+    /// For each row of `x [rows, in]` the greatest of the first `outputs` outputs, the first one among equals. No output
+    /// is written to memory.
+    pub fn greatest(&self, x: &Matrix, outputs: usize) -> Vec<Best> {
+        let rows = x.rows();
+        assert!(outputs <= self.stride && x.width() >= self.width);
+        let tasks = outputs.div_ceil(SEARCHED * LANES);
+        let found: Vec<Vec<Best>> = (0..tasks)
+            .into_par_iter()
+            .with_max_len(1)
+            .map_init(Vec::new, |some, task| {
+                let mut best: Vec<Best> = vec![Some((0, f32::NEG_INFINITY)); rows];
+                let panels = task * SEARCHED..outputs.div_ceil(LANES).min((task + 1) * SEARCHED);
+                for tile in column_tiles(panels.len()) {
+                    let first = panels.start + tile.start;
+                    self.search(x, first, tile.len(), outputs, some, &mut best);
+                }
+                best
+            })
+            .collect();
+        let better = |a: Best, b: Best| a.zip(b).map(|(a, b)| if b.1 > a.1 { b } else { a });
+        let start = vec![Some((0, f32::NEG_INFINITY)); rows];
+        found
+            .into_iter()
+            .fold(start, |all, some| all.into_iter().zip(some).map(|(a, b)| better(a, b)).collect())
+    }
+
+    /// Look through the outputs of a tile of panels; `some` is room for them.
+    fn search(
+        &self,
+        x: &Matrix,
+        first: usize,
+        vectors: usize,
+        outputs: usize,
+        some: &mut Vec<f32>,
+        best: &mut [Best],
+    ) {
+        let stride = vectors * LANES;
+        some.resize(x.rows() * stride, 0.);
+        let task = Task {
+            panels: self.data[first * self.width..].as_ptr().cast(),
+            vectors,
+            width: self.width,
+            x: x.data().as_ptr(),
+            x_stride: x.width(),
+            rows: x.rows(),
+            y: some.as_mut_ptr(),
+            stride,
+        };
+        // SAFETY: the panels lie in `data`, the outputs in `some`.
+        unsafe { run_task(&task) };
+        let meant = stride.min(outputs - first * LANES);
+        for (best, values) in best.iter_mut().zip(some.chunks_exact(stride)) {
+            *best = best.and_then(|best| {
+                let (at, value) = greatest(&values[..meant])?;
+                Some(if value > best.1 { (first * LANES + at, value) } else { best })
+            });
+        }
     }
 }
 
@@ -199,15 +268,20 @@ pub struct Tile {
 }
 
 impl Tile {
-    /// For up to 8 rows and 3 vectors.
+    /// For up to 8 rows and 3 vectors, or 6 rows and 4 vectors.
+    ///
+    /// # Safety
+    /// All places lie in memory that may be read or written; and as [`Lanes`] says.
     #[inline(always)]
     pub unsafe fn run<L: Lanes>(&self, rows: usize, vectors: usize) {
         let mut at = *self;
         let mut left = vectors;
         while left > 0 {
-            let take = left.min(L::TILE.1);
+            let most = if rows <= L::WIDE_TILE.0 { L::WIDE_TILE.1 } else { L::TILE.1 };
+            let take = left.min(most);
             unsafe {
                 match take {
+                    4 => at.few_rows::<L, 4>(rows),
                     3 => at.rows::<L, 3>(rows),
                     2 => at.rows::<L, 2>(rows),
                     _ => at.rows::<L, 1>(rows),
@@ -223,15 +297,24 @@ impl Tile {
     unsafe fn rows<L: Lanes, const V: usize>(&self, rows: usize) {
         unsafe {
             match rows {
+                7 => self.sums::<L, 7, V>(),
+                8 => self.sums::<L, 8, V>(),
+                _ => self.few_rows::<L, V>(rows),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn few_rows<L: Lanes, const V: usize>(&self, rows: usize) {
+        unsafe {
+            match rows {
                 1 => self.sums::<L, 1, V>(),
                 2 => self.sums::<L, 2, V>(),
                 3 => self.sums::<L, 3, V>(),
                 4 => self.sums::<L, 4, V>(),
                 5 => self.sums::<L, 5, V>(),
                 6 => self.sums::<L, 6, V>(),
-                7 => self.sums::<L, 7, V>(),
-                8 => self.sums::<L, 8, V>(),
-                _ => unreachable!("a tile has at most 8 rows"),
+                _ => unreachable!("more rows than registers"),
             }
         }
     }
@@ -251,6 +334,7 @@ impl Tile {
             for k in 0..self.depth {
                 let mut b = [L::splat(0.); V];
                 for (v, b) in b.iter_mut().enumerate() {
+                    L::prefetch(b_at.wrapping_add(v * self.b_vector + AHEAD * self.b_depth));
                     *b = L::load(b_at.add(v * self.b_vector));
                 }
                 for (m, sums) in sums.iter_mut().enumerate() {

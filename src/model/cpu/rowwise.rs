@@ -89,23 +89,22 @@ unsafe fn store<L: Lanes>(lanes: L, values: &mut [f32], at: usize) {
 #[inline(always)]
 unsafe fn norm_with<L: Lanes>(norm: &NormWeights, from: &[f32], to: &mut [f32]) {
     let n = from.len();
-    let steps = || (0..n).step_by(LANES);
     unsafe {
-        let mean = match &norm.bias {
-            None => 0.,
-            Some(_) => {
-                let mut sum = L::splat(0.);
-                steps().for_each(|at| sum = sum.add(load::<L>(from, at, 0.)));
-                sum.sum() / n as f32
+        let mut mean = 0.;
+        if norm.bias.is_some() {
+            let mut sum = L::splat(0.);
+            for at in (0..n).step_by(LANES) {
+                sum = sum.add(load::<L>(from, at, 0.));
             }
-        };
+            mean = sum.sum() / n as f32;
+        }
         let mut squares = L::splat(0.);
-        for at in steps() {
+        for at in (0..n).step_by(LANES) {
             let x = load::<L>(from, at, mean).sub(L::splat(mean));
             squares = squares.fma(x, x);
         }
         let scale = 1. / (squares.sum() / n as f32 + norm.eps).sqrt();
-        for at in steps() {
+        for at in (0..n).step_by(LANES) {
             let x = load::<L>(from, at, 0.).sub(L::splat(mean)).mul(L::splat(scale));
             let weight = load::<L>(&norm.weight, at, 0.);
             let y = match &norm.bias {
@@ -128,7 +127,7 @@ impl Sigmoid {
     /// x times its sigmoid.
     pub const SILU: Self = Self { scale: 1., cubic: 0. };
     /// GELU's approximation by tanh: `(1 + tanh y) / 2` is the sigmoid of `2 y`, here `y = sqrt(2 / pi) (x + 0.044715 x^3)`.
-    pub const GELU_TANH: Self = Self { scale: 1.595_769_1, cubic: 0.044_715 };
+    pub const GELU_TANH: Self = Self { scale: 1.595_769, cubic: 0.044_715 };
 
     /// In place.
     pub fn apply(self, values: &mut [f32]) {
