@@ -40,16 +40,10 @@ case " $* " in
   *"--skip "*llama*) llama_python=none ;;
   *) need_llama ;;
 esac
-if [ -z "${ICL_MASK_BIN:-}" ]; then
-  need_rust
-  cargo build --release --locked --quiet --bin icl-mask --example matmul >&2
-fi
+need_rust
+[ -n "${ICL_MASK_BIN:-}" ] || cargo build --release --locked --quiet --bin icl-mask >&2
 matmul=$work/matmul.txt
-if [ -x target/release/examples/matmul ]; then
-  say "matrix products of the engine"
-  target/release/examples/matmul >"$matmul" 2>&1
-else
-  echo "not built" >"$matmul"
-fi
+say "matrix products of the engine"
+cargo bench --locked --quiet --bench matmul >"$matmul"
 exec "$python" tests/peers/bench.py --model "$model" --items "$items" --llama-python "$llama_python" \
   --binary "${ICL_MASK_BIN:-target/release/icl-mask}" --matmul "$matmul" "$@"

@@ -53,7 +53,7 @@ fn a_sweep_writes_every_cell_once() {
 fn a_cell_alone_is_the_cell_of_the_sweep_and_of_any_batch() {
     let world = World::new();
     ok(world.run("--mask none,TTF,TTT --from-layer all --results sweep --batch 5"));
-    ok(world.run("--mask TTF --from-layer 2 --results alone --batch 1"));
+    ok(world.run("--mask TTF --from-layer 2 --results alone --batch 1 --threads 1 --memory 80MiB"));
     let [sweep, alone] = ["sweep", "alone"].map(|results| {
         let run = world.path(results).join("tiny/test.en-fr/instr_machine_translation-k5-seed0/TTF");
         ["layer-2.jsonl", "layer-2.json"].map(|file| {
@@ -62,6 +62,31 @@ fn a_cell_alone_is_the_cell_of_the_sweep_and_of_any_batch() {
         })
     });
     assert_eq!(sweep, alone);
+}
+
+/// Going on to the full length changes neither what was generated up to the stop nor the scores.
+#[test]
+fn the_full_length_begins_with_what_stops() {
+    let world = World::new();
+    ok(world.run("--mask none,TTF --from-layer 1 --results stopped"));
+    ok(world.run("--mask none,TTF --from-layer 1 --results whole --no-stop"));
+    for cell in ["none/baseline", "TTF/layer-1"] {
+        let read = |results: &str, extension: &str| {
+            let run = world.path(results).join("tiny/test.en-fr/instr_machine_translation-k5-seed0");
+            fs::read_to_string(run.join(format!("{cell}.{extension}"))).unwrap()
+        };
+        let lines = |results: &str| -> Vec<Value> {
+            read(results, "jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        for (stopped, whole) in lines("stopped").iter().zip(lines("whole")) {
+            let [stopped, whole] = [stopped, &whole].map(|line| line["tokens"].as_array().unwrap().clone());
+            assert!(whole.len() == 8 && whole.starts_with(&stopped));
+        }
+        let scores = ["stopped", "whole"]
+            .map(|results| -> Value { serde_json::from_str(&read(results, "json")).unwrap() });
+        assert_eq!(scores[0]["bleu"], scores[1]["bleu"]);
+        assert_eq!(scores[0]["chrf"], scores[1]["chrf"]);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Memory that a run will need, computed beforehand, and what the machine has.
 
 use super::layout::Layout;
-use super::sweep::PASS_ROWS;
+use super::prefill::{PASS_ROWS, context_room};
 use super::{Request, StopRule};
 use crate::model::{Arch, Precision};
 
@@ -28,14 +28,16 @@ pub struct Memory {
     pub weights: u64,
     /// Keys and values of the context and of all branches that are decoded together.
     pub kv_cache: u64,
-    /// States between the parts of a layer, logits, and the part of a weight that is widened at the time.
+    /// States between the parts of a layer, and the part of a weight that is widened at the time.
     pub states: u64,
     /// The program itself: code, tokenizer, corpus.
     pub program: u64,
 }
 
-/// Tokenizers of 50,000 to 150,000 tokens with their merges, candle and the standard library, roughly.
-const PROGRAM: u64 = 64 << 20;
+/// Code, corpus, threads; and of the tokenizer each token with its merges (37 MB are resident with SmolLM2's 49,152
+/// tokens, 106 MB with Qwen2.5's 151,936, before weights are loaded).
+const PROGRAM: u64 = 16 << 20;
+const A_TOKEN: u64 = 600;
 
 impl Memory {
     /// All of it.
@@ -47,14 +49,13 @@ impl Memory {
     fn fixed(arch: &Arch, precision: Precision, stored: Option<u64>, rows: usize) -> Self {
         let attention = (2 * arch.heads + 2 * arch.kv_heads) * arch.head_dim;
         let width = 6 * arch.hidden + attention + if arch.gated { 2 } else { 1 } * arch.intermediate;
-        // Logits are looked at some at a time.
-        let states = rows * (width + 4096) * 4;
+        let states = rows * width * 4;
         let widened = if precision == Precision::F32 { 0 } else { 3 * (16 << 20) };
         Self {
             weights: weights(arch, precision, stored),
             kv_cache: 0,
             states: (states + widened) as u64,
-            program: PROGRAM,
+            program: PROGRAM + A_TOKEN * arch.vocab as u64,
         }
     }
 
@@ -74,7 +75,10 @@ impl Memory {
         let mut branches = batch;
         loop {
             let layout = Layout::new(arch, requests, rule.max_new_tokens, branches);
-            let rows = PASS_ROWS.max(layout.context.len()).max(branches);
+            let c = layout.context.len();
+            let forked = layout.context_branches.iter().flat_map(|branch| &branch.forks);
+            let forked = forked.map(|fork| fork.rows.len()).sum::<usize>();
+            let rows = PASS_ROWS.max(c + forked.min(context_room(c))).max(branches);
             let fixed = Self::fixed(arch, precision, stored, rows);
             let left = budget.saturating_sub(fixed.total());
             let jobs = (0..layout.jobs.len()).map(|job| layout.job_bytes(arch, job));

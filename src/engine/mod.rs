@@ -14,6 +14,7 @@ mod layout;
 mod memory;
 mod pass;
 mod plain;
+mod prefill;
 mod stop;
 mod sweep;
 mod trie;

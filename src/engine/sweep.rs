@@ -8,17 +8,14 @@ use std::time::Instant;
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::layout::{Blocks, Branch, Job, Layout, reads};
+use super::layout::{Blocks, Branch, Layout};
 use super::pass::{Origin, Stage, Strand, forward};
+use super::prefill::{stages, whole};
 use super::trie::regroup;
 use super::{Generation, INTERRUPTED, Interrupted, Limits, Observer, Request, Stop, StopRule, Work};
-use crate::mask::{Columns, Fork, Hidden};
+use crate::mask::Columns;
 use crate::model::{BlockId, Decoder, KvStore};
 use crate::prompt::Tokenizer;
-
-/// Rows that one pass over prompts holds at most (the context's trunk goes alone if it is longer): enough to fill the
-/// matrix units, few enough that activations stay small.
-pub(super) const PASS_ROWS: usize = 1024;
 
 /// Make all generations; reports each as it finishes, in no particular order.
 ///
@@ -79,89 +76,38 @@ pub(super) struct Live {
     prompt: usize,
     blocks: Blocks,
     /// Of its generated rows: those below the start layer, if it leads, and those above.
-    stages: Vec<Stage>,
-    seconds: f64,
+    pub stages: Vec<Stage>,
+    pub seconds: f64,
     pub stop: Option<Stop>,
 }
 
 /// An item's trunk while some branch needs it.
-struct Trunk {
-    block: BlockId,
+pub(super) struct Trunk {
+    pub block: BlockId,
     branches: usize,
 }
 
-struct Sweep<'a> {
-    decoder: &'a dyn Decoder,
+pub(super) struct Sweep<'a> {
+    pub decoder: &'a dyn Decoder,
     tokenizer: &'a Tokenizer,
     rule: &'a StopRule,
     limits: Limits,
-    observer: &'a mut dyn Observer,
-    layout: &'a Layout<'a>,
-    context: Option<BlockId>,
-    context_branches: Vec<BlockId>,
-    kv: KvStore,
+    pub observer: &'a mut dyn Observer,
+    pub layout: &'a Layout<'a>,
+    pub context: Option<BlockId>,
+    pub context_branches: Vec<BlockId>,
+    pub kv: KvStore,
     waiting: VecDeque<usize>,
-    live: Vec<Live>,
-    trunks: HashMap<usize, Trunk>,
+    pub live: Vec<Live>,
+    pub trunks: HashMap<usize, Trunk>,
     next_group: usize,
     /// What has been computed so far.
-    work: Work,
+    pub work: Work,
     /// Seconds that no branch has taken on yet: the context's.
-    unshared: f64,
-}
-
-/// The rows of a prompt that a branch computes for itself in one pass.
-struct Forked {
-    /// By fork: its first layer, its rows within the parent, what they read.
-    forks: Vec<(usize, Columns)>,
-    stages: Vec<Stage>,
+    pub unshared: f64,
 }
 
 impl Sweep<'_> {
-    /// The context's trunk, and its rows that differ under some mask: as many branches a pass as there is room for.
-    fn compute_context(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        let (arch, c) = (self.decoder.arch(), self.layout.context.len());
-        let trunk = self.kv.add(arch, self.layout.context_extent());
-        self.context = Some(trunk);
-        for branch in &self.layout.context_branches {
-            self.context_branches.push(self.kv.add(arch, self.layout.context_branch_extent(branch)));
-        }
-        if c == 0 {
-            return Ok(());
-        }
-        let trunk_stages = [Stage { from: 0, write: trunk, reads: Some(whole(&[(trunk, 0..c)])) }];
-        let forked: Vec<Forked> = (self.layout.context_branches.iter().zip(&self.context_branches))
-            .map(|(branch, &own)| {
-                let blocks = Blocks { context: trunk, context_branch: Some(own), trunk, shared: own, own };
-                let hidden = branch.plan.hidden();
-                let stages =
-                    stages(&blocks, [&branch.forks, &[]], branch.plan.from_layer(), hidden, [c, c, c]);
-                Forked { forks: within(&branch.forks, 0), stages }
-            })
-            .collect();
-        let mut rest = forked.as_slice();
-        loop {
-            self.check_interrupted()?;
-            let (now, later) = rest.split_at(fitting(rest, PASS_ROWS.saturating_sub(c)));
-            rest = later;
-            let mut strands = vec![Strand {
-                positions: (0..c).collect(),
-                origin: Origin::Tokens(self.layout.context),
-                layers: 0..self.layout.context_layers,
-                stages: &trunk_stages,
-            }];
-            now.iter().for_each(|forked| forked.add_to(&mut strands, 0, 0, arch.layers));
-            let finished = forward(self.decoder, &strands, &mut self.kv)?;
-            self.work.add_rows(arch, finished.row_layers, finished.reads);
-            self.observer.tokens(c);
-            if rest.is_empty() {
-                self.unshared = begun.elapsed().as_secs_f64();
-                return Ok(());
-            }
-        }
-    }
-
     /// Start waiting jobs, as many as there is room for.
     fn admit(&mut self) -> Result<()> {
         let mut started = Vec::new();
@@ -225,97 +171,6 @@ impl Sweep<'_> {
         all
     }
 
-    /// The prompts of new jobs through all layers, each item's unmasked rows and its branches' own, packed into passes;
-    /// chooses the first tokens.
-    fn prefill(&mut self, started: &[(usize, std::ops::Range<usize>)]) -> Result<()> {
-        // (job, its branches' places in `live`)
-        let mut pass: Vec<(usize, std::ops::Range<usize>)> = Vec::new();
-        let mut rows = 0;
-        for (job, live) in started {
-            let trunk = self.layout.jobs[*job].prompt.tokens.len() - self.layout.context.len();
-            for (branch, at) in self.layout.jobs[*job].branches.iter().zip(live.clone()) {
-                let joins = pass.last().is_some_and(|(last, _)| last == job);
-                let more = branch.rows() + if joins { 0 } else { trunk };
-                if rows > 0 && rows + more > PASS_ROWS {
-                    self.prefill_pass(&std::mem::take(&mut pass))?;
-                    rows = 0;
-                }
-                match pass.last_mut() {
-                    Some((last, places)) if last == job => {
-                        places.end = at + 1;
-                        rows += branch.rows();
-                    }
-                    _ => {
-                        pass.push((*job, at..at + 1));
-                        rows += trunk + branch.rows();
-                    }
-                }
-            }
-        }
-        self.prefill_pass(&pass)?;
-        let first = started[0].1.start;
-        self.finish_step(first)
-    }
-
-    fn prefill_pass(&mut self, pass: &[(usize, std::ops::Range<usize>)]) -> Result<()> {
-        self.check_interrupted()?;
-        let begun = Instant::now();
-        let (layers, c) = (self.decoder.arch().layers, self.layout.context.len());
-        let Some(context) = self.context else { return Ok(()) };
-        let trunk_stages: Vec<[Stage; 1]> = pass
-            .iter()
-            .map(|(job, _)| {
-                let (n, block) = (self.layout.jobs[*job].prompt.tokens.len(), self.trunks[job].block);
-                let reads = whole(&[(context, 0..c), (block, c..n)]);
-                [Stage { from: 0, write: block, reads: Some(reads) }]
-            })
-            .collect();
-        // By branch, what it computes itself.
-        let mut forked: Vec<Forked> = Vec::new();
-        for (job, places) in pass {
-            let first = self.live.iter().position(|live| live.job == *job).unwrap_or(0);
-            for at in places.clone() {
-                let branch = &self.layout.jobs[*job].branches[at - first];
-                forked.push(Forked { forks: within(&branch.forks, c), stages: self.live[at].stages.clone() });
-            }
-        }
-        let mut of_branches = forked.iter();
-        let (mut strands, mut last, mut tokens) = (Vec::new(), Vec::new(), 0);
-        for ((job, places), stages) in pass.iter().zip(&trunk_stages) {
-            let Job { prompt, trunk_layers, .. } = &self.layout.jobs[*job];
-            let trunk = strands.len();
-            tokens += prompt.tokens.len() - c;
-            strands.push(Strand {
-                positions: (c..prompt.tokens.len()).collect(),
-                origin: Origin::Tokens(&prompt.tokens[c..]),
-                layers: 0..*trunk_layers,
-                stages,
-            });
-            for forked in of_branches.by_ref().take(places.len()) {
-                let rows = prompt.tokens.len() - c;
-                let before = strands.len();
-                forked.add_to(&mut strands, trunk, c, layers);
-                // The strand that holds the last row: one of its own, or the trunk.
-                let own = (before..strands.len()).zip(&forked.forks);
-                let holder =
-                    own.filter(|(_, (_, of))| of.contains(rows - 1)).map(|(strand, _)| strand).next();
-                last.push(holder.unwrap_or(trunk));
-            }
-        }
-        let finished = forward(self.decoder, &strands, &mut self.kv)?;
-        let chosen = self.decoder.choose(&finished.last_rows(last))?;
-        self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
-        self.work.add_chosen(self.decoder.arch(), chosen.len());
-        self.observer.tokens(tokens);
-        let all = begun.elapsed().as_secs_f64() + std::mem::take(&mut self.unshared);
-        let seconds = all / chosen.len() as f64;
-        for (at, token) in pass.iter().flat_map(|(_, places)| places.clone()).zip(chosen) {
-            self.live[at].tokens.push(token);
-            self.live[at].seconds += seconds;
-        }
-        Ok(())
-    }
-
     /// One token for every live branch.
     fn step(&mut self) -> Result<()> {
         self.check_interrupted()?;
@@ -355,7 +210,7 @@ impl Sweep<'_> {
     }
 
     /// After branches from `first` on got a token: who ends, who still goes together, who leads.
-    fn finish_step(&mut self, first: usize) -> Result<()> {
+    pub fn finish_step(&mut self, first: usize) -> Result<()> {
         let (rule, tokenizer) = (self.rule, self.tokenizer);
         self.live[first..].par_iter_mut().for_each(|live| live.stop = rule.check(&live.tokens, tokenizer));
         let mut next_group = self.next_group;
@@ -395,72 +250,7 @@ impl Sweep<'_> {
         self.next_group
     }
 
-    fn check_interrupted(&self) -> Result<()> {
+    pub fn check_interrupted(&self) -> Result<()> {
         if INTERRUPTED.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
     }
-}
-
-impl Forked {
-    /// One strand a fork; positions count from `first`.
-    fn add_to<'a>(&'a self, strands: &mut Vec<Strand<'a>>, parent: usize, first: usize, layers: usize) {
-        for (layer, rows) in &self.forks {
-            strands.push(Strand {
-                positions: rows.ranges().iter().cloned().flatten().map(|row| first + row).collect(),
-                origin: Origin::Fork { strand: parent, rows: rows.clone() },
-                layers: *layer..layers,
-                stages: &self.stages,
-            });
-        }
-    }
-
-    fn rows(&self) -> usize {
-        self.forks.iter().map(|(_, rows)| rows.len()).sum()
-    }
-}
-
-/// How many of these fit into so many rows, at least one.
-fn fitting(forked: &[Forked], room: usize) -> usize {
-    let mut rows = 0;
-    let fits = forked.iter().take_while(|forked| {
-        rows += forked.rows();
-        rows <= room
-    });
-    fits.count().max(1).min(forked.len())
-}
-
-/// Forks with rows counted from the region's first.
-fn within(forks: &[Fork], first: usize) -> Vec<(usize, Columns)> {
-    let moved = |rows: &Columns| Columns::new(rows.ranges().iter().map(|r| r.start - first..r.end - first));
-    forks.iter().map(|fork| (fork.layer, moved(&fork.rows))).collect()
-}
-
-/// Whole ranges of blocks.
-fn whole(ranges: &[(BlockId, std::ops::Range<usize>)]) -> Vec<crate::model::Read> {
-    let ranges = ranges.iter().filter(|(_, range)| !range.is_empty());
-    ranges
-        .map(|(block, range)| crate::model::Read { block: *block, start: range.start, end: range.end })
-        .collect()
-}
-
-/// What a branch's own rows read from its start layer on: anew whenever more rows have forked.
-fn stages(
-    blocks: &Blocks,
-    forks: [&[Fork]; 2],
-    from: usize,
-    hidden: &Hidden,
-    sizes: [usize; 3],
-) -> Vec<Stage> {
-    let mut layers: Vec<usize> = forks.iter().flat_map(|forks| forks.iter()).map(|fork| fork.layer).collect();
-    layers.push(from);
-    layers.sort_unstable();
-    layers.dedup();
-    let stage = |layer: usize| Stage {
-        from: layer,
-        write: blocks.own,
-        reads: match hidden {
-            Hidden::Columns(hidden) => Some(reads(blocks, forks, layer, hidden, sizes)),
-            Hidden::AllButOwn => None,
-        },
-    };
-    layers.into_iter().map(stage).collect()
 }

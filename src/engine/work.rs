@@ -1,11 +1,13 @@
 //! The multiply-adds of a sweep, counted from its layout before anything is computed.
 
+use serde::Serialize;
+
 use super::layout::{Branch, Job, Layout};
 use crate::mask::Hidden;
 use crate::model::Arch;
 
 /// Multiply-adds by where they arise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Work {
     /// Products of rows with the weights of layers.
     pub layers: u64,

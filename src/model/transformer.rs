@@ -86,14 +86,13 @@ impl Transformer {
         let (names, asked) = (Names::of(&arch), RefCell::new(BTreeSet::new()));
         let source = Source { arch: &arch, names, weights, precision, device: &Device::Cpu, asked };
         let mut embedding = Table::Held(source.table(names.embedding, arch.vocab)?);
-        // First, while little else is held: as the vocabulary projection, the embedding need not stand there twice.
-        let tied = match &embedding {
-            Table::Held(matrix) if arch.tied => {
-                Some(Linear::new(vec![Weight { matrix: matrix.clone(), bias: None }])?)
-            }
-            _ => None,
+        // Now, while little else is held: to be packed, the largest matrix must stand there twice for a moment.
+        let matrix = match &embedding {
+            Table::Held(matrix) if arch.tied => matrix.clone(),
+            _ => source.table(names.head, arch.vocab)?,
         };
-        if let Some(panels) = tied.as_ref().and_then(Linear::packed) {
+        let head = Linear::new(vec![Weight { matrix, bias: None }])?;
+        if let (true, Some(panels)) = (arch.tied, head.packed()) {
             embedding = Table::Packed(panels.clone());
         }
         let learned = arch.positions == Positions::Learned;
@@ -102,10 +101,6 @@ impl Transformer {
         let embedding_norm = normed.then(|| source.norm(names.embedding_norm, arch.hidden)).transpose()?;
         let blocks = (0..arch.layers).map(|layer| source.block(layer)).collect::<Result<_>>()?;
         let norm = source.norm(names.norm, arch.hidden)?;
-        let head = match tied {
-            Some(head) => head,
-            None => Linear::new(vec![Weight { matrix: source.table(names.head, arch.vocab)?, bias: None }])?,
-        };
         weights.refuse_surplus(&source.asked.borrow())?;
         let (rope, slopes) = match &arch.positions {
             Positions::Rotary { all, windowed } => {

@@ -7,7 +7,7 @@ use super::model::OpenModel;
 use super::prepare::{Prepared, hidden_json};
 use super::say;
 use crate::config::{Experiment, Run};
-use crate::engine::{Layout, Memory, kv_bytes_a_token, weights};
+use crate::engine::{Layout, Memory, Work, kv_bytes_a_token, weights};
 use crate::error::InputError;
 use crate::hub::Wanted;
 use crate::model::Arch;
@@ -51,10 +51,12 @@ struct Prompts {
     batch: usize,
     /// Tokens that all prompts begin with.
     context_tokens: usize,
-    /// Work of all cells at full length: at most, and if an item's branches never part.
-    tera_multiply_adds: f64,
-    /// See `tera_multiply_adds`.
-    tera_multiply_adds_least: f64,
+    /// Multiply-adds of all cells at full length, if branches part with the first token.
+    work_most: Work,
+    /// The same if those of an item never part.
+    work_least: Work,
+    /// Passes through the model at full length: generated tokens of the batches that follow each other.
+    passes: usize,
     /// Columns hidden of the first prompt, per mask.
     hidden: serde_json::Map<String, serde_json::Value>,
 }
@@ -173,7 +175,7 @@ impl Prompts {
             Err(memory) => (1, memory),
         };
         let layout = Layout::new(arch, &requests, run.max_new_tokens, batch);
-        let [most, least] = layout.work(arch).map(|work| work.total() as f64 / 1e12);
+        let [work_most, work_least] = layout.work(arch);
         let hidden = run.cells.iter().map(|cell| cell.mask);
         let hidden = hidden.map(|mask| (mask.to_string(), hidden_json(&prepared.prompts[0].hidden(mask))));
         Ok(Self {
@@ -185,8 +187,9 @@ impl Prompts {
             memory_gib: gib(memory.total()),
             batch: batch.min(requests.len()),
             context_tokens: layout.context.len(),
-            tera_multiply_adds: most,
-            tera_multiply_adds_least: least,
+            work_most,
+            work_least,
+            passes: requests.len().div_ceil(batch) * run.max_new_tokens,
             hidden: hidden.collect(),
         })
     }
@@ -206,8 +209,8 @@ impl Prompts {
             self.memory_gib,
             self.kv_cache_gib,
             self.batch,
-            self.tera_multiply_adds_least,
-            self.tera_multiply_adds,
+            self.work_least.total() as f64 / 1e12,
+            self.work_most.total() as f64 / 1e12,
             hidden.join(", ")
         )
     }

@@ -157,7 +157,7 @@ def product_part(raw):
         f"Square matrices: {square}.",
     ]
     if matmul:
-        parts.append("The engine's own products (`cargo run --release --example matmul`):")
+        parts.append("The engine's own products (`cargo bench --bench matmul`):")
         parts.append(f"```text\n{matmul.rstrip()}\n```")
     return "\n\n".join(parts)
 

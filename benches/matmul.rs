@@ -1,7 +1,7 @@
 //! How fast rows go through a weight: GFLOP/s of this program's packed product and of candle's gemm at the shapes of
 //! SmolLM2-135M and Qwen2.5-0.5B, for growing numbers of rows.
 //!
-//!     cargo run --release --example matmul [ROWS ...]
+//!     cargo bench --bench matmul [-- ROWS ...]
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,11 @@ const SHAPES: [(usize, usize); 6] =
     [(576, 576), (576, 1536), (1536, 576), (576, 49152), (896, 4864), (4864, 896)];
 
 fn main() -> Result<()> {
-    let asked: Vec<usize> = std::env::args().skip(1).map(|word| word.parse()).collect::<Result<_, _>>()?;
+    let asked: Vec<usize> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .map(|word| word.parse())
+        .collect::<Result<_, _>>()?;
     let rows = if asked.is_empty() { vec![1, 4, 16, 62, 128, 256, 512] } else { asked };
     for (width, out) in SHAPES {
         let weight = Tensor::randn(0f32, 1., (out, width), &Device::Cpu)?;

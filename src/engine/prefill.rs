@@ -1,0 +1,245 @@
+//! Prompts through all layers: the context once for a whole call, then each item's own rows and its branches', packed
+//! into passes.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::layout::{Blocks, Job, reads};
+use super::pass::{Origin, Stage, Strand, forward};
+use super::sweep::Sweep;
+use crate::mask::{Columns, Fork, Hidden};
+use crate::model::{BlockId, Read};
+
+/// Rows that one pass over prompts holds at most (but see [`context_room`]): enough to fill the
+/// matrix units, few enough that activations stay small.
+pub const PASS_ROWS: usize = 1024;
+
+/// Rows of branches that a pass over a context of `c` rows takes: the trunk is computed again for each pass, so four times
+/// its own rows at least.
+pub fn context_room(c: usize) -> usize {
+    PASS_ROWS.saturating_sub(c).max(4 * c)
+}
+
+/// A job and the places of its branches among the live ones.
+pub type Started = (usize, Range<usize>);
+
+/// The rows of a prompt that a branch computes for itself in one pass.
+struct Forked {
+    /// By fork: its first layer, its rows within the parent, what they read.
+    forks: Vec<(usize, Columns)>,
+    stages: Vec<Stage>,
+}
+
+impl Sweep<'_> {
+    /// The context's trunk, and its rows that differ under some mask: as many branches a pass as there is room for.
+    pub fn compute_context(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        let (arch, c) = (self.decoder.arch(), self.layout.context.len());
+        let trunk = self.kv.add(arch, self.layout.context_extent());
+        self.context = Some(trunk);
+        for branch in &self.layout.context_branches {
+            self.context_branches.push(self.kv.add(arch, self.layout.context_branch_extent(branch)));
+        }
+        if c == 0 {
+            return Ok(());
+        }
+        let trunk_stages = [Stage { from: 0, write: trunk, reads: Some(whole(&[(trunk, 0..c)])) }];
+        let forked: Vec<Forked> = (self.layout.context_branches.iter().zip(&self.context_branches))
+            .map(|(branch, &own)| {
+                let blocks = Blocks { context: trunk, context_branch: Some(own), trunk, shared: own, own };
+                let hidden = branch.plan.hidden();
+                let stages =
+                    stages(&blocks, [&branch.forks, &[]], branch.plan.from_layer(), hidden, [c, c, c]);
+                Forked { forks: within(&branch.forks, 0), stages }
+            })
+            .collect();
+        let mut rest = forked.as_slice();
+        loop {
+            self.check_interrupted()?;
+            let (now, later) = rest.split_at(fitting(rest, context_room(c)));
+            rest = later;
+            let mut strands = vec![Strand {
+                positions: (0..c).collect(),
+                origin: Origin::Tokens(self.layout.context),
+                layers: 0..self.layout.context_layers,
+                stages: &trunk_stages,
+            }];
+            now.iter().for_each(|forked| forked.add_to(&mut strands, 0, 0, arch.layers));
+            let finished = forward(self.decoder, &strands, &mut self.kv)?;
+            self.work.add_rows(arch, finished.row_layers, finished.reads);
+            self.observer.tokens(c);
+            if rest.is_empty() {
+                self.unshared = begun.elapsed().as_secs_f64();
+                return Ok(());
+            }
+        }
+    }
+
+    /// The prompts of new jobs through all layers, each item's unmasked rows and its branches' own, packed into passes;
+    /// chooses the first tokens.
+    pub fn prefill(&mut self, started: &[Started]) -> Result<()> {
+        let mut pass: Vec<Started> = Vec::new();
+        let mut rows = 0;
+        for (job, live) in started {
+            let trunk = self.layout.jobs[*job].prompt.tokens.len() - self.layout.context.len();
+            for (branch, at) in self.layout.jobs[*job].branches.iter().zip(live.clone()) {
+                let joins = pass.last().is_some_and(|(last, _)| last == job);
+                let more = branch.rows() + if joins { 0 } else { trunk };
+                if rows > 0 && rows + more > PASS_ROWS {
+                    self.prefill_pass(&std::mem::take(&mut pass))?;
+                    rows = 0;
+                }
+                match pass.last_mut() {
+                    Some((last, places)) if last == job => {
+                        places.end = at + 1;
+                        rows += branch.rows();
+                    }
+                    _ => {
+                        pass.push((*job, at..at + 1));
+                        rows += trunk + branch.rows();
+                    }
+                }
+            }
+        }
+        self.prefill_pass(&pass)?;
+        let first = started[0].1.start;
+        self.finish_step(first)
+    }
+
+    fn prefill_pass(&mut self, pass: &[Started]) -> Result<()> {
+        self.check_interrupted()?;
+        let begun = Instant::now();
+        let c = self.layout.context.len();
+        let Some(context) = self.context else { return Ok(()) };
+        let trunk_stages: Vec<[Stage; 1]> = pass
+            .iter()
+            .map(|(job, _)| {
+                let (n, block) = (self.layout.jobs[*job].prompt.tokens.len(), self.trunks[job].block);
+                let reads = whole(&[(context, 0..c), (block, c..n)]);
+                [Stage { from: 0, write: block, reads: Some(reads) }]
+            })
+            .collect();
+        // By branch, what it computes itself.
+        let mut forked: Vec<Forked> = Vec::new();
+        for (job, places) in pass {
+            let first = self.live.iter().position(|live| live.job == *job).unwrap_or(0);
+            for at in places.clone() {
+                let branch = &self.layout.jobs[*job].branches[at - first];
+                forked.push(Forked { forks: within(&branch.forks, c), stages: self.live[at].stages.clone() });
+            }
+        }
+        let (strands, last) = self.strands(pass, &trunk_stages, &forked);
+        let finished = forward(self.decoder, &strands, &mut self.kv)?;
+        let chosen = self.decoder.choose(&finished.last_rows(last))?;
+        self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
+        self.work.add_chosen(self.decoder.arch(), chosen.len());
+        self.observer
+            .tokens(pass.iter().map(|(job, _)| self.layout.jobs[*job].prompt.tokens.len() - c).sum());
+        let all = begun.elapsed().as_secs_f64() + std::mem::take(&mut self.unshared);
+        let seconds = all / chosen.len() as f64;
+        for (at, token) in pass.iter().flat_map(|(_, places)| places.clone()).zip(chosen) {
+            self.live[at].tokens.push(token);
+            self.live[at].seconds += seconds;
+        }
+        Ok(())
+    }
+
+    /// Each job's trunk and its branches' strands; and for each branch the strand that holds its last row.
+    fn strands<'a>(
+        &self,
+        pass: &[Started],
+        trunk_stages: &'a [[Stage; 1]],
+        forked: &'a [Forked],
+    ) -> (Vec<Strand<'a>>, Vec<usize>)
+    where
+        Self: 'a,
+    {
+        let layout = self.layout;
+        let (layers, c) = (self.decoder.arch().layers, layout.context.len());
+        let (mut strands, mut last) = (Vec::new(), Vec::new());
+        let mut of_branches = forked.iter();
+        for ((job, places), stages) in pass.iter().zip(trunk_stages) {
+            let Job { prompt, trunk_layers, .. } = &layout.jobs[*job];
+            let (trunk, rows) = (strands.len(), prompt.tokens.len() - c);
+            strands.push(Strand {
+                positions: (c..prompt.tokens.len()).collect(),
+                origin: Origin::Tokens(&prompt.tokens[c..]),
+                layers: 0..*trunk_layers,
+                stages,
+            });
+            for forked in of_branches.by_ref().take(places.len()) {
+                let own = strands.len()..strands.len() + forked.forks.len();
+                forked.add_to(&mut strands, trunk, c, layers);
+                // One of its own, or the trunk if the last row is no other.
+                let holder = own.zip(&forked.forks).find(|(_, (_, of))| of.contains(rows - 1));
+                last.push(holder.map_or(trunk, |(strand, _)| strand));
+            }
+        }
+        (strands, last)
+    }
+}
+
+impl Forked {
+    /// One strand a fork; positions count from `first`.
+    fn add_to<'a>(&'a self, strands: &mut Vec<Strand<'a>>, parent: usize, first: usize, layers: usize) {
+        for (layer, rows) in &self.forks {
+            strands.push(Strand {
+                positions: rows.ranges().iter().cloned().flatten().map(|row| first + row).collect(),
+                origin: Origin::Fork { strand: parent, rows: rows.clone() },
+                layers: *layer..layers,
+                stages: &self.stages,
+            });
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.forks.iter().map(|(_, rows)| rows.len()).sum()
+    }
+}
+
+/// How many of these fit into so many rows, at least one.
+fn fitting(forked: &[Forked], room: usize) -> usize {
+    let mut rows = 0;
+    let fits = forked.iter().take_while(|forked| {
+        rows += forked.rows();
+        rows <= room
+    });
+    fits.count().max(1).min(forked.len())
+}
+
+/// Forks with rows counted from the region's first.
+fn within(forks: &[Fork], first: usize) -> Vec<(usize, Columns)> {
+    let moved = |rows: &Columns| Columns::new(rows.ranges().iter().map(|r| r.start - first..r.end - first));
+    forks.iter().map(|fork| (fork.layer, moved(&fork.rows))).collect()
+}
+
+/// Whole ranges of blocks.
+pub fn whole(ranges: &[(BlockId, Range<usize>)]) -> Vec<Read> {
+    let ranges = ranges.iter().filter(|(_, range)| !range.is_empty());
+    ranges.map(|(block, range)| Read { block: *block, start: range.start, end: range.end }).collect()
+}
+
+/// What a branch's own rows read from its start layer on: anew whenever more rows have forked.
+pub fn stages(
+    blocks: &Blocks,
+    forks: [&[Fork]; 2],
+    from: usize,
+    hidden: &Hidden,
+    sizes: [usize; 3],
+) -> Vec<Stage> {
+    let mut layers: Vec<usize> = forks.iter().flat_map(|forks| forks.iter()).map(|fork| fork.layer).collect();
+    layers.push(from);
+    layers.sort_unstable();
+    layers.dedup();
+    let stage = |layer: usize| Stage {
+        from: layer,
+        write: blocks.own,
+        reads: match hidden {
+            Hidden::Columns(hidden) => Some(reads(blocks, forks, layer, hidden, sizes)),
+            Hidden::AllButOwn => None,
+        },
+    };
+    layers.into_iter().map(stage).collect()
+}
