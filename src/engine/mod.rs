@@ -1,7 +1,7 @@
 //! Prompts and mask plans -> generations: prefill, greedy decoding, stopping. The only place that knows prompts and
 //! models both.
 //!
-//! All masks and start layers of a call are computed in one go ([`layout`] says what is shared, [`sweep`] does it):
+//! All masks and start layers of a call are computed in one go (`layout` says what is shared, `sweep` does it):
 //! the unmasked run of a prompt is the *trunk* of every masked run up to its start layer, and from there on a *branch*
 //! computes only the rows that its mask makes different.
 

@@ -1,6 +1,6 @@
 //! Sixteen floats at a time, in the widest registers that the processor has.
 //!
-//! Every kernel is written once over [`Lanes`] and compiled for each instruction set ([`dispatched!`]); which one runs
+//! Every kernel is written once over [`Lanes`] and compiled for each instruction set (`dispatched!`); which one runs
 //! is asked of the processor. (A closure would be compiled for any processor: there are none around these methods.) A lane is never added to another but in [`Lanes::sum`], in one fixed order, so a kernel
 //! computes the same bits whatever stands in the other rows of a batch.
 
