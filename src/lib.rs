@@ -26,6 +26,9 @@ pub mod model;
 // Prompts and mask plans -> generations.
 pub mod engine;
 
+// Untrusted programs -> verdicts.
+pub mod sandbox;
+
 // Generated text -> numbers.
 pub mod score;
 

@@ -10,6 +10,10 @@ use icl_mask::error::InputError;
 use icl_mask::verbs;
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some(code) = icl_mask::sandbox::jail::entry() {
+        return code;
+    }
     // clap exits with 2 on a wrong command line, as the contract wants.
     let verb = Cli::parse().verb;
     if let Err(error) = ctrlc::set_handler(interrupt) {

@@ -1,0 +1,159 @@
+# The judge's process: holds the tests, asks the program's process for values, and says what came of it. Nothing that is
+# the program's runs here.
+ANSWERS, REQUESTS, VERDICT = 3, 4, 5
+
+
+class Raised(Exception):
+    """What the program raised, where Python has no class of that name."""
+
+
+class Remote:
+    """A function or an iterator of the program's."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __call__(self, *args, **kwargs):
+        value, changed = ask("call", self.number, args, kwargs)
+        # What the call did to its arguments is seen by the test, as it would be in one process.
+        for at, now in changed:
+            was = args[at]
+            if isinstance(was, (list, bytearray)) and type(was) is type(now):
+                was[:] = now
+            elif isinstance(was, (dict, set)) and type(was) is type(now):
+                was.clear()
+                was.update(now)
+        return value
+
+
+class Iterator(Remote):
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return ask("next", self.number)[0]
+
+    __call__ = None
+
+
+remotes = {}
+
+
+def remote(tag, number):
+    if (tag, number) not in remotes:
+        remotes[tag, number] = (Remote if tag == b"h" else Iterator)(number)
+    return remotes[tag, number]
+
+
+def local(value):
+    if isinstance(value, Remote):
+        return (b"g" if isinstance(value, Iterator) else b"h") + pack("<Q", value.number)
+    raise TypeError("a test cannot pass a %s to the program" % type(value).__name__)
+
+
+def answered():
+    """The program's next answer: always a tuple that begins with a word, or it is malformed."""
+    message = receive(ANSWERS)
+    try:
+        kind, *rest = decode(message, remote)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise Malformed("%s: %s" % (type(error).__name__, error))
+    if kind == "raised":
+        raise raised(*rest)
+    return kind, rest
+
+
+def ask(*request):
+    send(REQUESTS, encode(request, local))
+    kind, rest = answered()
+    if kind == "value":
+        value, changed = rest
+        return value, changed
+    return kind, rest[0]
+
+
+def raised(name, builtin, text, line):
+    kind = getattr(builtins, str(builtin), None)
+    try:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            kind = Raised
+        error = kind(text)
+    except BaseException:
+        error = Raised(text)
+    error.described = "%s: %s" % (name, text) if text else str(name)
+    if line:
+        error.described += " (line %s)" % line
+    return error
+
+
+def names_in(code):
+    """Global names that a test may use, and more: names of attributes are among them."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if hasattr(constant, "co_names"):
+            names |= names_in(constant)
+    return names
+
+
+def fill(space, names):
+    """Names that neither Python nor the prompt nor the test has are the program's."""
+    for name in sorted(names):
+        if name in space or hasattr(builtins, name):
+            continue
+        kind, value = ask("name", name)
+        if kind == "named":
+            space[name] = value
+        elif kind == "module" and name in getattr(sys, "stdlib_module_names", ("math",)):
+            space[name] = __import__(name)
+
+
+def judge(prompt, test, entry):
+    space = {}
+    exec(compile(prompt, "<prompt>", "exec"), space)
+    space.pop(entry, None)
+    tests = compile(test, "<test>", "exec")
+    names = names_in(tests) | ({entry} if entry else set())
+    kind, rest = answered()
+    if kind == "syntax":
+        return "syntax", str(rest[0])
+    seed(prompt + test)
+    fill(space, names)
+    exec(tests, space)
+    if entry:
+        exec(compile("check(%s)" % entry, "<test>", "exec"), space)
+    return "passed", ""
+
+
+def reason(error, test):
+    if hasattr(error, "described"):
+        return error.described
+    text = "%s: %s" % (type(error).__name__, error) if str(error) else type(error).__name__
+    trace, line = error.__traceback__, 0
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<test>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    lines = test.split("\n")
+    return "%s at `%s`" % (text, lines[line - 1].strip()) if 0 < line <= len(lines) else text
+
+
+def main():
+    prompt, test, entry = [receive(0).decode("utf-8") for _ in range(3)]
+    try:
+        verdict, why = judge(prompt, test, entry)
+    except Gone:
+        verdict, why = "gone", ""
+    except MemoryError as error:
+        verdict, why = "memory", reason(error, test)
+    except Malformed as error:
+        verdict, why = "failed", "its answer cannot be read (%s)" % error
+    except BaseException as error:
+        verdict, why = "failed", reason(error, test)
+    os.write(VERDICT, ("%s\n%s" % (verdict, why[:2000])).encode("utf-8", "replace"))
+
+
+import builtins
+main()
+os._exit(0)

@@ -1,0 +1,126 @@
+//! The inside of a jail: a hidden verb of this program, run as a process of its own for each check.
+//!
+//! The process takes namespaces for those to come, becomes the parent of a *warden*, and waits. The warden starts the two
+//! Pythons, watches their time, and writes a report to stdout.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, fork};
+use serde::{Deserialize, Serialize};
+
+use super::report::Report;
+use super::{Limits, Policy, Python};
+
+mod cell;
+mod namespaces;
+mod rules;
+mod syscalls;
+mod warden;
+
+/// The hidden verb.
+pub const VERB: &str = "__jail";
+
+/// What a jail is to be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Spec {
+    /// Which layers must be there.
+    pub policy: Policy,
+    /// What each process may use.
+    pub limits: Limits,
+    /// What runs the programs.
+    pub python: Python,
+    /// An empty folder: the new root is mounted on it, or without that layer, each jail has its folder in it.
+    pub folder: PathBuf,
+}
+
+/// The layers found, and those that a system does not give.
+#[derive(Debug, Default)]
+pub struct Layers {
+    /// Those that are there.
+    pub there: Vec<String>,
+    /// Those that are not, with the reason.
+    pub missing: Vec<String>,
+}
+
+impl Layers {
+    /// A layer that may be there or not, as the policy allows.
+    ///
+    /// # Errors
+    /// It is not there, and must be.
+    pub fn add(&mut self, policy: Policy, name: &str, made: Result<()>) -> Result<()> {
+        match (made, policy) {
+            (Ok(()), _) => self.there.push(name.into()),
+            (Err(error), Policy::Required) => return Err(error.context(format!("{name} is missing"))),
+            (Err(error), _) => self.missing.push(format!("{name} ({error:#})")),
+        }
+        Ok(())
+    }
+}
+
+/// Run as a jail if the command line says so. Must come before any thread is started: a namespace is taken for the
+/// process as a whole.
+pub fn entry() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().as_deref() != Some(OsStr::new(VERB)) {
+        return None;
+    }
+    let spec = args.next().unwrap_or_default();
+    let report = jail(&spec.to_string_lossy())
+        .unwrap_or_else(|error| Some(Report { error: Some(format!("{error:#}")), ..Report::default() }));
+    match report.map(|report| write_report(&report)) {
+        Some(Err(_)) => Some(ExitCode::FAILURE),
+        _ => Some(ExitCode::SUCCESS),
+    }
+}
+
+/// The report is of the warden, or of this process if it comes to none.
+fn jail(spec: &str) -> Result<Option<Report>> {
+    // If whoever started this ends, so does this, and with it all that it has started.
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    let spec: Spec = serde_json::from_str(spec).context("what the jail is to be cannot be read")?;
+    let mut jobs = Vec::new();
+    std::io::stdin().read_to_end(&mut jobs)?;
+    let jobs = parted(&jobs)?;
+    // Before there is a root without devices.
+    let nothing = File::options().read(true).write(true).open("/dev/null").context("/dev/null")?;
+    let mut layers = Layers::default();
+    let room = namespaces::enter(&spec, &mut layers)?;
+    // SAFETY: this process has one thread.
+    match unsafe { fork() }? {
+        ForkResult::Child => {
+            let report = warden::watch(&spec, &room, layers, &nothing, jobs);
+            let report = report
+                .unwrap_or_else(|error| Report { error: Some(format!("{error:#}")), ..Report::default() });
+            let written = write_report(&report);
+            std::process::exit(i32::from(written.is_err()));
+        }
+        ForkResult::Parent { child } => {
+            waitpid(child, None)?;
+            room.clear();
+            Ok(None)
+        }
+    }
+}
+
+/// The program, and what the judge reads: a length before each part, in eight bytes from the lowest.
+fn parted(jobs: &[u8]) -> Result<[&[u8]; 2]> {
+    let whole = jobs.split_first_chunk::<8>().and_then(|(length, rest)| {
+        let (program, judge) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        Some([program, judge])
+    });
+    whole.context("the job of the jail is cut off")
+}
+
+fn write_report(report: &Report) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, report)?;
+    Ok(out.flush()?)
+}
