@@ -61,8 +61,8 @@ pub struct ScoreArgs {
     /// Results folders to score again from their stored generations
     #[arg(value_name = "RESULTS", conflicts_with_all = ["hyp", "reference"], required_unless_present = "hyp")]
     pub results: Vec<PathBuf>,
-    /// Text to score, one hypothesis a line
-    #[arg(long, value_name = "FILE", requires = "reference")]
+    /// Text to score, one hypothesis a line; with --task code, programs as JSONL with id and text
+    #[arg(long, value_name = "FILE")]
     pub hyp: Option<PathBuf>,
     /// References, one a line
     #[arg(long = "ref", value_name = "FILE", requires = "hyp")]
@@ -73,6 +73,27 @@ pub struct ScoreArgs {
     /// Lower-case both sides
     #[arg(long, requires = "hyp")]
     pub lowercase: bool,
+    /// What --hyp holds: mt (text) or code (programs)
+    #[arg(long, default_value = "mt", requires = "hyp")]
+    pub task: String,
+    /// Problems of the programs: a name of configs/data, or a JSONL file
+    #[arg(long, value_name = "NAME|PATH", default_value = "humaneval", requires = "hyp")]
+    pub data: String,
+    /// How programs are put together: exact (after the problem's own code) or sia2024 (alone)
+    #[arg(long, default_value = "exact", requires = "hyp")]
+    pub profile: String,
+    /// Programs run with every layer of the sandbox (required), with those that are there (best-effort), or with none (off)
+    #[arg(long, value_name = "HOW", default_value = "required")]
+    pub sandbox: String,
+    /// The Python that runs the programs
+    #[arg(long, value_name = "NAME|PATH", default_value = "python3")]
+    pub python: String,
+    /// Processor seconds of a program; without it, by what the reference solutions take
+    #[arg(long, value_name = "SECONDS")]
+    pub time_limit: Option<u64>,
+    /// Write the verdict of each program to this file, as JSONL
+    #[arg(long, value_name = "FILE", requires = "hyp")]
+    pub verdicts: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

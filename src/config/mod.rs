@@ -13,13 +13,14 @@ mod settings;
 
 pub use layers::Layers;
 pub use model::{ModelChoice, ModelConfig};
-pub use resolve::find_format;
+pub use resolve::{find_format, policy};
 pub use settings::{Layered, Origins, Settings, parse_yaml};
 
 use crate::data::{DataConfig, Direction};
 use crate::mask::Treatment;
 use crate::model::Precision;
 use crate::prompt::{Format, Profile};
+use crate::sandbox::Policy;
 
 /// What kind of text is asked for, and so how it is scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -27,12 +28,15 @@ use crate::prompt::{Format, Profile};
 pub enum Task {
     /// Machine translation, scored by BLEU and chrF.
     Mt,
+    /// Code generation, scored by running the programs: pass@k.
+    Code,
 }
 
 impl std::fmt::Display for Task {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Mt => f.pad("mt"),
+            Self::Code => f.pad("code"),
         }
     }
 }
@@ -55,9 +59,40 @@ pub enum ChatChoice {
     File(PathBuf),
 }
 
+/// How many generations of an item, and how their tokens are chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// Generations per item.
+    pub samples: usize,
+    /// 0 takes the likeliest token.
+    pub temperature: f64,
+    /// Probability of the tokens that are drawn from, the likeliest first.
+    pub top_p: f64,
+}
+
+impl Sampling {
+    /// Whether tokens are drawn at all.
+    pub fn draws(self) -> bool {
+        self.temperature > 0.
+    }
+}
+
+/// How programs are run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Which layers of the sandbox there must be.
+    pub sandbox: Policy,
+    /// Name or path of the Python.
+    pub python: String,
+    /// Processor seconds of a program; `None` to go by the reference solutions.
+    pub time_limit: Option<u64>,
+}
+
 /// One run: all cells that share a model, a corpus and a prompt format, a set of demonstrations, and a folder.
 #[derive(Debug, Clone)]
 pub struct Run {
+    /// What kind of text is asked for.
+    pub task: Task,
     /// The model.
     pub model: ModelChoice,
     /// The corpus.
@@ -80,6 +115,8 @@ pub struct Run {
     pub max_new_tokens: usize,
     /// Decode all of these whatever is generated.
     pub no_stop: bool,
+    /// How many generations, and how their tokens are chosen.
+    pub sampling: Sampling,
     /// The grid of masks and start layers, baseline first where it is asked for.
     pub cells: Vec<Cell>,
 }
@@ -93,17 +130,21 @@ impl Run {
         };
         let chat = if self.chat.is_some() { "-chat" } else { "" };
         let Self { format, nprompts, seed, .. } = self;
+        let Sampling { samples, temperature, top_p } = self.sampling;
+        let sampled = match (self.sampling.draws(), top_p < 1.) {
+            (false, _) => String::new(),
+            (true, false) => format!("-n{samples}-t{temperature}"),
+            (true, true) => format!("-n{samples}-t{temperature}-p{top_p}"),
+        };
         PathBuf::from(&self.model.name)
             .join(format!("{}.{}", self.data.name, self.direction))
-            .join(format!("{}-k{nprompts}-seed{seed}{profile}{chat}", format.name))
+            .join(format!("{}-k{nprompts}-seed{seed}{profile}{chat}{sampled}", format.name))
     }
 }
 
 /// The whole grid of one call, and how to compute it.
 #[derive(Debug, Clone)]
 pub struct Experiment {
-    /// The task.
-    pub task: Task,
     /// Every combination of model, data, direction, format, demonstrations, seed and profile.
     pub runs: Vec<Run>,
     /// Worker threads; `None` for all cores.
@@ -114,6 +155,8 @@ pub struct Experiment {
     pub memory: Option<u64>,
     /// How weights are held.
     pub dtype: Precision,
+    /// How programs are run.
+    pub running: Running,
     /// The results folder.
     pub results: PathBuf,
 }
@@ -131,20 +174,33 @@ impl Experiment {
 /// The settings that every experiment starts from: `configs/experiments/default.yaml`.
 pub const DEFAULTS: &str = "default";
 
+/// Those that experiments with programs start from, over the others.
+pub const CODE_DEFAULTS: &str = "default-code";
+
 impl Experiment {
     /// Defaults, then the YAML file if one is given, then the flags.
     ///
     /// # Errors
     /// An [`InputError`](crate::error::InputError) for the first mistake found.
     pub fn resolve(config: Option<&str>, flags: Settings) -> Result<Self> {
-        let mut layered = Layered::default();
-        for (name, origin) in [(Some(DEFAULTS), "built in"), (config, "--config")] {
-            if let Some(name) = name {
-                let file = files::find("experiments", name, origin)?;
+        let given = config.map(|name| files::find("experiments", name, "--config")).transpose()?;
+        let layer = |names: &[&str]| -> Result<Layered> {
+            let mut layered = Layered::default();
+            for name in names {
+                let file = files::find("experiments", name, "built in")?;
                 layered.file(&file.path, &file.text)?;
             }
+            if let Some(file) = &given {
+                layered.file(&file.path, &file.text)?;
+            }
+            layered.flags(flags.clone());
+            Ok(layered)
+        };
+        let layered = layer(&[DEFAULTS])?;
+        // The task has defaults of its own: a corpus, a direction, a format.
+        match layered.settings.task.as_deref() {
+            Some([task]) if task == "code" => resolve::experiment(layer(&[DEFAULTS, CODE_DEFAULTS])?),
+            _ => resolve::experiment(layered),
         }
-        layered.flags(flags);
-        resolve::experiment(layered)
     }
 }

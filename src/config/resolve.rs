@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::settings::{Layered, Origins, Settings, parse_yaml};
-use super::{Cell, ChatChoice, Experiment, Layers, ModelChoice, Run, Task, files, layers};
+use super::{Cell, ChatChoice, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task, files, layers};
 use crate::data::{DataConfig, Direction, Kind};
 use crate::error::{input, suggest};
 use crate::mask::Treatment;
 use crate::prompt::{Format, Profile};
+use crate::sandbox::Policy;
 
 /// Keys of a file of `configs/format/`.
-const FORMAT_KEYS: [&str; 8] = [
+const FORMAT_KEYS: [&str; 9] = [
     "description",
     "header",
     "question",
@@ -20,6 +21,7 @@ const FORMAT_KEYS: [&str; 8] = [
     "before_target",
     "after_target",
     "separator",
+    "stops",
     "max_new_tokens",
 ];
 
@@ -54,22 +56,23 @@ impl Resolver {
         let threads = self.count_or_all("threads", &self.settings.threads)?;
         let results = PathBuf::from(self.one("results", &self.settings.results)?);
         let memory = self.memory()?;
-        Ok(Experiment { task, runs: self.runs()?, threads, batch, memory, dtype, results })
+        let running = self.running()?;
+        Ok(Experiment { runs: self.runs(task)?, threads, batch, memory, dtype, running, results })
     }
 
     fn task(&self) -> Result<Task> {
         match self.one("task", &self.settings.task)? {
             "mt" => Ok(Task::Mt),
-            "code" => Err(input(format!(
-                "{}: `code` is not part of this version yet; use mt",
-                self.origins.of("task")
-            ))),
-            other => Err(input(format!("{}: unknown task `{other}`; use mt", self.origins.of("task")))),
+            "code" => Ok(Task::Code),
+            other => {
+                let hint = suggest(other, &["mt", "code"]);
+                Err(input(format!("{}: unknown task `{other}`; {hint}", self.origins.of("task"))))
+            }
         }
     }
 
     /// The product of all lists.
-    fn runs(&self) -> Result<Vec<Run>> {
+    fn runs(&self, task: Task) -> Result<Vec<Run>> {
         let models = self.each("model", &self.settings.model, ModelChoice::resolve)?;
         let directions = self.each("direction", &self.settings.direction, |word, origin| {
             word.parse::<Direction>().map_err(|e| input(format!("{origin}: {e}")))
@@ -84,7 +87,8 @@ impl Resolver {
             words => Some(self.count("max_new_tokens", words)?),
         };
         let no_stop = self.yes_or_no("no_stop", &self.settings.no_stop)?;
-        let data = self.data()?;
+        let data = self.data(task)?;
+        let sampling = self.sampling()?;
         let mut runs = Vec::new();
         for model in &models {
             let cells = self.cells(model)?;
@@ -95,6 +99,7 @@ impl Resolver {
                             for &k in &nprompts {
                                 for &seed in &seeds {
                                     runs.push(Run {
+                                        task,
                                         model: model.clone(),
                                         data: data.clone(),
                                         direction: direction.clone(),
@@ -106,6 +111,7 @@ impl Resolver {
                                         limit,
                                         max_new_tokens: new_tokens.or(format.max_new_tokens).unwrap_or(50),
                                         no_stop,
+                                        sampling,
                                         cells: cells.clone(),
                                     });
                                 }
@@ -160,8 +166,23 @@ impl Resolver {
                 self.origins.of("chat_template")
             )));
         }
-        if run.nprompts > 0 && matches!(&run.data.kind, Kind::Table(table) if table.demonstrations.is_none())
-        {
+        let programs = matches!(run.data.kind, Kind::Code(_));
+        if programs != (run.task == Task::Code) {
+            return Err(input(format!(
+                "{}: {} holds {}, but the task is {}; write --task {} or name another corpus with --data",
+                self.origins.of("task"),
+                run.data.name,
+                if programs { "programming problems" } else { "sentences" },
+                run.task,
+                if programs { "code" } else { "mt" },
+            )));
+        }
+        let none = match &run.data.kind {
+            Kind::Table(table) => table.demonstrations.is_none(),
+            Kind::Code(code) => code.demonstrations.is_none(),
+            Kind::Flores(_) => false,
+        };
+        if run.nprompts > 0 && none {
             return Err(input(format!(
                 "{}: {} demonstrations are asked for, but {} has none; write --nprompts 0 or give --demonstrations FILE",
                 self.origins.of("nprompts"),
@@ -192,7 +213,11 @@ impl Resolver {
         Ok(cells)
     }
 
-    fn data(&self) -> Result<Vec<DataConfig>> {
+    fn data(&self, task: Task) -> Result<Vec<DataConfig>> {
+        let one_off = match task {
+            Task::Mt => DataConfig::one_off,
+            Task::Code => DataConfig::one_off_code,
+        };
         let file = |field, words: &'_ Option<Vec<String>>| match words {
             None => Ok(None),
             words => self.one(field, words).map(|file| Some(PathBuf::from(file))),
@@ -200,11 +225,11 @@ impl Resolver {
         let test = file("test", &self.settings.test)?;
         let demonstrations = file("demonstrations", &self.settings.demonstrations)?;
         if let Some(test) = test {
-            return Ok(vec![DataConfig::one_off(&test, demonstrations.as_deref())]);
+            return Ok(vec![one_off(&test, demonstrations.as_deref())]);
         }
         let data = self.each("data", &self.settings.data, |word, origin| {
-            if [".tsv", ".jsonl"].iter().any(|extension| word.ends_with(extension)) {
-                return Ok(DataConfig::one_off(Path::new(word), demonstrations.as_deref()));
+            if [".tsv", ".jsonl", ".jsonl.gz"].iter().any(|extension| word.ends_with(extension)) {
+                return Ok(one_off(Path::new(word), demonstrations.as_deref()));
             }
             let file = files::find("data", word, origin)?;
             DataConfig::parse(&file.text, &file.path)
@@ -217,6 +242,47 @@ impl Resolver {
             ))),
             _ => Ok(data),
         }
+    }
+
+    /// How many generations of an item, and how they are drawn.
+    fn sampling(&self) -> Result<Sampling> {
+        let samples = self.count("samples", &self.settings.samples)?;
+        let temperature = self.number("temperature", &self.settings.temperature)?;
+        let top_p = self.number("top_p", &self.settings.top_p)?;
+        let refuse = |field: &str, what: &str| Err(input(format!("{}: {what}", self.origins.of(field))));
+        match () {
+            () if !(0. ..=100.).contains(&temperature) => refuse("temperature", "must be from 0 to 100"),
+            () if !(top_p > 0. && top_p <= 1.) => refuse("top_p", "must be above 0 and at most 1"),
+            () if samples > 1 && temperature == 0. => refuse(
+                "samples",
+                "at temperature 0 all samples of an item are the same; write --temperature 0.8, or --samples 1",
+            ),
+            () if top_p < 1. && temperature == 0. => refuse(
+                "top_p",
+                "means nothing at temperature 0, which takes the likeliest token; write --top-p 1",
+            ),
+            () => Ok(Sampling { samples, temperature, top_p }),
+        }
+    }
+
+    /// How programs are run.
+    fn running(&self) -> Result<Running> {
+        let word = self.one("sandbox", &self.settings.sandbox)?;
+        let sandbox = policy(word).ok_or_else(|| {
+            let hint = suggest(word, &["required", "best-effort", "off"]);
+            input(format!("{}: unknown `{word}`; {hint}", self.origins.of("sandbox")))
+        })?;
+        let time_limit = match self.one("time_limit", &self.settings.time_limit)? {
+            "auto" => None,
+            _ => Some(self.count("time_limit", &self.settings.time_limit)? as u64),
+        };
+        Ok(Running { sandbox, python: self.one("python", &self.settings.python)?.into(), time_limit })
+    }
+
+    fn number(&self, field: &str, words: &Option<Vec<String>>) -> Result<f64> {
+        let word = self.one(field, words)?;
+        let number = word.parse().ok().filter(|number: &f64| number.is_finite());
+        number.ok_or_else(|| input(format!("{}: `{word}` is not a number", self.origins.of(field))))
     }
 
     fn list<'a>(&self, field: &str, words: &'a Option<Vec<String>>) -> Result<&'a Words> {
@@ -300,6 +366,16 @@ impl Resolver {
     ) -> Result<Vec<T>> {
         let origin = self.origins.of(field);
         self.list(field, words)?.iter().map(|word| parse(word, &origin)).collect()
+    }
+}
+
+/// A policy by its name.
+pub fn policy(word: &str) -> Option<Policy> {
+    match word {
+        "required" => Some(Policy::Required),
+        "best-effort" => Some(Policy::BestEffort),
+        "off" => Some(Policy::Off),
+        _ => None,
     }
 }
 

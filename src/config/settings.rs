@@ -48,11 +48,11 @@ macro_rules! settings {
 settings! {
     /// Model: a name of configs/model, a folder, a .gguf file, or owner/name of the hub, @REVISION may follow
     model: "NAME|PATH",
-    /// Task: mt
+    /// Task: mt (translation), or code (programs, checked by running them)
     task: "TASK",
     /// Corpus: a name of configs/data, a .yaml file, or a TSV or JSONL file of test items
     data: "NAME|PATH",
-    /// One-off test items instead of --data: TSV or JSONL with source and target
+    /// One-off test items instead of --data: TSV or JSONL with source and target, or JSONL of problems
     test: "FILE",
     /// One-off demonstrations instead of --data: TSV or JSONL with source and target
     demonstrations: "FILE",
@@ -90,6 +90,18 @@ settings! {
     /// Decode all --max-new-tokens, whatever is generated: true or false
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     no_stop: "BOOL",
+    /// Generations per item, for pass@k
+    samples: "N",
+    /// Draw tokens at this temperature; 0 takes the likeliest
+    temperature: "T",
+    /// Draw from the likeliest tokens that reach this probability
+    top_p: "P",
+    /// Programs run with every layer of the sandbox (required), with those that are there (best-effort), or with none (off)
+    sandbox: "HOW",
+    /// The Python that runs the programs
+    python: "NAME|PATH",
+    /// Processor seconds of a program; auto: by what the reference solutions take
+    time_limit: "SECONDS",
     /// Folder that results are written to
     results: "FOLDER",
 }

@@ -7,6 +7,8 @@ use anyhow::Result;
 use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
 
+use super::problems::{self, Fields};
+use super::{Direction, Example, Part, table};
 use crate::error::{input, suggest};
 
 /// A corpus as its YAML file describes it. Paths in it are relative to the current folder.
@@ -31,6 +33,8 @@ pub enum Kind {
     Flores(Flores),
     /// Files with one pair per row: TSV with a header, or JSONL.
     Table(Table),
+    /// Programming problems, checked by running what is generated.
+    Code(Code),
 }
 
 /// `kind: flores`: `FOLDER/SPLIT/LANGUAGE.SPLIT`, one sentence a line, as in FLORES-101 and FLORES-200.
@@ -67,6 +71,63 @@ pub struct Table {
     pub training: Option<TableFile>,
     /// Which columns (or JSON keys) to read.
     pub columns: Columns,
+}
+
+/// `kind: code`: problems with their tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Code {
+    /// The test items: JSONL, or the same compressed with gzip.
+    pub test: TableFile,
+    /// Names of the fields of a problem.
+    pub fields: Fields,
+    /// Where demonstrations are drawn from; may be left out for a corpus that is only used without any.
+    pub demonstrations: Option<Pool>,
+    /// Which columns (or JSON keys) of a demonstrations' file to read.
+    pub demonstration_columns: Columns,
+}
+
+/// What demonstrations of programs are drawn from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pool {
+    /// The other test items.
+    LeaveOneOut,
+    /// A file of pairs.
+    File(TableFile),
+}
+
+/// What stands in a YAML file for [`Pool::LeaveOneOut`].
+const LEAVE_ONE_OUT: &str = "leave-one-out";
+
+impl Code {
+    /// The examples of one part; `None` if there is no such part.
+    pub(super) fn read(
+        &self,
+        config: &DataConfig,
+        direction: &Direction,
+        part: Part,
+    ) -> Result<Option<Vec<Example>>> {
+        let file = &self.test.file;
+        if !problems::understands(Path::new(file)) {
+            return Err(input(format!(
+                "{file} is neither .jsonl nor .jsonl.gz; write one problem a line as JSON"
+            )));
+        }
+        match (part, &self.demonstrations) {
+            (Part::Test, _) | (Part::Demonstrations, Some(Pool::LeaveOneOut)) => {
+                problems::read(config, &self.test, &self.fields).map(Some)
+            }
+            (Part::Demonstrations, Some(Pool::File(file))) => {
+                let table = Table {
+                    test: self.test.clone(),
+                    demonstrations: Some(file.clone()),
+                    training: None,
+                    columns: self.demonstration_columns.clone(),
+                };
+                table::read(config, &table, direction, part)
+            }
+            (Part::Demonstrations, None) | (Part::Training, _) => Ok(None),
+        }
+    }
 }
 
 /// A file of a table: its path, or `{file: PATH, lines: 1..100}`.
@@ -188,6 +249,21 @@ struct TableYaml {
     columns: Columns,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodeYaml {
+    #[serde(rename = "kind")]
+    _kind: String,
+    description: Option<String>,
+    prepare: Option<String>,
+    test: TableFile,
+    demonstrations: Option<TableFile>,
+    #[serde(default)]
+    fields: Fields,
+    #[serde(default)]
+    demonstration_columns: Columns,
+}
+
 impl DataConfig {
     /// Reads a YAML file; the corpus is named after it.
     ///
@@ -224,14 +300,35 @@ impl DataConfig {
                     yaml(text, path)?;
                 (description, prepare, Kind::Table(Table { test, demonstrations, training, columns }))
             }
+            "code" => {
+                let CodeYaml {
+                    description,
+                    prepare,
+                    test,
+                    demonstrations,
+                    fields,
+                    demonstration_columns,
+                    ..
+                } = yaml(text, path)?;
+                let pool = |file: TableFile| match file.lines {
+                    None if file.file == LEAVE_ONE_OUT => Pool::LeaveOneOut,
+                    _ => Pool::File(file),
+                };
+                let demonstrations = demonstrations.map(pool);
+                (
+                    description,
+                    prepare,
+                    Kind::Code(Code { test, fields, demonstrations, demonstration_columns }),
+                )
+            }
             "" => {
                 return Err(input(format!(
-                    "{}: `kind` is missing; write `flores` or `table`",
+                    "{}: `kind` is missing; write `flores`, `table` or `code`",
                     path.display()
                 )));
             }
             other => {
-                let hint = suggest(other, &["flores", "table"]);
+                let hint = suggest(other, &["flores", "table", "code"]);
                 return Err(input(format!("{}: unknown kind `{other}`; {hint}", path.display())));
             }
         };
@@ -253,6 +350,18 @@ impl DataConfig {
         DataConfig { name: name_of(test), origin: None, description: None, prepare: None, kind }
     }
 
+    /// Programming problems in a file, with demonstrations from another one or, without that, from the other problems.
+    pub fn one_off_code(test: &Path, demonstrations: Option<&Path>) -> DataConfig {
+        let whole = |path: &Path| TableFile { file: path.display().to_string(), lines: None };
+        let kind = Kind::Code(Code {
+            test: whole(test),
+            fields: Fields::default(),
+            demonstrations: Some(demonstrations.map(whole).map_or(Pool::LeaveOneOut, Pool::File)),
+            demonstration_columns: Columns::default(),
+        });
+        DataConfig { kind, ..DataConfig::one_off(test, None) }
+    }
+
     /// The end of a sentence about something missing: what to run or which field to mend.
     pub(super) fn advice(&self, field: &str) -> String {
         match (&self.prepare, &self.origin) {
@@ -271,6 +380,7 @@ impl DataConfig {
 /// A file's name without folder and extension, in characters that are safe in the folder names of results.
 fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = stem.strip_suffix(".jsonl").unwrap_or(&stem);
     let safe = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '-' };
     stem.chars().map(safe).collect()
 }
@@ -319,7 +429,7 @@ mod tests {
     #[test]
     fn mistakes_are_refused_with_file_and_place() {
         for (text, what) in [
-            ("folder: f\n", "mine.yaml: `kind` is missing; write `flores` or `table`"),
+            ("folder: f\n", "mine.yaml: `kind` is missing; write `flores`, `table` or `code`"),
             ("kind: tabel\n", "unknown kind `tabel`; did you mean `table`?"),
             ("kind: table\ntest: a\ndemos: b\n", "unknown field `demos`"),
             ("kind: table\ntest: a\ndemos: b\n", "line 3 column 1"),

@@ -57,7 +57,7 @@ fn read_aligned(source: &Path, target: &Path, range: Option<LineRange>) -> Resul
         let (Some(source), Some(target)) = (left.next_line()?, right.next_line()?) else { break };
         let line = left.number();
         if range.is_none_or(|range| range.contains(line)) {
-            examples.push(Example { id: line.to_string(), source, target });
+            examples.push(Example { id: line.to_string(), source, target, problem: None });
         }
     }
     for side in &mut sides {
@@ -122,7 +122,10 @@ mod tests {
     fn flores_101_in_both_directions() {
         let (_folder, config) = corpus_of(&[DEV, TEST].concat());
         let corpus = load(&config, "en-fr").unwrap();
-        assert_eq!(corpus.test[1], Example { id: "2".into(), source: "y".into(), target: "Y".into() });
+        assert_eq!(
+            (corpus.test[1].id.as_str(), corpus.test[1].source.as_str(), corpus.test[1].target.as_str()),
+            ("2", "y", "Y")
+        );
         let drawn_from: Vec<_> =
             corpus.demonstrations.iter().map(|e| (e.id.as_str(), e.source.as_str())).collect();
         assert_eq!(drawn_from, [("3", "c"), ("4", "d")]);

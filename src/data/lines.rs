@@ -12,10 +12,10 @@ use crate::error::input;
 /// would be read whole before anyone is told.
 const LONGEST_LINE: u64 = 16 << 20;
 
-/// Reads the lines of a UTF-8 file in order. Line ends (LF or CRLF) and a byte order mark are taken off; nothing
+/// Reads the lines of a UTF-8 file in order, unpacked if its name ends in `.gz`. Line ends (LF or CRLF) and a byte order mark are taken off; nothing
 /// else is changed.
 pub struct Lines {
-    reader: BufReader<File>,
+    reader: BufReader<Box<dyn Read + Send>>,
     path: PathBuf,
     number: usize,
 }
@@ -35,7 +35,10 @@ impl Lines {
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(input(format!("{} is a folder, not a file; {advice}", path.display())));
         }
-        Ok(Lines { reader: BufReader::with_capacity(1 << 16, file), path: path.to_path_buf(), number: 0 })
+        let packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+        let reader: Box<dyn Read + Send> =
+            if packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
+        Ok(Lines { reader: BufReader::with_capacity(1 << 16, reader), path: path.to_path_buf(), number: 0 })
     }
 
     /// The number, counted from 1, of the line that was read last (0 before the first).
@@ -56,9 +59,17 @@ impl Lines {
     pub fn next_line(&mut self) -> Result<Option<String>> {
         let mut bytes = Vec::new();
         let limited = &mut self.reader.by_ref().take(LONGEST_LINE);
-        limited
-            .read_until(b'\n', &mut bytes)
-            .with_context(|| format!("cannot read {}", self.path.display()))?;
+        if let Err(error) = limited.read_until(b'\n', &mut bytes) {
+            // Of what is packed these two mean damage; all other errors are the disk's.
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof
+            ) {
+                self.number += 1;
+                return Err(self.refuse(&format!("cannot be unpacked ({error}); fetch the file again")));
+            }
+            return Err(error).with_context(|| format!("cannot read {}", self.path.display()));
+        }
         if bytes.is_empty() {
             return Ok(None);
         }

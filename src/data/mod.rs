@@ -10,13 +10,15 @@ mod direction;
 mod flores;
 pub mod languages;
 mod lines;
+mod problems;
 mod table;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-pub use config::{Columns, DataConfig, Flores, Kind, LineRange, Split, Table, TableFile};
+pub use config::{Code, Columns, DataConfig, Flores, Kind, LineRange, Pool, Split, Table, TableFile};
 pub use direction::Direction;
+pub use problems::{Fields, Problem, docstring};
 
 use crate::error::input;
 use crate::hash::Hash;
@@ -30,6 +32,9 @@ pub struct Example {
     pub source: String,
     /// The reference, likewise.
     pub target: String,
+    /// What a program is checked with, where one is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
 }
 
 /// Everything an experiment reads of a corpus in one direction.
@@ -43,6 +48,8 @@ pub struct Corpus {
     pub demonstrations: Vec<Example>,
     /// The test items, in the order of the file.
     pub test: Vec<Example>,
+    /// The demonstrations are the test items themselves: an item's prompt must not hold it.
+    pub leave_one_out: bool,
     /// SHA-256, in hexadecimal, over all demonstrations and test items with their ids. Results carry it, so that
     /// those of a changed corpus are never mixed with older ones.
     pub hash: String,
@@ -77,7 +84,10 @@ impl Corpus {
         // A table may do without demonstrations; drawing some from it is refused later, where their number is known.
         let demonstrations = read(config, direction, Part::Demonstrations)?.unwrap_or_default();
         let hash = hash(&demonstrations, &test);
-        Ok(Corpus { name: config.name.clone(), direction: direction.clone(), demonstrations, test, hash })
+        let leave_one_out =
+            matches!(&config.kind, Kind::Code(code) if code.demonstrations == Some(Pool::LeaveOneOut));
+        let (name, direction) = (config.name.clone(), direction.clone());
+        Ok(Corpus { name, direction, demonstrations, test, leave_one_out, hash })
     }
 }
 
@@ -100,6 +110,7 @@ fn read(config: &DataConfig, direction: &Direction, part: Part) -> Result<Option
     let examples = match &config.kind {
         Kind::Flores(flores) => flores::read(config, flores, direction, part)?,
         Kind::Table(table) => table::read(config, table, direction, part)?,
+        Kind::Code(code) => code.read(config, direction, part)?,
     };
     Ok(examples)
 }
@@ -113,6 +124,13 @@ fn hash(demonstrations: &[Example], test: &[Example]) -> String {
             hash.bytes((text.len() as u64).to_le_bytes());
             hash.bytes(text);
         }
+        for problem in examples.iter().filter_map(|example| example.problem.as_ref()) {
+            for text in [Some(&problem.prompt), Some(&problem.test), problem.entry_point.as_ref()] {
+                let text = text.map_or("", String::as_str);
+                hash.bytes((text.len() as u64).to_le_bytes());
+                hash.bytes(text);
+            }
+        }
     }
     hash.hex()
 }
@@ -122,7 +140,7 @@ mod tests {
     use super::*;
 
     fn example(id: &str, source: &str, target: &str) -> Example {
-        Example { id: id.into(), source: source.into(), target: target.into() }
+        Example { id: id.into(), source: source.into(), target: target.into(), problem: None }
     }
 
     #[test]

@@ -201,7 +201,7 @@ impl<'a> Rows<'a> {
         let text = |place: usize| self.filled(&names[place], fields[place]);
         let (id, source, target) = places;
         let id = id.map_or_else(|| Ok(self.count.to_string()), text)?;
-        Ok(Example { id, source: text(source)?, target: text(target)? })
+        Ok(Example { id, source: text(source)?, target: text(target)?, problem: None })
     }
 
     fn json_example(&self, line: &str) -> Result<Example> {
@@ -223,7 +223,7 @@ impl<'a> Rows<'a> {
             Some((_, Value::Number(number))) => number.to_string(),
             Some((place, _)) => text(place)?,
         };
-        Ok(Example { id, source: text(source)?, target: text(target)? })
+        Ok(Example { id, source: text(source)?, target: text(target)?, problem: None })
     }
 
     fn filled(&self, name: &str, text: &str) -> Result<String> {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     fn example(id: &str, source: &str, target: &str) -> Example {
-        Example { id: id.into(), source: source.into(), target: target.into() }
+        Example { id: id.into(), source: source.into(), target: target.into(), problem: None }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::Request;
+use super::{Request, Sample};
 use crate::mask::{Columns, Fork, Hidden, MaskPlan};
 use crate::model::{Arch, BlockId, Extent, Read};
 use crate::prompt::Prompt;
@@ -49,6 +49,8 @@ pub struct Branch {
     pub from: usize,
     /// What is hidden from there on.
     pub hidden: Hidden,
+    /// How its tokens are drawn.
+    pub sample: Option<Sample>,
     /// Which of [`Layout::context_branches`] holds the context's rows that differ, if any do.
     pub context: Option<usize>,
     /// The item's own rows that differ.
@@ -72,7 +74,8 @@ impl<'a> Layout<'a> {
             let mut branches: Vec<Branch> = Vec::new();
             for (index, request) in (first..).zip(same) {
                 let branch = layout.branch(arch, request, index, &mut known);
-                match branches.iter_mut().find(|b| (b.from, &b.hidden) == (branch.from, &branch.hidden)) {
+                let key = |b: &Branch| (b.from, b.hidden.clone(), b.sample);
+                match branches.iter_mut().find(|b| key(b) == key(&branch)) {
                     Some(twin) => twin.requests.push(index),
                     None => branches.push(branch),
                 }
@@ -124,7 +127,8 @@ impl<'a> Layout<'a> {
                 self.context_branches.len() - 1
             })
         });
-        Branch { requests: vec![index], from, hidden, context, forks: within(c..n) }
+        let sample = request.sample;
+        Branch { requests: vec![index], from, hidden, sample, context, forks: within(c..n) }
     }
 
     /// The context's rows that differ for a branch.
@@ -273,6 +277,22 @@ fn forked_by(forks: &[Fork], layer: usize) -> Columns {
 
 fn first_row(forks: &[Fork]) -> Option<usize> {
     forks.iter().filter_map(|fork| fork.rows.ranges().first()).map(|range| range.start).min()
+}
+
+/// The requests whose prompts begin with the same header and demonstrations, by their numbers; those of a call with few
+/// others come last.
+pub fn by_context(requests: &[Request]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    for (index, Request { prompt, .. }) in requests.iter().enumerate() {
+        let group = *known.entry(&prompt.text[..prompt.borders[1]]).or_insert(groups.len());
+        match groups.get_mut(group) {
+            Some(group) => group.push(index),
+            None => groups.push(vec![index]),
+        }
+    }
+    groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
+    groups
 }
 
 /// The longest beginning that all prompts share, short of the last token of any.

@@ -1,6 +1,6 @@
 //! Memory that a run will need, computed beforehand, and what the machine has.
 
-use super::layout::Layout;
+use super::layout::{Layout, by_context};
 use super::prefill::{PASS_ROWS, context_room};
 use super::{Request, StopRule};
 use crate::model::{Arch, Precision};
@@ -72,25 +72,52 @@ impl Memory {
         batch: usize,
         budget: u64,
     ) -> Result<(Limits, Self), Self> {
+        let groups = by_context(requests);
+        let groups: Vec<Vec<Request>> =
+            groups.iter().map(|group| group.iter().map(|&at| requests[at].clone()).collect()).collect();
         let mut branches = batch;
         loop {
-            let layout = Layout::new(arch, requests, rule.max_new_tokens, branches);
-            let c = layout.context.len();
-            let forked = layout.context_branches.iter().flat_map(|branch| &branch.forks);
-            let forked = forked.map(|fork| fork.rows.len()).sum::<usize>();
-            let rows = PASS_ROWS.max(c + forked.min(context_room(c))).max(branches);
-            let fixed = Self::fixed(arch, precision, stored, rows);
-            let left = budget.saturating_sub(fixed.total());
-            let jobs = (0..layout.jobs.len()).map(|job| layout.job_bytes(arch, job));
-            let least = layout.context_bytes(arch) + jobs.max().unwrap_or(0);
-            if least <= left {
-                let kv_cache = layout.peak_bytes(arch, branches).min(left);
-                return Ok((Limits { branches, kv_bytes: left }, Self { kv_cache, ..fixed }));
+            let layouts = groups.iter().map(|some| Layout::new(arch, some, rule.max_new_tokens, branches));
+            let needs: Vec<_> =
+                layouts.map(|layout| Self::of(&layout, arch, precision, stored, branches, budget)).collect();
+            // What follows each other need not fit together: the most that any takes is what counts.
+            let most = |needs: &[Self]| needs.iter().copied().max_by_key(|memory| memory.total());
+            let (fit, short): (Vec<_>, Vec<_>) = needs.into_iter().partition(Result::is_ok);
+            let short: Vec<Self> = short.into_iter().filter_map(Result::err).collect();
+            let fit: Vec<Self> = fit.into_iter().flatten().collect();
+            match (most(&short), most(&fit)) {
+                (Some(short), _) if branches == 1 => return Err(short),
+                (Some(_), _) => branches /= 2,
+                (None, memory) => {
+                    let fixed = fit.iter().map(|memory| memory.total() - memory.kv_cache).max().unwrap_or(0);
+                    let kv_bytes = budget.saturating_sub(fixed);
+                    let memory = memory.unwrap_or_else(|| Self::fixed(arch, precision, stored, 0));
+                    return Ok((Limits { branches, kv_bytes }, memory));
+                }
             }
-            if branches == 1 {
-                return Err(Self { kv_cache: least, ..fixed });
-            }
-            branches /= 2;
+        }
+    }
+
+    /// What the requests of a layout hold.
+    fn of(
+        layout: &Layout,
+        arch: &Arch,
+        precision: Precision,
+        stored: Option<u64>,
+        branches: usize,
+        budget: u64,
+    ) -> Result<Self, Self> {
+        let c = layout.context.len();
+        let forked = layout.context_branches.iter().flat_map(|branch| &branch.forks);
+        let forked = forked.map(|fork| fork.rows.len()).sum::<usize>();
+        let rows = PASS_ROWS.max(c + forked.min(context_room(c))).max(branches);
+        let fixed = Self::fixed(arch, precision, stored, rows);
+        let left = budget.saturating_sub(fixed.total());
+        let jobs = (0..layout.jobs.len()).map(|job| layout.job_bytes(arch, job));
+        let least = layout.context_bytes(arch) + jobs.max().unwrap_or(0);
+        match least <= left {
+            true => Ok(Self { kv_cache: layout.peak_bytes(arch, branches).min(left), ..fixed }),
+            false => Err(Self { kv_cache: least, ..fixed }),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Prompts and mask plans -> generations: prefill, greedy decoding, stopping. The only place that knows prompts and
+//! Prompts and mask plans -> generations: prefill, decoding, stopping. The only place that knows prompts and
 //! models both.
 //!
 //! All masks and start layers of a call are computed in one go (`layout` says what is shared, `sweep` does it):
@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Result;
 use serde::Serialize;
 
+mod choose;
 mod layout;
 mod memory;
 mod pass;
@@ -20,7 +21,8 @@ mod sweep;
 mod trie;
 mod work;
 
-pub use layout::Layout;
+pub use choose::Sample;
+pub use layout::{Layout, by_context};
 pub use memory::{Limits, Memory, available, kv_bytes_a_token, weights};
 pub use plain::Plain;
 pub use stop::{Stop, StopRule};
@@ -37,6 +39,15 @@ pub struct Request<'a> {
     pub prompt: &'a Prompt,
     /// What each layer hides of it.
     pub plan: MaskPlan,
+    /// How tokens are drawn; `None` for the likeliest.
+    pub sample: Option<Sample>,
+}
+
+impl<'a> Request<'a> {
+    /// The likeliest tokens after a prompt, masked by a plan.
+    pub fn new(prompt: &'a Prompt, plan: MaskPlan) -> Self {
+        Self { prompt, plan, sample: None }
+    }
 }
 
 /// A finished generation.
@@ -63,6 +74,14 @@ pub trait Observer {
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted; what was finished is kept, run the same command again to go on")]
 pub struct Interrupted;
+
+/// Go on, unless the user has asked to stop.
+///
+/// # Errors
+/// [`Interrupted`].
+pub fn check_interrupted() -> Result<()> {
+    if INTERRUPTED.load(std::sync::atomic::Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
+}
 
 /// Set when the user asks to stop.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use super::check_interrupted;
+use super::choose::next_tokens;
 use super::layout::{Blocks, Job, reads};
 use super::pass::{Origin, Stage, Strand, forward};
 use super::sweep::Sweep;
@@ -57,7 +59,7 @@ impl Sweep<'_> {
             .collect();
         let mut rest = forked.as_slice();
         loop {
-            self.check_interrupted()?;
+            check_interrupted()?;
             let (now, later) = rest.split_at(fitting(rest, context_room(c)));
             rest = later;
             let mut strands = vec![Strand {
@@ -109,7 +111,7 @@ impl Sweep<'_> {
     }
 
     fn prefill_pass(&mut self, pass: &[Started]) -> Result<()> {
-        self.check_interrupted()?;
+        check_interrupted()?;
         let begun = Instant::now();
         let c = self.layout.context.len();
         let Some(context) = self.context else { return Ok(()) };
@@ -132,7 +134,9 @@ impl Sweep<'_> {
         }
         let (strands, last) = self.strands(pass, &trunk_stages, &forked);
         let finished = forward(self.decoder, &strands, &mut self.kv)?;
-        let chosen = self.decoder.choose(&finished.last_rows(last))?;
+        let places = pass.iter().flat_map(|(_, places)| places.clone());
+        let draws: Vec<_> = places.map(|at| self.live[at].draw()).collect();
+        let chosen = next_tokens(self.decoder, &finished.last_rows(last), &draws)?;
         self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
         self.work.add_chosen(self.decoder.arch(), chosen.len());
         self.observer

@@ -14,6 +14,8 @@ pub enum Stop {
     Separator,
     /// The text holds the next question.
     Question,
+    /// The text holds another of the format's strings that end an answer.
+    Text,
     /// As many tokens as allowed.
     Length,
 }
@@ -50,6 +52,7 @@ impl StopRule {
         }
         (tokens.len() >= self.max_new_tokens).then_some(Stop::Length)
     }
+
     /// What was generated up to the first token that ends a text, which is all unless the full length was asked for.
     pub fn answer<'t>(&self, tokens: &'t [u32]) -> &'t [u32] {
         let end = tokens.iter().position(|token| self.eos.contains(token));

@@ -2,29 +2,64 @@
 //! step by step as one batch.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::layout::{Blocks, Branch, Layout};
+use super::choose::{Sample, next_tokens};
+use super::layout::{Blocks, Branch, Layout, by_context};
 use super::pass::{Origin, Stage, Strand, forward};
 use super::prefill::{stages, whole};
 use super::trie::regroup;
-use super::{Generation, INTERRUPTED, Interrupted, Limits, Observer, Request, Stop, StopRule, Work};
+use super::{Generation, Limits, Observer, Request, Stop, StopRule, Work, check_interrupted};
 use crate::mask::Columns;
 use crate::model::{BlockId, Decoder, KvStore};
 use crate::prompt::Tokenizer;
 
-/// Make all generations; reports each as it finishes, in no particular order.
+/// Make all generations; reports each as it finishes, in no particular order. Prompts with the same demonstrations are
+/// computed together.
 ///
 /// Each generation is, token for token, what its request alone would give: no result depends on what else is computed.
 /// Returns what was computed.
 ///
 /// # Errors
-/// [`Interrupted`] between two steps if the user asked to stop; whatever the observer returns; a failed computation.
+/// [`Interrupted`](super::Interrupted) between two steps if the user asked to stop; whatever the observer returns; a failed computation.
 pub fn generate(
+    decoder: &dyn Decoder,
+    tokenizer: &Tokenizer,
+    requests: &[Request],
+    rule: &StopRule,
+    limits: Limits,
+    observer: &mut dyn Observer,
+) -> Result<Work> {
+    let mut work = Work::default();
+    for group in by_context(requests) {
+        let some: Vec<Request> = group.iter().map(|&index| requests[index].clone()).collect();
+        let observer = &mut Renumbered { group: &group, observer: &mut *observer };
+        work.add(sweep(decoder, tokenizer, &some, rule, limits, observer)?);
+    }
+    Ok(work)
+}
+
+/// Reports on some of the requests, by their numbers among all.
+struct Renumbered<'a> {
+    group: &'a [usize],
+    observer: &'a mut dyn Observer,
+}
+
+impl Observer for Renumbered<'_> {
+    fn tokens(&mut self, count: usize) {
+        self.observer.tokens(count);
+    }
+
+    fn finished(&mut self, index: usize, generation: Generation) -> Result<()> {
+        self.observer.finished(self.group[index], generation)
+    }
+}
+
+/// Requests with the same demonstrations.
+fn sweep(
     decoder: &dyn Decoder,
     tokenizer: &Tokenizer,
     requests: &[Request],
@@ -73,12 +108,20 @@ pub(super) struct Live {
     /// This branch's row stands for its group's: it has the highest start layer.
     pub leads: bool,
     pub tokens: Vec<u32>,
+    pub sample: Option<Sample>,
     prompt: usize,
     blocks: Blocks,
     /// Of its generated rows: those below the start layer, if it leads, and those above.
     pub stages: Vec<Stage>,
     pub seconds: f64,
     pub stop: Option<Stop>,
+}
+
+impl Live {
+    /// How its next token is chosen, and how many there are.
+    pub fn draw(&self) -> (Option<Sample>, usize) {
+        (self.sample, self.tokens.len())
+    }
 }
 
 /// An item's trunk while some branch needs it.
@@ -112,7 +155,7 @@ impl Sweep<'_> {
     fn admit(&mut self) -> Result<()> {
         let mut started = Vec::new();
         while let Some(&job) = self.waiting.front() {
-            self.check_interrupted()?;
+            check_interrupted()?;
             let size = self.layout.jobs[job].branches.len();
             // Alone, a job starts however large it is.
             let alone = self.live.is_empty() && started.is_empty();
@@ -150,6 +193,7 @@ impl Sweep<'_> {
                 group,
                 leads: false,
                 tokens: Vec::with_capacity(self.rule.max_new_tokens),
+                sample: branch.sample,
                 prompt: n,
                 blocks,
                 stages: self.generated(&blocks, branch, n),
@@ -173,7 +217,7 @@ impl Sweep<'_> {
 
     /// One token for every live branch.
     fn step(&mut self) -> Result<()> {
-        self.check_interrupted()?;
+        check_interrupted()?;
         let begun = Instant::now();
         let layers = self.decoder.arch().layers;
         let last: Vec<[u32; 1]> = self.live.iter().map(|live| [live.tokens[live.tokens.len() - 1]]).collect();
@@ -197,7 +241,8 @@ impl Sweep<'_> {
             strands.push(Strand { positions, origin, layers, stages: &live.stages });
         }
         let finished = forward(self.decoder, &strands, &mut self.kv)?;
-        let chosen = self.decoder.choose(&finished.last_rows(0..order.len()))?;
+        let draws: Vec<_> = order.iter().map(|&at| self.live[at].draw()).collect();
+        let chosen = next_tokens(self.decoder, &finished.last_rows(0..order.len()), &draws)?;
         self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
         self.work.add_chosen(self.decoder.arch(), chosen.len());
         let each = begun.elapsed().as_secs_f64() / order.len() as f64;
@@ -248,9 +293,5 @@ impl Sweep<'_> {
     fn new_group(&mut self) -> usize {
         self.next_group += 1;
         self.next_group
-    }
-
-    pub fn check_interrupted(&self) -> Result<()> {
-        if INTERRUPTED.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
     }
 }

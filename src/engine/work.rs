@@ -23,6 +23,13 @@ impl Work {
         self.layers + self.vocabulary + self.attention
     }
 
+    /// More of it.
+    pub fn add(&mut self, more: Self) {
+        self.layers += more.layers;
+        self.vocabulary += more.vocabulary;
+        self.attention += more.attention;
+    }
+
     /// Rows that went through layers, once for each, and the columns that they read.
     pub fn add_rows(&mut self, arch: &Arch, row_layers: u64, reads: u64) {
         self.layers += row_layers * (arch.multiply_adds_per_row() / arch.layers as u64);

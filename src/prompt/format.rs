@@ -33,6 +33,9 @@ pub struct Format {
     /// Between header, examples and query; an answer ends at it (profile `exact`).
     #[serde(default = "newline")]
     pub separator: String,
+    /// Strings that end an answer (profile `exact`), as they stand here; without them, separator and question do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stops: Option<Vec<String>>,
     /// Most tokens generated, unless a flag says otherwise.
     #[serde(default)]
     pub max_new_tokens: Option<usize>,

@@ -2,12 +2,14 @@
 //! that whatever is there is finished.
 
 mod record;
+mod scores;
 mod store;
 mod table;
 
 pub use record::{
-    GenerationLine, Item, Manifest, ManifestPrompt, PartialLine, ScoreRecord, Settings, SpecialTokens, pair,
-    round,
+    Drawn, GenerationLine, Item, Manifest, ManifestPrompt, Outcome, PartialLine, ScoreRecord, Settings,
+    SpecialTokens, pair, round,
 };
+pub use scores::{CodeScores, Runner, Scores, TextScores};
 pub use store::{RunFolder, read_json, write_atomically, write_json};
 pub use table::{Recognition, recognised, table};

@@ -5,12 +5,15 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::scores::Scores;
 use crate::config::Cell;
+use crate::data::{Example, Problem};
 use crate::engine::Stop;
 use crate::hash::Hash;
 use crate::mask::Treatment;
 use crate::prompt::{Format, Profile, Segments};
-use crate::score::{CorpusScore, Interval, PairStats};
+use crate::sandbox::Verdict;
+use crate::score::PairStats;
 
 /// Everything that the generations of a run depend on, beside mask and layer. Results of different settings are never
 /// mixed in one folder.
@@ -45,11 +48,25 @@ pub struct Settings {
     pub n: usize,
     /// Most tokens generated per item.
     pub max_new_tokens: usize,
+    /// How many generations of an item are drawn, and how; absent where the likeliest tokens are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Drawn>,
     /// All of them were generated, whatever they were.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_stop: bool,
     /// Type of weights and activations.
     pub dtype: String,
+}
+
+/// How generations were drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Drawn {
+    /// Generations per item.
+    pub samples: usize,
+    /// Temperature of the softmax.
+    pub temperature: f64,
+    /// Probability of the tokens that were drawn from, the likeliest first.
+    pub top_p: f64,
 }
 
 impl Settings {
@@ -108,28 +125,9 @@ pub struct ScoreRecord {
     pub chat_template: Option<String>,
     /// Number of test items.
     pub n: usize,
-    /// Corpus BLEU, 0 to 100.
-    pub bleu: f64,
-    /// Its 95 % bootstrap interval over items.
-    pub bleu_interval: Option<[f64; 2]>,
-    /// n-gram precisions, percent.
-    pub bleu1: f64,
-    /// As `bleu1`.
-    pub bleu2: f64,
-    /// As `bleu1`.
-    pub bleu3: f64,
-    /// As `bleu1`.
-    pub bleu4: f64,
-    /// 0 to 1.
-    pub brevity_penalty: f64,
-    /// chrF2, 0 to 100.
-    pub chrf: f64,
-    /// Its 95 % bootstrap interval over items.
-    pub chrf_interval: Option<[f64; 2]>,
-    /// sacreBLEU's signature of `bleu`.
-    pub signature: String,
-    /// sacreBLEU's signature of `chrf`.
-    pub chrf_signature: String,
+    /// The scores.
+    #[serde(flatten)]
+    pub scores: Scores,
     /// Tokens of all prompts.
     pub prompt_tokens: usize,
     /// Tokens of all generations.
@@ -151,10 +149,8 @@ impl ScoreRecord {
         settings_sha256: &str,
         cell: Cell,
         n_layers: usize,
-        score: CorpusScore,
+        scores: Scores,
     ) -> Self {
-        let [bleu1, bleu2, bleu3, bleu4] = score.bleu.precisions;
-        let pair = |interval: Interval| [interval.low, interval.high];
         Self {
             model: settings.model.clone(),
             model_sha256: settings.model_sha256.clone(),
@@ -168,18 +164,8 @@ impl ScoreRecord {
             nprompts: settings.nprompts,
             profile: settings.profile,
             chat_template: settings.chat_template.clone(),
-            n: score.n,
-            bleu: score.bleu.score,
-            bleu_interval: score.bleu_interval.map(pair),
-            bleu1,
-            bleu2,
-            bleu3,
-            bleu4,
-            brevity_penalty: score.bleu.brevity_penalty,
-            chrf: score.chrf,
-            chrf_interval: score.chrf_interval.map(pair),
-            signature: score.bleu_signature,
-            chrf_signature: score.chrf_signature,
+            n: settings.n,
+            scores,
             prompt_tokens: 0,
             generated_tokens: 0,
             stops: BTreeMap::new(),
@@ -221,8 +207,37 @@ pub struct GenerationLine {
     pub tokens: Vec<u32>,
     /// Why it ended.
     pub stop: Stop,
-    /// What it adds to the corpus scores.
-    pub stats: PairStats,
+    /// Which of several generations of the item.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub sample: usize,
+    /// What it adds to the scores.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+fn is_first(sample: &usize) -> bool {
+    *sample == 0
+}
+
+/// What a generation adds to the scores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Outcome {
+    /// A text, compared with its reference.
+    Text {
+        /// The statistics of the pair.
+        stats: PairStats,
+    },
+    /// A program, run against its tests.
+    Program {
+        /// How it fared.
+        verdict: Verdict,
+        /// The exception or the cause.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
+    /// A program that has not been run yet.
+    Pending {},
 }
 
 /// A line of `layer-<l>.partial.jsonl`: a generation of a cell that is not finished yet.
@@ -244,6 +259,17 @@ pub struct Item {
     pub source: String,
     /// The reference.
     pub target: String,
+    /// What a program is checked with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+impl Item {
+    /// As it was read.
+    pub fn example(self) -> Example {
+        let Self { id, source, target, problem } = self;
+        Example { id, source, target, problem }
+    }
 }
 
 /// `manifest.json`: what a run was.
@@ -255,6 +281,9 @@ pub struct Manifest {
     pub settings_sha256: String,
     /// The demonstrations, in the order of the prompt.
     pub demonstrations: Vec<Item>,
+    /// Where demonstrations are test items themselves: what is the last one in the prompts of those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub substitute: Option<Item>,
     /// The first item's prompt.
     pub prompt: ManifestPrompt,
     /// Columns that each treatment hides of the first item's prompt, as ranges; `own` for every column but the row's own.

@@ -2,8 +2,9 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::ScoreRecord;
+use super::{ScoreRecord, Scores};
 use crate::mask::Treatment;
+use crate::sandbox::Verdict;
 
 /// Widest bar of the curve, in characters.
 const BAR: f64 = 24.;
@@ -12,8 +13,10 @@ const BAR: f64 = 24.;
 pub fn table(records: &[ScoreRecord]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["mask", "layer", "BLEU", "95 %", "chrF", "seconds", ""]);
-    let most = records.iter().map(|record| record.bleu).fold(1e-9, f64::max);
+    let metric = records.first().map_or("", |record| record.scores.metric());
+    let second = records.first().map_or("", |record| second(&record.scores).0);
+    table.set_header(["mask", "layer", metric, "95 %", second, "seconds", ""]);
+    let most = records.iter().map(|record| record.scores.main()).fold(1e-9, f64::max);
     for record in records {
         let layer = match record.mask {
             Treatment::None => "-".into(),
@@ -22,17 +25,39 @@ pub fn table(records: &[ScoreRecord]) -> String {
         table.add_row([
             record.mask.to_string(),
             layer,
-            format!("{:.2}", record.bleu),
-            record.bleu_interval.map_or("".into(), |[low, high]| format!("{low:.1} to {high:.1}")),
-            format!("{:.2}", record.chrf),
+            record.scores.shown(record.scores.main()),
+            interval(&record.scores),
+            self::second(&record.scores).1,
             format!("{:.1}", record.seconds),
-            "█".repeat((record.bleu / most * BAR).round() as usize),
+            "█".repeat((record.scores.main() / most * BAR).round() as usize),
         ]);
     }
     for column in table.column_iter_mut().skip(1).take(5) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.trim_fmt()
+}
+
+fn interval(scores: &Scores) -> String {
+    match scores {
+        Scores::Text(text) => {
+            text.bleu_interval.map_or("".into(), |[low, high]| format!("{low:.1} to {high:.1}"))
+        }
+        Scores::Code(code) => {
+            code.pass_at_1_interval.map_or("".into(), |[low, high]| format!("{low:.2} to {high:.2}"))
+        }
+    }
+}
+
+/// What else a table shows, with its name.
+fn second(scores: &Scores) -> (&'static str, String) {
+    match scores {
+        Scores::Text(text) => ("chrF", format!("{:.2}", text.chrf)),
+        Scores::Code(code) => {
+            let passed = code.outcomes.get(&Verdict::Passed).unwrap_or(&0);
+            ("passed", format!("{passed}/{}", code.outcomes.values().sum::<usize>()))
+        }
+    }
 }
 
 /// Where a curve suggests that the task is recognised: hiding from there on no longer hurts.
@@ -42,23 +67,28 @@ pub struct Recognition {
     pub stays: Option<usize>,
     /// The start layer whose score is the most above the one before, with both scores.
     pub jump: Option<(usize, f64, f64)>,
+    /// Digits of the scores.
+    pub digits: usize,
 }
 
 /// What the curve of a mask suggests.
 ///
 /// `None` without a baseline above 0, or if some start layer is missing.
 pub fn recognised(records: &[ScoreRecord], mask: Treatment) -> Option<Recognition> {
-    let baseline = records.iter().find(|record| record.mask == Treatment::None)?.bleu;
+    let baseline = records.iter().find(|record| record.mask == Treatment::None)?;
+    let digits = if matches!(baseline.scores, Scores::Code(_)) { 3 } else { 2 };
+    let baseline = baseline.scores.main();
     let mut curve: Vec<_> = records.iter().filter(|record| record.mask == mask).collect();
     curve.sort_by_key(|record| record.from_layer);
     if baseline <= 0. || curve.is_empty() || curve.len() < curve[0].n_layers {
         return None;
     }
-    let short = curve.iter().rposition(|record| record.bleu < 0.95 * baseline);
+    let short = curve.iter().rposition(|record| record.scores.main() < 0.95 * baseline);
     let stays = curve.get(short.map_or(0, |index| index + 1)).map(|record| record.from_layer);
-    let rises = curve.windows(2).map(|pair| (pair[1].from_layer, pair[0].bleu, pair[1].bleu));
+    let rises =
+        curve.windows(2).map(|pair| (pair[1].from_layer, pair[0].scores.main(), pair[1].scores.main()));
     let jump = rises.filter(|(_, from, to)| to > from).max_by(|a, b| (a.2 - a.1).total_cmp(&(b.2 - b.1)));
-    Some(Recognition { stays, jump })
+    Some(Recognition { stays, jump, digits })
 }
 
 impl std::fmt::Display for Recognition {
@@ -70,7 +100,10 @@ impl std::fmt::Display for Recognition {
             None => f.write_str("no layer from which the score stays at 95 % of the baseline or above")?,
         }
         match self.jump {
-            Some((layer, from, to)) => write!(f, "; largest jump at layer {layer} ({from:.2} to {to:.2})"),
+            Some((layer, from, to)) => {
+                let digits = self.digits;
+                write!(f, "; largest jump at layer {layer} ({from:.digits$} to {to:.digits$})")
+            }
             None => Ok(()),
         }
     }
@@ -101,11 +134,11 @@ mod tests {
             recognised(&records, Treatment::Segments { instructions: true, examples: true, query: false })
         };
         let recognition = curve([1., 2., 19.5, 19.1]).expect("complete");
-        assert_eq!(recognition, Recognition { stays: Some(2), jump: Some((2, 2., 19.5)) });
+        assert_eq!(recognition, Recognition { stays: Some(2), jump: Some((2, 2., 19.5)), digits: 2 });
         assert_eq!(curve([1., 2., 19.5, 18.]).expect("complete").stays, None);
         assert_eq!(
             curve([20., 20., 20., 20.]).expect("complete"),
-            Recognition { stays: Some(0), jump: None }
+            Recognition { stays: Some(0), jump: None, digits: 2 }
         );
         assert_eq!(recognised(&[record("none", 4, 20.), record("all", 0, 1.)], Treatment::All), None);
         assert_eq!(recognised(&[record("none", 4, 0.)], Treatment::None), None);

@@ -18,6 +18,16 @@ pub fn exact<'a, S: AsRef<str>>(text: &'a str, stops: &[S]) -> &'a str {
     strip(&text[..end])
 }
 
+/// Profile `exact` for programs: the text up to the first of the format's stop strings, without empty lines before it and
+/// white space after it. The first line keeps its indentation, which means something.
+pub fn exact_code<'a, S: AsRef<str>>(text: &'a str, stops: &[S]) -> &'a str {
+    let stops = stops.iter().map(AsRef::as_ref).filter(|stop| !stop.is_empty());
+    let end = stops.filter_map(|stop| text.find(stop)).min().unwrap_or(text.len());
+    let text = text[..end].trim_end();
+    let start = text.len() - text.trim_start().len();
+    &text[text[..start].rfind('\n').map_or(0, |line| line + 1)..]
+}
+
 /// Profile `sia2024`, what is stored: the study's clean-up of a generation, special tokens still in the text.
 ///
 /// Cut at the first `question` delimiter and strip, then cut at the first `answer` delimiter and strip; a delimiter
@@ -55,6 +65,14 @@ mod tests {
         assert_eq!(exact("\u{a0}no stop ", &["", "Q:"]), "no stop");
         assert_eq!(exact("Q: at once", &["Q:"]), "");
         assert_eq!(exact(" plain ", &[] as &[&str]), "plain");
+    }
+
+    #[test]
+    fn exact_code_keeps_the_indentation_of_its_first_line() {
+        assert_eq!(exact_code("\n \n    return x\n\n\nQ: next", &["\nQ:"]), "    return x");
+        assert_eq!(exact_code("def f():\n    0 \n", &["\nQ:"]), "def f():\n    0");
+        assert_eq!(exact_code(" \n ", &["\nQ:"]), "");
+        assert_eq!(exact_code("\nQ: at once", &["\nQ:"]), "");
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! From generated text to numbers: clean it, cut it into tokens, count what matches, score, resample.
+//! From generated text to numbers: clean it, cut it into tokens, count what matches, score, resample; or run it.
 //!
 //! ```text
 //! raw text -> clean (sentence) -> tokenize -> ngram -> bleu, chrf -> pairs -> bootstrap
+//! raw text -> clean -> code (program) -> sandbox (verdict) -> code (pass@k) -> bootstrap
 //! ```
 //!
 //! BLEU and chrF equal Python sacrebleu 2.6.0 with one reference: the golden test compares scores to 1e-9 and signatures
@@ -12,6 +13,7 @@ mod bleu;
 mod bootstrap;
 mod chrf;
 mod clean;
+mod code;
 mod ngram;
 mod pairs;
 mod python;
@@ -21,7 +23,8 @@ mod tokenize;
 pub use bleu::{Bleu, BleuScore, BleuStats, MAX_ORDER, Smooth};
 pub use bootstrap::{Bootstrap, Interval};
 pub use chrf::{Chrf, ChrfStats};
-pub use clean::{exact, sia2024, sia2024_hypothesis};
+pub use clean::{exact, exact_code, sia2024, sia2024_hypothesis};
+pub use code::{Assembly, PassScore, pass_at_k};
 pub use pairs::{CorpusScore, PairStats, TextScorer, split_lines};
 pub use sentence::first_sentence;
 pub use tokenize::Tokenize;

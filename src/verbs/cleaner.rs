@@ -1,10 +1,13 @@
-//! From raw output to what is stored clean and what is scored, by profile. Pure, so that `score` can do it again.
+//! From raw output to what is stored clean and what is scored, by task and profile. Pure, so that `score` can do it again.
 
+use crate::config::Task;
 use crate::prompt::{Format, Profile};
 use crate::score;
 
 /// The rules of one run.
 pub struct Cleaner<'a> {
+    /// What the text is.
+    pub task: Task,
     /// Whose rules.
     pub profile: Profile,
     /// Its delimiters.
@@ -16,13 +19,14 @@ pub struct Cleaner<'a> {
 impl Cleaner<'_> {
     /// The answer in a raw output.
     pub fn clean(&self, text: &str) -> String {
-        match self.profile {
-            Profile::Exact => score::exact(text, &self.stops).to_string(),
-            Profile::Sia2024 => score::sia2024(text, &self.format.question, &self.format.answer),
+        match (self.profile, self.task) {
+            (Profile::Exact, Task::Mt) => score::exact(text, &self.stops).to_string(),
+            (Profile::Exact, Task::Code) => score::exact_code(text, &self.stops).to_string(),
+            (Profile::Sia2024, _) => score::sia2024(text, &self.format.question, &self.format.answer),
         }
     }
 
-    /// What of the answer is scored.
+    /// What of an answer is scored, if it is a text.
     pub fn hypothesis(&self, clean: &str) -> String {
         match self.profile {
             Profile::Exact => clean.to_string(),

@@ -1,6 +1,8 @@
 //! One module per verb of the command line.
 
+mod checker;
 mod cleaner;
+mod collector;
 mod data;
 mod model;
 mod models;

@@ -7,7 +7,7 @@ use super::model::OpenModel;
 use super::prepare::{Prepared, hidden_json};
 use super::say;
 use crate::config::{Experiment, Run};
-use crate::engine::{Layout, Memory, Work, kv_bytes_a_token, weights};
+use crate::engine::{Layout, Memory, Request, Work, by_context, kv_bytes_a_token, weights};
 use crate::error::InputError;
 use crate::hub::Wanted;
 use crate::model::Arch;
@@ -49,7 +49,7 @@ struct Prompts {
     memory_gib: f64,
     /// Generations decoded together.
     batch: usize,
-    /// Tokens that all prompts begin with.
+    /// Tokens that all prompts (with the same demonstrations) begin with.
     context_tokens: usize,
     /// Multiply-adds of all cells at full length, if branches part with the first token.
     work_most: Work,
@@ -174,8 +174,15 @@ impl Prompts {
             Ok((limits, memory)) => (limits.branches, memory),
             Err(memory) => (1, memory),
         };
-        let layout = Layout::new(arch, &requests, run.max_new_tokens, batch);
-        let [work_most, work_least] = layout.work(arch);
+        let mut work = [Work::default(); 2];
+        let mut context_tokens = None;
+        for group in by_context(&requests) {
+            let some: Vec<Request> = group.iter().map(|&index| requests[index].clone()).collect();
+            let layout = Layout::new(arch, &some, run.max_new_tokens, batch);
+            work.iter_mut().zip(layout.work(arch)).for_each(|(all, more)| all.add(more));
+            context_tokens.get_or_insert(layout.context.len());
+        }
+        let [work_most, work_least] = work;
         let hidden = run.cells.iter().map(|cell| cell.mask);
         let hidden = hidden.map(|mask| (mask.to_string(), hidden_json(&prepared.prompts[0].hidden(mask))));
         Ok(Self {
@@ -186,7 +193,7 @@ impl Prompts {
             kv_cache_gib: gib(memory.kv_cache),
             memory_gib: gib(memory.total()),
             batch: batch.min(requests.len()),
-            context_tokens: layout.context.len(),
+            context_tokens: context_tokens.unwrap_or(0),
             work_most,
             work_least,
             passes: requests.len().div_ceil(batch) * run.max_new_tokens,

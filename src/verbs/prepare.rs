@@ -7,15 +7,39 @@ use anyhow::Result;
 
 use super::cleaner::Cleaner;
 use super::model::OpenModel;
-use crate::config::{Cell, Run, Task};
-use crate::data::{Corpus, Direction, Example, languages};
-use crate::engine::{Request, Stop, StopRule};
+use crate::config::{Cell, Run, Sampling, Task};
+use crate::data::{Corpus, Direction, Example, docstring, languages};
+use crate::engine::{Request, Sample, Stop, StopRule};
 use crate::error::input;
+use crate::hash::Hash;
 use crate::mask::{Hidden, MaskPlan};
 use crate::model::{Family, Precision};
-use crate::prompt::{Profile, Prompt, Prompter, Tokenizer, demonstrations};
-use crate::results::{Item, Manifest, ManifestPrompt, Settings, SpecialTokens, pair};
-use crate::score::{TextScorer, Tokenize};
+use crate::prompt::{ChatTemplate, Profile, Prompt, Prompter, Tokenizer, demonstrations};
+use crate::results::{Drawn, Item, Manifest, ManifestPrompt, Settings, SpecialTokens, pair};
+use crate::score::{Assembly, TextScorer, Tokenize};
+
+/// How answers are scored.
+#[derive(Debug, Clone, Copy)]
+pub enum Scoring {
+    /// As texts, against references.
+    Text(TextScorer),
+    /// As programs, by running them.
+    Code(Assembly),
+}
+
+impl Scoring {
+    /// What the task and the profile want.
+    ///
+    /// # Errors
+    /// A language whose tokenizer is not here.
+    pub fn new(task: Task, profile: Profile, direction: &Direction) -> Result<Self> {
+        Ok(match (task, profile) {
+            (Task::Mt, _) => Self::Text(text_scorer(direction)?),
+            (Task::Code, Profile::Exact) => Self::Code(Assembly::AfterPrompt),
+            (Task::Code, Profile::Sia2024) => Self::Code(Assembly::Alone),
+        })
+    }
+}
 
 /// A run made ready.
 pub struct Prepared {
@@ -23,6 +47,8 @@ pub struct Prepared {
     pub run: Run,
     /// Demonstrations, in the order of the prompt.
     pub demonstrations: Vec<Example>,
+    /// Where they are test items: what is the last one in the prompt of an item that is among them.
+    pub substitute: Option<Example>,
     /// Test items.
     pub items: Vec<Example>,
     /// Their prompts, in the same order.
@@ -30,7 +56,7 @@ pub struct Prepared {
     /// When a generation ends.
     pub rule: StopRule,
     /// How outputs are scored.
-    pub scorer: TextScorer,
+    pub scoring: Scoring,
     /// sha256 of the corpus.
     data_sha256: String,
     /// sha256 of the chat template, if there is one.
@@ -40,28 +66,24 @@ pub struct Prepared {
 impl Prepared {
     /// Read, draw, tokenize, check.
     pub fn new(run: Run, model: &OpenModel) -> Result<Self> {
-        let scorer = text_scorer(&run.direction)?;
-        let corpus = Corpus::load(&run.data, &run.direction)?;
+        let scoring = Scoring::new(run.task, run.profile, &run.direction)?;
+        let mut corpus = Corpus::load(&run.data, &run.direction)?;
+        if run.profile == Profile::Sia2024 {
+            corpus.test.iter_mut().chain(&mut corpus.demonstrations).try_for_each(ask_by_docstring)?;
+        }
         let items = limited(&corpus, run.limit)?;
-        let demonstrations = demonstrations(&corpus.demonstrations, run.nprompts, run.seed)?;
-        let (source, target) = (name(&run.direction.source), name(&run.direction.target));
+        // One more where a prompt may have to do without one of them.
+        let spare = usize::from(corpus.leave_one_out && run.nprompts > 0);
+        let mut demonstrations = demonstrations(&corpus.demonstrations, run.nprompts + spare, run.seed)?;
+        let substitute = if spare > 0 { demonstrations.pop() } else { None };
         let chat = run.chat.as_ref().map(|choice| model.chat_template(choice)).transpose()?;
-        let llama = model.arch.family == Family::Llama;
-        let prompter = Prompter::new(
-            &run.format,
-            (source, target),
-            &demonstrations,
-            &model.tokenizer,
-            run.profile,
-            llama,
-        )
-        .with_chat(chat.as_ref());
-        let prompts = items.iter().map(|item| prompter.prompt(item)).collect::<Result<Vec<_>>>()?;
+        let prompts = prompts(&run, model, chat.as_ref(), &items, &demonstrations, substitute.as_ref())?;
         let context = model.arch.context;
         prompts.iter().try_for_each(|prompt| prompt.check_fits(run.max_new_tokens, context))?;
         let rule = stop_rule(&run, model);
         let chat_sha256 = chat.map(|chat| chat.sha256().to_string());
-        Ok(Self { demonstrations, items, prompts, rule, scorer, data_sha256: corpus.hash, chat_sha256, run })
+        let data_sha256 = corpus.hash;
+        Ok(Self { demonstrations, substitute, items, prompts, rule, scoring, data_sha256, chat_sha256, run })
     }
 
     /// What a cell hides of a prompt.
@@ -69,27 +91,46 @@ impl Prepared {
         MaskPlan::new(cell.from_layer, prompt.hidden(cell.mask))
     }
 
+    /// The request for one generation of an item: `sample` counts from 0.
+    pub fn request(&self, cell: Cell, item: usize, sample: usize) -> Request<'_> {
+        let prompt = &self.prompts[item];
+        let Sampling { temperature, top_p, .. } = self.run.sampling;
+        let stream = || {
+            let mut hash = Hash::default();
+            hash.bytes(format!("{} {sample} {}", self.run.seed, self.items[item].id));
+            u64::from_str_radix(&hash.hex()[..16], 16).unwrap_or_default()
+        };
+        let draws = self.run.sampling.draws();
+        let sample = draws.then(|| Sample { temperature, top_p, stream: stream() });
+        Request { prompt, plan: self.plan(cell, prompt), sample }
+    }
+
     /// All generations of some cells, item by item, so that those of a prompt stand together.
     pub fn requests(&self, cells: &[Cell]) -> Vec<Request<'_>> {
-        let request = |(prompt, &cell)| Request { prompt, plan: self.plan(cell, prompt) };
-        let each = self.prompts.iter().flat_map(|prompt| cells.iter().map(move |cell| (prompt, cell)));
-        each.map(request).collect()
+        let mut all = Vec::with_capacity(self.prompts.len() * cells.len() * self.run.sampling.samples);
+        for item in 0..self.prompts.len() {
+            for &cell in cells {
+                all.extend((0..self.run.sampling.samples).map(|sample| self.request(cell, item, sample)));
+            }
+        }
+        all
     }
 
     /// How raw output becomes what is scored.
     pub fn cleaner(&self) -> Cleaner<'_> {
         let stops = self.rule.strings.iter().map(|(string, _)| string.as_str()).collect();
-        Cleaner { profile: self.run.profile, format: &self.run.format, stops }
+        Cleaner { task: self.run.task, profile: self.run.profile, format: &self.run.format, stops }
     }
 
     /// What the results depend on.
     pub fn settings(&self, model_sha256: &str, dtype: Precision) -> Settings {
         let Run { model, data, direction, format, nprompts, seed, profile, max_new_tokens, no_stop, .. } =
             &self.run;
+        let Sampling { samples, temperature, top_p } = self.run.sampling;
         Settings {
             model: model.name.clone(),
             model_sha256: model_sha256.into(),
-            task: Task::Mt.to_string(),
+            task: self.run.task.to_string(),
             data: data.name.clone(),
             data_sha256: self.data_sha256.clone(),
             direction: direction.to_string(),
@@ -102,6 +143,7 @@ impl Prepared {
             n: self.items.len(),
             max_new_tokens: *max_new_tokens,
             no_stop: *no_stop,
+            sampling: self.run.sampling.draws().then_some(Drawn { samples, temperature, top_p }),
             dtype: dtype.to_string(),
         }
     }
@@ -122,6 +164,7 @@ impl Prepared {
             settings_sha256: settings.hash(),
             settings,
             demonstrations: as_items(&self.demonstrations),
+            substitute: self.substitute.as_ref().map(as_item),
             prompt: ManifestPrompt {
                 id: first.item.clone(),
                 text: first.text.clone(),
@@ -173,12 +216,53 @@ pub fn hidden_json(hidden: &Hidden) -> serde_json::Value {
 
 /// Examples as the results hold them.
 pub fn as_items(examples: &[Example]) -> Vec<Item> {
-    let item = |Example { id, source, target }: &Example| Item {
-        id: id.clone(),
-        source: source.clone(),
-        target: target.clone(),
+    examples.iter().map(as_item).collect()
+}
+
+fn as_item(example: &Example) -> Item {
+    let Example { id, source, target, problem } = example.clone();
+    Item { id, source, target, problem }
+}
+
+/// The study asks for a program by its docstring alone.
+fn ask_by_docstring(example: &mut Example) -> Result<()> {
+    let Some(problem) = example.problem.as_ref().filter(|problem| !problem.prompt.is_empty()) else {
+        return Ok(());
     };
-    examples.iter().map(item).collect()
+    let text = docstring(&problem.prompt).ok_or_else(|| {
+        input(format!(
+            "{}: its prompt has no docstring, by which the study's code asks; use --profile exact",
+            example.id
+        ))
+    })?;
+    example.source = text.into();
+    Ok(())
+}
+
+/// The prompts of all items. With a substitute, the demonstrations are test items: no prompt holds the item it asks for.
+fn prompts(
+    run: &Run,
+    model: &OpenModel,
+    chat: Option<&ChatTemplate>,
+    items: &[Example],
+    demonstrations: &[Example],
+    substitute: Option<&Example>,
+) -> Result<Vec<Prompt>> {
+    let languages = (name(&run.direction.source), name(&run.direction.target));
+    let llama = model.arch.family == Family::Llama;
+    let prompter = |demonstrations: &[Example]| {
+        Prompter::new(&run.format, languages, demonstrations, &model.tokenizer, run.profile, llama)
+            .with_chat(chat)
+    };
+    let common = prompter(demonstrations);
+    let prompt = |item: &Example| {
+        let among = demonstrations.iter().any(|demonstration| demonstration.id == item.id);
+        let (true, Some(substitute)) = (among, substitute) else { return common.prompt(item) };
+        let others = demonstrations.iter().filter(|demonstration| demonstration.id != item.id);
+        let others: Vec<Example> = others.chain([substitute]).cloned().collect();
+        prompter(&others).prompt(item)
+    };
+    items.iter().map(prompt).collect()
 }
 
 /// The first items of the test set.
@@ -197,6 +281,9 @@ fn limited(corpus: &Corpus, limit: Option<usize>) -> Result<Vec<Example>> {
 
 /// A language's name, or the code itself where a corpus has one of its own.
 fn name(code: &str) -> &str {
+    if code == "py" {
+        return "Python";
+    }
     languages::find(code).map_or(code, |language| language.name)
 }
 
@@ -221,6 +308,22 @@ fn stop_rule(run: &Run, model: &OpenModel) -> StopRule {
     let strings = match run.profile {
         // The study decodes 50 tokens whatever they are.
         Profile::Sia2024 => Vec::new(),
+        Profile::Exact if run.format.stops.is_some() => {
+            let stop = |string: &String| {
+                let question =
+                    !run.format.question.trim().is_empty() && string.contains(run.format.question.trim());
+                let separator = *string == run.format.separator;
+                let stop = if question {
+                    Stop::Question
+                } else if separator {
+                    Stop::Separator
+                } else {
+                    Stop::Text
+                };
+                (string.clone(), stop)
+            };
+            run.format.stops.iter().flatten().filter(|string| !string.is_empty()).map(stop).collect()
+        }
         Profile::Exact => {
             let stops = [(&run.format.separator, Stop::Separator), (&run.format.question, Stop::Question)];
             let stops = stops.map(|(string, stop)| (stop_string(string), stop));

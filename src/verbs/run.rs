@@ -6,23 +6,20 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use super::checker::Checker;
+use super::collector::Collector;
 use super::model::OpenModel;
 use super::plan;
 use super::prepare::{Prepared, as_items};
-use super::progress::Progress;
-use super::say;
 use crate::cli::RunArgs;
-use crate::config::{Cell, Experiment, ModelChoice, Run};
-use crate::engine::{Generation, Limits, Memory, Observer, Request, generate};
+use crate::config::{Cell, Experiment, ModelChoice, Run, Task};
+use crate::data::Example;
+use crate::engine::{Limits, Memory, Request, generate};
 use crate::error::input;
 use crate::hub::Wanted;
 use crate::mask::Treatment;
 use crate::model::{Decoder, Precision, Transformer};
-use crate::prompt::{Profile, Tokenizer};
-use crate::results::{
-    GenerationLine, PartialLine, RunFolder, ScoreRecord, Settings, recognised, round, table,
-};
-use crate::score::PairStats;
+use crate::results::{PartialLine, RunFolder, ScoreRecord, Settings, recognised, table};
 
 /// Run an experiment.
 pub fn run(args: RunArgs) -> Result<()> {
@@ -47,8 +44,10 @@ pub fn run(args: RunArgs) -> Result<()> {
         let work = unfinished(&model, planned, &experiment)?;
         ready.push((choice, model, work));
     }
+    // Programs that cannot be judged need not be generated.
+    let checker = checker(&experiment, ready.iter().flat_map(|(_, _, work)| work))?;
     for (choice, model, work) in ready {
-        run_model(&choice, &model, work, &experiment, args.json)?;
+        run_model(&choice, &model, work, &experiment, checker.as_ref(), args.json)?;
     }
     Ok(())
 }
@@ -90,12 +89,23 @@ fn unfinished(model: &OpenModel, planned: Vec<Planned>, experiment: &Experiment)
     Ok(work)
 }
 
+/// What judges programs, if some are to be judged.
+fn checker<'a>(experiment: &Experiment, work: impl Iterator<Item = &'a Work>) -> Result<Option<Checker>> {
+    let code = |work: &&Work| work.prepared.run.task == Task::Code && !work.pending.is_empty();
+    let items: Vec<&Example> = work.filter(code).flat_map(|work| &work.prepared.items).collect();
+    if items.is_empty() {
+        return Ok(None);
+    }
+    Checker::new(&experiment.running, items.into_iter()).map(Some)
+}
+
 /// All runs of one model: its weights are loaded once, and only if some cell is not finished yet.
 fn run_model(
     choice: &ModelChoice,
     model: &OpenModel,
     work: Vec<Work>,
     experiment: &Experiment,
+    checker: Option<&Checker>,
     json: bool,
 ) -> Result<()> {
     let dtype = experiment.dtype;
@@ -107,7 +117,7 @@ fn run_model(
                 decoder = Some(Transformer::load(model.checkpoint()?, dtype)?);
             }
             if let Some(decoder) = &decoder {
-                work.compute(decoder, model, json)?;
+                work.compute(decoder, model, checker, json)?;
             }
         }
         work.close();
@@ -151,12 +161,12 @@ fn limits(work: &Work, model: &OpenModel, experiment: &Experiment) -> Result<Lim
 }
 
 /// One run's cells, finished and not.
-struct Work {
-    prepared: Prepared,
-    folder: RunFolder,
-    settings: Settings,
-    settings_sha256: String,
-    pending: Vec<Cell>,
+pub struct Work {
+    pub prepared: Prepared,
+    pub folder: RunFolder,
+    pub settings: Settings,
+    pub settings_sha256: String,
+    pub pending: Vec<Cell>,
     finished: Vec<ScoreRecord>,
     limits: Limits,
 }
@@ -176,7 +186,13 @@ impl Work {
         Ok(Self { prepared, folder, settings, settings_sha256, pending, finished, limits })
     }
 
-    fn compute(&mut self, decoder: &dyn Decoder, model: &OpenModel, json: bool) -> Result<()> {
+    fn compute(
+        &mut self,
+        decoder: &dyn Decoder,
+        model: &OpenModel,
+        checker: Option<&Checker>,
+        json: bool,
+    ) -> Result<()> {
         let Self { prepared, folder, .. } = &*self;
         let known = folder.manifest()?.map(|manifest| manifest.hidden).unwrap_or_default();
         let manifest = prepared.manifest(self.settings.clone(), model, known);
@@ -185,36 +201,33 @@ impl Work {
         let generations: Vec<Vec<Option<PartialLine>>> =
             self.pending.iter().map(|&cell| self.kept(cell)).collect::<Result<_>>()?;
         // Item by item, so that all cells of a prompt stand together and share its trunk.
-        let wanted: Vec<(usize, usize)> = (0..prepared.prompts.len())
-            .flat_map(|item| (0..self.pending.len()).map(move |cell| (cell, item)))
-            .filter(|&(cell, item)| generations[cell][item].is_none())
-            .collect();
-        let request = |&(cell, item): &(usize, usize)| {
-            let prompt = &prepared.prompts[item];
-            Request { prompt, plan: prepared.plan(self.pending[cell], prompt) }
+        let samples = prepared.run.sampling.samples;
+        let mut wanted: Vec<(usize, usize)> = Vec::new();
+        for item in 0..prepared.prompts.len() {
+            for (cell, generations) in generations.iter().enumerate() {
+                let slots = item * samples..(item + 1) * samples;
+                wanted.extend(slots.filter(|&slot| generations[slot].is_none()).map(|slot| (cell, slot)));
+            }
+        }
+        let request = |&(cell, slot): &(usize, usize)| {
+            prepared.request(self.pending[cell], slot / samples, slot % samples)
         };
         let requests: Vec<Request> = wanted.iter().map(request).collect();
-        let title = folder.path().display().to_string();
-        let mut collector = Collector {
-            work: self,
-            tokenizer: &model.tokenizer,
-            n_layers: decoder.arch().layers,
-            progress: Progress::new(&title, self.pending.len(), requests.len()),
-            wanted,
-            generations,
-            records: Vec::new(),
-            json,
-        };
-        (0..self.pending.len()).try_for_each(|cell| collector.close_if_whole(cell))?;
+        let n_layers = decoder.arch().layers;
+        let mut collector =
+            Collector::new(self, &model.tokenizer, n_layers, wanted, generations, checker, json);
+        collector.begin()?;
         let begun = Instant::now();
         let done =
             generate(decoder, &model.tokenizer, &requests, &prepared.rule, self.limits, &mut collector);
         let seconds = begun.elapsed().as_secs_f64();
+        let judged = if done.is_ok() { collector.end() } else { Ok(()) };
         let records = std::mem::take(&mut collector.records);
         drop(collector);
         let generations = requests.len();
         self.finished.extend(records);
         let work = done?.total() as f64;
+        judged?;
         eprintln!(
             "{generations} generations: {:.3} tera multiply-adds in {seconds:.2} s, {:.0} GFLOP/s",
             work / 1e12,
@@ -223,15 +236,22 @@ impl Work {
         Ok(())
     }
 
-    /// By item, what a broken-off run has left of a cell.
+    /// Generations of a cell: each item has as many as there are samples.
+    pub fn slots(&self) -> usize {
+        self.prepared.items.len() * self.prepared.run.sampling.samples
+    }
+
+    /// By slot, what a broken-off run has left of a cell.
     fn kept(&self, cell: Cell) -> Result<Vec<Option<PartialLine>>> {
-        let items = &self.prepared.items;
-        let mut kept: Vec<Option<PartialLine>> = vec![None; items.len()];
+        let (items, samples) = (&self.prepared.items, self.prepared.run.sampling.samples);
+        let mut kept: Vec<Option<PartialLine>> = vec![None; self.slots()];
         for line in self.folder.partial(cell)? {
             let item = items.iter().position(|item| item.id == line.line.id);
-            let item =
-                item.with_context(|| format!("{}: holds an unknown item", self.folder.path().display()))?;
-            kept[item] = Some(line);
+            let slot =
+                item.filter(|_| line.line.sample < samples).map(|item| item * samples + line.line.sample);
+            let slot =
+                slot.with_context(|| format!("{}: holds an unknown item", self.folder.path().display()))?;
+            kept[slot] = Some(line);
         }
         Ok(kept)
     }
@@ -247,92 +267,5 @@ impl Work {
                 eprintln!("{mask}: {recognition}");
             }
         }
-    }
-}
-
-/// Takes generations as they finish; scores and writes each cell when its last one is there.
-struct Collector<'a> {
-    work: &'a Work,
-    tokenizer: &'a Tokenizer,
-    n_layers: usize,
-    progress: Progress,
-    /// Cell and item of each request.
-    wanted: Vec<(usize, usize)>,
-    /// `[cell][item]`
-    generations: Vec<Vec<Option<PartialLine>>>,
-    records: Vec<ScoreRecord>,
-    json: bool,
-}
-
-impl Observer for Collector<'_> {
-    fn tokens(&mut self, count: usize) {
-        self.progress.tokens(count);
-    }
-
-    fn finished(&mut self, index: usize, generation: Generation) -> Result<()> {
-        let (cell, item) = self.wanted[index];
-        let line = PartialLine { seconds: round(generation.seconds), line: self.line(item, generation) };
-        self.work.folder.keep(self.work.pending[cell], &line)?;
-        self.generations[cell][item] = Some(line);
-        self.progress.generation();
-        self.close_if_whole(cell)
-    }
-}
-
-impl Collector<'_> {
-    /// Score and write a cell if its last generation is there.
-    fn close_if_whole(&mut self, index: usize) -> Result<()> {
-        if !self.generations[index].iter().all(Option::is_some) {
-            return Ok(());
-        }
-        let cell = self.work.pending[index];
-        let generations = std::mem::take(&mut self.generations[index]).into_iter().flatten();
-        let (seconds, lines): (Vec<f64>, Vec<GenerationLine>) =
-            generations.map(|partial| (partial.seconds, partial.line)).unzip();
-        let record = self.record(cell, &lines, seconds.iter().sum());
-        let path = self.work.folder.finish(cell, &record, &lines)?;
-        let layer = match cell.mask {
-            Treatment::None => "baseline".into(),
-            _ => format!("layer {}", cell.from_layer),
-        };
-        self.progress
-            .cell(&format!("{:>4} {layer:>8}  BLEU {:6.2}  {:.1} s", cell.mask, record.bleu, record.seconds));
-        if self.json {
-            let mut value = serde_json::to_value(&record)?;
-            value["path"] = path.display().to_string().into();
-            say(&value.to_string())?;
-        }
-        self.records.push(record);
-        Ok(())
-    }
-
-    fn line(&self, item: usize, generation: Generation) -> GenerationLine {
-        let Prepared { run, scorer, items, prompts, .. } = &self.work.prepared;
-        let answer = self.work.prepared.rule.answer(&generation.tokens);
-        let text = match run.profile {
-            Profile::Exact => self.tokenizer.decode(answer),
-            // The study's code decodes special tokens too, and cleans some of them away.
-            Profile::Sia2024 => self.tokenizer.decode_with_special(answer),
-        };
-        let cleaner = self.work.prepared.cleaner();
-        let clean = cleaner.clean(&text);
-        let stats = scorer.pair(&cleaner.hypothesis(&clean), &items[item].target);
-        GenerationLine {
-            id: items[item].id.clone(),
-            prompt_tokens: prompts[item].tokens.len(),
-            text,
-            clean,
-            stats,
-            tokens: generation.tokens,
-            stop: generation.stop,
-        }
-    }
-
-    fn record(&self, cell: Cell, lines: &[GenerationLine], seconds: f64) -> ScoreRecord {
-        let pairs: Vec<PairStats> = lines.iter().map(|line| line.stats.clone()).collect();
-        let corpus = self.work.prepared.scorer.corpus(&pairs);
-        ScoreRecord::new(&self.work.settings, &self.work.settings_sha256, cell, self.n_layers, corpus)
-            .with_generations(lines)
-            .with_seconds(round(seconds))
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::model::OpenModel;
-use super::prepare::{Prepared, hidden_json};
+use super::prepare::{Prepared, Scoring, hidden_json};
 use super::say;
 use crate::cli::ShowArgs;
 use crate::config::{Cell, Experiment};
@@ -31,22 +31,43 @@ pub fn show(args: ShowArgs) -> Result<()> {
     let cells: Vec<Cell> =
         if args.json { run.cells.iter().take(1).copied().collect() } else { run.cells.clone() };
     if args.json {
-        let special = prepared.special_tokens(prompt, &model.tokenizer);
-        say(&as_json(prompt, cells[0], run.model.layers, &special))
+        say(&as_json(&prepared, args.item, cells[0], &model.tokenizer))
     } else {
         text(prompt, &cells, &model.tokenizer)?;
-        say(&special_tokens(&prepared.special_tokens(prompt, &model.tokenizer)))
+        say(&special_tokens(&prepared.special_tokens(prompt, &model.tokenizer)))?;
+        match program(&prepared, args.item) {
+            Some(program) => say(&format!(
+                "\nprogram as it is run, here with the reference as the answer\n{}",
+                printable(&program)
+            )),
+            None => Ok(()),
+        }
     }
 }
 
-fn as_json(prompt: &Prompt, cell: Cell, n_layers: usize, special: &SpecialTokens) -> String {
+/// What would be run if the answer were the reference: problem, answer, tests.
+fn program(prepared: &Prepared, item: usize) -> Option<String> {
+    let Scoring::Code(assembly) = prepared.scoring else { return None };
+    let item = &prepared.items[item];
+    let problem = item.problem.as_ref()?;
+    Some(assembly.whole(problem, &prepared.cleaner().clean(&item.target)))
+}
+
+/// Terminal escapes of a corpus are shown, not obeyed.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{FFFD}' } else { c }).collect()
+}
+
+fn as_json(prepared: &Prepared, item: usize, cell: Cell, tokenizer: &Tokenizer) -> String {
+    let (prompt, n_layers) = (&prepared.prompts[item], prepared.run.model.layers);
+    let special = prepared.special_tokens(prompt, tokenizer);
     let hidden = prompt.hidden(cell.mask);
     // `all` hides columns that depend on the row: every one but the row's own.
     let ranges = match hidden {
         Hidden::Columns(_) => hidden_json(&hidden),
         Hidden::AllButOwn => json!([[0, prompt.tokens.len()]]),
     };
-    json!({
+    let mut value = json!({
         "id": prompt.item,
         "prompt": prompt.text,
         "tokens": prompt.tokens,
@@ -57,8 +78,11 @@ fn as_json(prompt: &Prompt, cell: Cell, n_layers: usize, special: &SpecialTokens
         "hidden": ranges,
         "own_column_only": hidden == Hidden::AllButOwn,
         "special_tokens": special,
-    })
-    .to_string()
+    });
+    if let Some(program) = program(prepared, item) {
+        value["program"] = program.into();
+    }
+    value.to_string()
 }
 
 fn text(prompt: &Prompt, cells: &[Cell], tokenizer: &Tokenizer) -> Result<()> {
@@ -134,10 +158,7 @@ fn pieces(prompt: &Prompt, range: &Range<usize>, tokenizer: &Tokenizer) -> Strin
     let piece = |at: usize| {
         let bytes = tokenizer.token_bytes(prompt.tokens[at]).unwrap_or_default();
         // Corpora may hold terminal escapes; they are shown, not obeyed.
-        let text: String = String::from_utf8_lossy(&bytes)
-            .chars()
-            .map(|c| if c.is_control() && c != '\n' { '\u{FFFD}' } else { c })
-            .collect();
+        let text = printable(&String::from_utf8_lossy(&bytes));
         if range.len() == 1 { format!("{text:?}") } else { text.replace('\n', "⏎\n") }
     };
     range.clone().map(piece).collect::<Vec<_>>().join("|")

@@ -1,0 +1,223 @@
+//! Takes generations as they finish, has programs judged beside the decoding, and writes each cell when its last
+//! generation is scored.
+
+use anyhow::{Result, ensure};
+
+use super::checker::Checker;
+use super::prepare::{Prepared, Scoring};
+use super::progress::Progress;
+use super::run::Work;
+use super::say;
+use crate::engine::{Generation, Observer};
+use crate::mask::Treatment;
+use crate::prompt::{Profile, Tokenizer};
+use crate::results::{GenerationLine, Outcome, PartialLine, Runner, ScoreRecord, Scores, round};
+use crate::sandbox::{Judged, Pool, Verdict};
+use crate::score::{PairStats, PassScore};
+
+/// Takes generations of one run's cells.
+pub struct Collector<'a> {
+    work: &'a Work,
+    tokenizer: &'a Tokenizer,
+    n_layers: usize,
+    progress: Progress,
+    /// Cell and slot of each request.
+    wanted: Vec<(usize, usize)>,
+    /// `[cell][slot]`: each item has as many slots as there are samples.
+    generations: Vec<Vec<Option<PartialLine>>>,
+    judges: Option<(Pool, Runner)>,
+    /// Cells that were finished.
+    pub records: Vec<ScoreRecord>,
+    json: bool,
+}
+
+impl<'a> Collector<'a> {
+    /// For the requests of these cells and slots; what is there already of a cell is in `generations`.
+    pub fn new(
+        work: &'a Work,
+        tokenizer: &'a Tokenizer,
+        n_layers: usize,
+        wanted: Vec<(usize, usize)>,
+        generations: Vec<Vec<Option<PartialLine>>>,
+        checker: Option<&Checker>,
+        json: bool,
+    ) -> Self {
+        let title = work.folder.path().display().to_string();
+        let progress = Progress::new(&title, work.pending.len(), wanted.len());
+        let judges = checker.map(|checker| (checker.pool(), checker.runner()));
+        let records = Vec::new();
+        Self { work, tokenizer, n_layers, progress, wanted, generations, judges, records, json }
+    }
+
+    /// Have programs judged that a broken-off run has left, and close cells that only their scores lack.
+    pub fn begin(&mut self) -> Result<()> {
+        for cell in 0..self.generations.len() {
+            for slot in 0..self.generations[cell].len() {
+                self.judge(cell, slot);
+            }
+            self.close_if_whole(cell)?;
+        }
+        Ok(())
+    }
+
+    /// Wait for all verdicts that are outstanding.
+    pub fn end(&mut self) -> Result<()> {
+        loop {
+            crate::engine::check_interrupted()?;
+            let Some((pool, _)) = &mut self.judges else { return Ok(()) };
+            let judged = pool.wait()?;
+            if judged.is_empty() {
+                return Ok(());
+            }
+            self.take(judged)?;
+        }
+    }
+
+    /// Ask for the verdict of a program that has none.
+    fn judge(&mut self, cell: usize, slot: usize) {
+        let Prepared { items, scoring, run, .. } = &self.work.prepared;
+        let asker = cell * self.work.slots() + slot;
+        let (Some((pool, _)), Scoring::Code(assembly)) = (&mut self.judges, scoring) else { return };
+        let Some(PartialLine { line, .. }) = &mut self.generations[cell][slot] else { return };
+        if line.outcome != (Outcome::Pending {}) {
+            return;
+        }
+        if let Some(problem) = &items[slot / run.sampling.samples].problem {
+            let judged = pool.ask(asker, assembly.trial(problem, &line.clean));
+            if let Some(Judged { verdict, reason, .. }) = judged {
+                line.outcome = Outcome::Program { verdict, reason };
+            }
+        }
+    }
+
+    fn take(&mut self, judged: Vec<(usize, Judged)>) -> Result<()> {
+        for (asker, Judged { verdict, reason, .. }) in judged {
+            let (cell, slot) = (asker / self.work.slots(), asker % self.work.slots());
+            if let Some(partial) = &mut self.generations[cell][slot] {
+                partial.line.outcome = Outcome::Program { verdict, reason };
+            }
+            self.close_if_whole(cell)?;
+        }
+        Ok(())
+    }
+
+    /// Score and write a cell if its last generation is there and judged.
+    fn close_if_whole(&mut self, index: usize) -> Result<()> {
+        let whole = |generation: &Option<PartialLine>| {
+            generation.as_ref().is_some_and(|partial| partial.line.outcome != (Outcome::Pending {}))
+        };
+        if self.generations[index].is_empty() || !self.generations[index].iter().all(whole) {
+            return Ok(());
+        }
+        let cell = self.work.pending[index];
+        let generations = std::mem::take(&mut self.generations[index]).into_iter().flatten();
+        let (seconds, lines): (Vec<f64>, Vec<GenerationLine>) =
+            generations.map(|partial| (partial.seconds, partial.line)).unzip();
+        let runner = self.judges.as_ref().map(|(_, runner)| runner);
+        let scores =
+            scores(&self.work.prepared.scoring, self.work.prepared.run.sampling.samples, &lines, runner)?;
+        let record =
+            ScoreRecord::new(&self.work.settings, &self.work.settings_sha256, cell, self.n_layers, scores)
+                .with_generations(&lines)
+                .with_seconds(round(seconds.iter().sum()));
+        let path = self.work.folder.finish(cell, &record, &lines)?;
+        let layer = match cell.mask {
+            Treatment::None => "baseline".into(),
+            _ => format!("layer {}", cell.from_layer),
+        };
+        let (metric, score) = (record.scores.metric(), record.scores.shown(record.scores.main()));
+        self.progress
+            .cell(&format!("{:>4} {layer:>8}  {metric} {score:>6}  {:.1} s", cell.mask, record.seconds));
+        if self.json {
+            let mut value = serde_json::to_value(&record)?;
+            value["path"] = path.display().to_string().into();
+            say(&value.to_string())?;
+        }
+        self.records.push(record);
+        Ok(())
+    }
+
+    fn line(&self, slot: usize, generation: Generation) -> GenerationLine {
+        let Prepared { run, scoring, items, prompts, .. } = &self.work.prepared;
+        let (item, sample) = (slot / run.sampling.samples, slot % run.sampling.samples);
+        let answer = self.work.prepared.rule.answer(&generation.tokens);
+        let text = match run.profile {
+            Profile::Exact => self.tokenizer.decode(answer),
+            // The study's code decodes special tokens too, and cleans some of them away.
+            Profile::Sia2024 => self.tokenizer.decode_with_special(answer),
+        };
+        let cleaner = self.work.prepared.cleaner();
+        let clean = cleaner.clean(&text);
+        let outcome = match scoring {
+            Scoring::Text(scorer) => {
+                Outcome::Text { stats: scorer.pair(&cleaner.hypothesis(&clean), &items[item].target) }
+            }
+            Scoring::Code(_) => Outcome::Pending {},
+        };
+        GenerationLine {
+            id: items[item].id.clone(),
+            prompt_tokens: prompts[item].tokens.len(),
+            text,
+            clean,
+            tokens: generation.tokens,
+            stop: generation.stop,
+            sample,
+            outcome,
+        }
+    }
+}
+
+impl Observer for Collector<'_> {
+    fn tokens(&mut self, count: usize) {
+        self.progress.tokens(count);
+    }
+
+    fn finished(&mut self, index: usize, generation: Generation) -> Result<()> {
+        let (cell, slot) = self.wanted[index];
+        let seconds = round(generation.seconds);
+        self.generations[cell][slot] = Some(PartialLine { line: self.line(slot, generation), seconds });
+        self.judge(cell, slot);
+        if let Some(line) = &self.generations[cell][slot] {
+            self.work.folder.keep(self.work.pending[cell], line)?;
+        }
+        self.progress.generation();
+        self.close_if_whole(cell)?;
+        let judged = self.judges.as_mut().map(|(pool, _)| pool.ready()).transpose()?;
+        self.take(judged.unwrap_or_default())
+    }
+}
+
+/// The scores of a cell's generations, item by item.
+///
+/// # Errors
+/// A generation has no outcome of the kind that is scored.
+pub fn scores(
+    scoring: &Scoring,
+    samples: usize,
+    lines: &[GenerationLine],
+    runner: Option<&Runner>,
+) -> Result<Scores> {
+    let wrong = "a generation was not scored as the task wants: was it made by another version?";
+    match (scoring, runner) {
+        (Scoring::Text(scorer), _) => {
+            let stats = |line: &GenerationLine| match &line.outcome {
+                Outcome::Text { stats } => Some(stats.clone()),
+                _ => None,
+            };
+            let pairs: Vec<PairStats> = lines.iter().filter_map(stats).collect();
+            ensure!(pairs.len() == lines.len(), wrong);
+            Ok(Scores::text(scorer.corpus(&pairs)))
+        }
+        (Scoring::Code(_), Some(runner)) => {
+            let verdict = |line: &GenerationLine| match &line.outcome {
+                Outcome::Program { verdict, .. } => Some(*verdict),
+                _ => None,
+            };
+            let verdicts: Vec<Verdict> = lines.iter().filter_map(verdict).collect();
+            ensure!(verdicts.len() == lines.len() && verdicts.len().is_multiple_of(samples.max(1)), wrong);
+            let problems: Vec<Vec<Verdict>> = verdicts.chunks(samples.max(1)).map(<[_]>::to_vec).collect();
+            Ok(Scores::code(PassScore::new(&problems), runner.clone()))
+        }
+        (Scoring::Code(_), None) => anyhow::bail!("programs cannot be scored without running them"),
+    }
+}

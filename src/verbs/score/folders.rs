@@ -1,0 +1,146 @@
+//! Stored generations, cleaned and scored again from their raw text.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::super::checker::Checker;
+use super::super::cleaner::Cleaner;
+use super::super::collector::scores;
+use super::super::prepare::Scoring;
+use super::super::say;
+use super::programs::running;
+use crate::cli::ScoreArgs;
+use crate::config::{Cell, Task};
+use crate::data::Example;
+use crate::error::input;
+use crate::mask::Treatment;
+use crate::results::{GenerationLine, Item, Manifest, Outcome, RunFolder, ScoreRecord, read_json, table};
+use crate::sandbox::Pool;
+
+/// Score all runs at or below the folders again.
+pub fn score(args: &ScoreArgs) -> Result<()> {
+    let mut folders = Vec::new();
+    for path in &args.results {
+        find_runs(path, &mut folders)?;
+    }
+    if folders.is_empty() {
+        let shown: Vec<_> = args.results.iter().map(|path| path.display().to_string()).collect();
+        return Err(input(format!("{}: no manifest.json here or below", shown.join(", "))));
+    }
+    folders.into_iter().try_for_each(|folder| score_run(RunFolder::new(folder), args))
+}
+
+/// Folders at or below `path` that hold a manifest, sorted.
+fn find_runs(path: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    if path.join("manifest.json").is_file() {
+        found.push(path.into());
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(path).map_err(|e| input(format!("{}: {e}", path.display())))?;
+    let mut folders: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|p| p.is_dir()).collect();
+    folders.sort();
+    folders.iter().try_for_each(|folder| find_runs(folder, found))
+}
+
+/// One run, as it stands on disk.
+struct Stored {
+    folder: RunFolder,
+    manifest: Manifest,
+    items: Vec<Item>,
+    scoring: Scoring,
+    task: Task,
+    /// What judges its programs.
+    judges: Option<(Checker, Pool)>,
+}
+
+fn score_run(folder: RunFolder, args: &ScoreArgs) -> Result<()> {
+    let shown = folder.path().display().to_string();
+    let manifest = folder.manifest()?.ok_or_else(|| input(format!("{shown}: no manifest.json")))?;
+    let items = folder.items()?;
+    let task = match manifest.settings.task.as_str() {
+        "mt" => Task::Mt,
+        "code" => Task::Code,
+        other => return Err(input(format!("{shown}/manifest.json: unknown task `{other}`"))),
+    };
+    let scoring = Scoring::new(task, manifest.settings.profile, &manifest.settings.direction.parse()?)?;
+    let judges = match task {
+        Task::Mt => None,
+        Task::Code => {
+            let examples: Vec<Example> = items.iter().cloned().map(Item::example).collect();
+            let checker = Checker::new(&running(args)?, examples.iter())?;
+            let pool = checker.pool();
+            Some((checker, pool))
+        }
+    };
+    let mut stored = Stored { folder, manifest, items, scoring, task, judges };
+    let mut records = Vec::new();
+    for path in stored.folder.score_files()? {
+        let (old, record, lines) = stored.again(&path)?;
+        if args.json {
+            let mut value = serde_json::to_value(&record)?;
+            value["path"] = path.display().to_string().into();
+            say(&value.to_string())?;
+        }
+        if record != old {
+            let (metric, was, is) = (record.scores.metric(), old.scores.main(), record.scores.main());
+            eprintln!("{}: {metric} was {was:.4}, is {is:.4}", path.display());
+            let cell = Cell { mask: old.mask, from_layer: old.from_layer };
+            stored.folder.finish(cell, &record, &lines)?;
+        }
+        records.push(record);
+    }
+    records.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
+    eprintln!("{shown}\n{}", table(&records));
+    Ok(())
+}
+
+impl Stored {
+    /// A cell's record as it was, and as it is now with its generations.
+    fn again(&mut self, path: &Path) -> Result<(ScoreRecord, ScoreRecord, Vec<GenerationLine>)> {
+        let settings = self.manifest.settings.clone();
+        let samples = settings.sampling.map_or(1, |drawn| drawn.samples);
+        let old: ScoreRecord =
+            read_json(path)?.ok_or_else(|| input(format!("{}: has gone away", path.display())))?;
+        let mut lines = self.folder.generations(path)?;
+        let wanted = self.items.iter().flat_map(|item| (0..samples).map(move |sample| (&item.id, sample)));
+        if !lines.iter().map(|line| (&line.id, line.sample)).eq(wanted) {
+            return Err(input(format!("{}: its generations are not those of items.jsonl", path.display())));
+        }
+        let cleaner = Cleaner {
+            task: self.task,
+            profile: settings.profile,
+            format: &settings.format_strings,
+            stops: self.manifest.stop_strings.iter().map(String::as_str).collect(),
+        };
+        let mut asked = Vec::new();
+        for (at, line) in lines.iter_mut().enumerate() {
+            let item = &self.items[at / samples];
+            line.clean = cleaner.clean(&line.text);
+            match &self.scoring {
+                Scoring::Text(scorer) => {
+                    let stats = scorer.pair(&cleaner.hypothesis(&line.clean), &item.target);
+                    line.outcome = Outcome::Text { stats };
+                }
+                Scoring::Code(assembly) => {
+                    let problem = item.problem.as_ref();
+                    let problem = problem.ok_or_else(|| input(format!("{}: has no tests", item.id)))?;
+                    asked.push(assembly.trial(problem, &line.clean));
+                }
+            }
+        }
+        if let Some((_, pool)) = &mut self.judges {
+            for (line, judged) in lines.iter_mut().zip(pool.all(asked)?) {
+                line.outcome = Outcome::Program { verdict: judged.verdict, reason: judged.reason };
+            }
+        }
+        let runner = self.judges.as_ref().map(|(checker, _)| checker.runner());
+        let scores = scores(&self.scoring, samples, &lines, runner.as_ref())?;
+        let cell = Cell { mask: old.mask, from_layer: old.from_layer };
+        let record = ScoreRecord::new(&settings, &self.manifest.settings_sha256, cell, old.n_layers, scores)
+            .with_generations(&lines)
+            .with_seconds(old.seconds);
+        Ok((old, record, lines))
+    }
+}

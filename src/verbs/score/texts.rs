@@ -1,0 +1,61 @@
+//! Anyone's text against references, line by line.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::cli::ScoreArgs;
+use crate::error::input;
+use crate::score::{self, CorpusScore, TextScorer, Tokenize, split_lines};
+use crate::verbs::say;
+
+/// Score a file of hypotheses against one of references.
+pub fn score_files(hyp: &Path, reference: &Path, args: &ScoreArgs) -> Result<()> {
+    let tokenize: Tokenize = args.tokenize.parse().map_err(|e| input(format!("--tokenize: {e}")))?;
+    let scorer = TextScorer::new(tokenize, args.lowercase);
+    let lines = |path: &Path| {
+        let bytes =
+            std::fs::read(path).map_err(|e| input(format!("{}: cannot be read ({e})", path.display())))?;
+        let text = String::from_utf8(bytes).map_err(|e| {
+            let line =
+                e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+            input(format!("{}:{line}: not valid UTF-8", path.display()))
+        })?;
+        Ok::<_, anyhow::Error>(split_lines(&text))
+    };
+    let scores = scorer.lines(&lines(hyp)?, &lines(reference)?)?;
+    if args.json { say(&json_of(&scores).to_string()) } else { say(&text_of(&scores)) }
+}
+
+fn json_of(scores: &CorpusScore) -> serde_json::Value {
+    let [bleu1, bleu2, bleu3, bleu4] = scores.bleu.precisions;
+    let pair = |interval: &Option<score::Interval>| interval.map(|interval| [interval.low, interval.high]);
+    json!({
+        "n": scores.n,
+        "bleu": scores.bleu.score,
+        "bleu_interval": pair(&scores.bleu_interval),
+        "bleu1": bleu1, "bleu2": bleu2, "bleu3": bleu3, "bleu4": bleu4,
+        "brevity_penalty": scores.bleu.brevity_penalty,
+        "sys_len": scores.bleu.sys_len, "ref_len": scores.bleu.ref_len,
+        "chrf": scores.chrf,
+        "chrf_interval": pair(&scores.chrf_interval),
+        "signature": scores.bleu_signature,
+        "chrf_signature": scores.chrf_signature,
+    })
+}
+
+fn text_of(scores: &CorpusScore) -> String {
+    let interval = |interval: &Option<score::Interval>| {
+        interval.map_or(String::new(), |i| format!("  95 % interval {:.2} to {:.2}", i.low, i.high))
+    };
+    format!(
+        "{}{}\n{}\nchrF2 = {:.2}{}\n{}",
+        scores.bleu,
+        interval(&scores.bleu_interval),
+        scores.bleu_signature,
+        scores.chrf,
+        interval(&scores.chrf_interval),
+        scores.chrf_signature
+    )
+}
