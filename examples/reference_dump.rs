@@ -47,7 +47,7 @@ fn main() -> Result<()> {
             .iter()
             .flat_map(|prompt| run.cells.iter().map(move |&cell| (prompt, cell)))
             .collect();
-        let request = |&(prompt, cell): &(_, _)| Request { prompt, plan: prepared.plan(cell, prompt) };
+        let request = |&(prompt, cell): &(_, _)| Request::new(prompt, prepared.plan(cell, prompt));
         let requests: Vec<Request> = wanted.iter().map(request).collect();
         let mut kept = Kept(vec![None; requests.len()]);
         let limits = Limits::branches(experiment.batch);

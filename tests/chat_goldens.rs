@@ -47,7 +47,7 @@ fn golden() -> Golden {
 }
 
 fn example(source: &str, target: &str) -> Example {
-    Example { id: "item".into(), source: source.into(), target: target.into() }
+    Example { id: "item".into(), source: source.into(), target: target.into(), problem: None }
 }
 
 /// A folder with the tokenizer and these files beside it.

@@ -3,7 +3,7 @@
 mod tiny;
 
 use anyhow::Result;
-use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, StopRule, generate};
+use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, Sample, StopRule, generate};
 use icl_mask::mask::{Columns, Hidden, MaskPlan};
 use icl_mask::model::{Decoder, Family, Transformer};
 use icl_mask::prompt::{Profile, Prompt, Tokenizer};
@@ -43,11 +43,22 @@ fn plain(model: &Transformer, request: &Request) -> Vec<u32> {
     Plain::new(model, &request.plan, prompt.len() + NEW_TOKENS).generate(prompt, NEW_TOKENS).unwrap()
 }
 
+/// The oracle's tokens where they are drawn.
+fn plain_drawn(model: &Transformer, request: &Request, sample: Sample) -> Vec<u32> {
+    let (mut next, mut all) = (request.prompt.tokens.clone(), Vec::new());
+    let mut sequence = Plain::new(model, &request.plan, next.len() + NEW_TOKENS);
+    while all.len() < NEW_TOKENS {
+        next = vec![sample.draw(&sequence.logits(&next).unwrap(), all.len()).unwrap()];
+        all.extend(&next);
+    }
+    all
+}
+
 /// Item by item, all masks and layers of each.
 fn requests<'a>(prompts: &'a [Prompt], layers: &[usize]) -> Vec<Request<'a>> {
     let of = |prompt: &'a Prompt| {
         MASKS.into_iter().flat_map(move |mask| {
-            layers.iter().map(move |&layer| Request { prompt, plan: tiny::plan(prompt, mask, layer) })
+            layers.iter().map(move |&layer| Request::new(prompt, tiny::plan(prompt, mask, layer)))
         })
     };
     prompts.iter().flat_map(of).collect()
@@ -81,10 +92,10 @@ fn worlds() -> Vec<(Transformer, Tokenizer, Profile)> {
 fn the_run_from_layer_l_is_the_baseline() {
     for (model, tokenizer, profile) in worlds() {
         for prompt in &tiny::prompts(&tokenizer, profile, 3, 2) {
-            let baseline = logits(&model, &Request { prompt, plan: MaskPlan::UNMASKED });
+            let baseline = logits(&model, &Request::new(prompt, MaskPlan::UNMASKED));
             for mask in MASKS {
                 let plan = tiny::plan(prompt, mask, LAYERS);
-                assert_eq!(baseline, logits(&model, &Request { prompt, plan }), "{mask}");
+                assert_eq!(baseline, logits(&model, &Request::new(prompt, plan)), "{mask}");
             }
         }
     }
@@ -94,9 +105,9 @@ fn the_run_from_layer_l_is_the_baseline() {
 fn every_mask_changes_something() {
     for (model, tokenizer, profile) in worlds().into_iter().take(5) {
         let prompt = &tiny::prompts(&tokenizer, profile, 3, 1)[0];
-        let baseline = logits(&model, &Request { prompt, plan: MaskPlan::UNMASKED });
+        let baseline = logits(&model, &Request::new(prompt, MaskPlan::UNMASKED));
         for mask in MASKS.into_iter().filter(|mask| *mask != "none") {
-            let masked = logits(&model, &Request { prompt, plan: tiny::plan(prompt, mask, 1) });
+            let masked = logits(&model, &Request::new(prompt, tiny::plan(prompt, mask, 1)));
             assert_ne!(baseline, masked, "{mask}");
         }
     }
@@ -178,7 +189,7 @@ proptest! {
         }
         let plans = masks.iter().map(|(hidden, from)| MaskPlan::new(*from, hidden.clone()));
         let plans: Vec<MaskPlan> = plans.chain([MaskPlan::UNMASKED]).collect();
-        let of = |prompt| plans.iter().map(move |plan| Request { prompt, plan: plan.clone() });
+        let of = |prompt| plans.iter().map(move |plan| Request::new(prompt, plan.clone()));
         let requests: Vec<Request> = prompts.iter().flat_map(of).collect();
         let alone: Vec<_> = requests.iter().map(|request| plain(&model, request)).collect();
         let together = sweep(&model, &tokenizer, &requests, &rule(), Limits::branches(branches));
@@ -255,10 +266,51 @@ fn a_row_with_nothing_to_read_gets_zeros() {
     let plan = tiny::plan(prompt, "TTT", 0);
     assert!(plan.at(0).visible_to(prompt.tokens.len() - 1).is_empty());
     // Then attention adds nothing: the row depends on its own token alone.
-    let of_prompt = logits(&model, &Request { prompt, plan });
+    let of_prompt = logits(&model, &Request::new(prompt, plan));
     let mut other = prompt.clone();
     other.tokens[3..8].fill(5);
-    let of_other = logits(&model, &Request { prompt: &other, plan: tiny::plan(&other, "TTT", 0) });
+    let of_other = logits(&model, &Request::new(&other, tiny::plan(&other, "TTT", 0)));
     assert!(of_prompt.iter().all(|logit| logit.is_finite()));
     assert_eq!(of_prompt, of_other);
+}
+
+/// Several samples of each cell, drawn or not, in one call.
+#[test]
+fn drawn_generations_are_the_same_alone_and_together() {
+    for (model, tokenizer, profile) in worlds().into_iter().take(2) {
+        let prompts = tiny::prompts(&tokenizer, profile, 3, 2);
+        let sample = |stream: u64| match stream {
+            0 => None,
+            1 => Some(Sample { temperature: 0.7, top_p: 0.9, stream }),
+            _ => Some(Sample { temperature: 1.5, top_p: 1., stream }),
+        };
+        let mut all = Vec::new();
+        for request in requests(&prompts, &[0, 2, LAYERS]) {
+            all.extend((0..4).map(|stream| Request { sample: sample(stream), ..request.clone() }));
+        }
+        let alone: Vec<_> = all
+            .iter()
+            .map(|request| match request.sample {
+                Some(sample) => plain_drawn(&model, request, sample),
+                None => plain(&model, request),
+            })
+            .collect();
+        for branches in [1, 10, 1000] {
+            assert_eq!(alone, sweep(&model, &tokenizer, &all, &rule(), Limits::branches(branches)));
+        }
+        // The streams are told apart.
+        assert!(alone.chunks(4).all(|samples| samples[1] != samples[2] && samples[2] != samples[3]));
+    }
+}
+
+/// Prompts whose demonstrations differ are computed one context after the other, and reported by their own numbers.
+#[test]
+fn prompts_of_several_contexts_go_in_one_call() {
+    let (model, tokenizer, profile) = worlds().swap_remove(0);
+    let mut prompts = tiny::prompts(&tokenizer, profile, 3, 3);
+    prompts.extend(tiny::prompts(&tokenizer, profile, 2, 2));
+    prompts.swap(0, 3);
+    let requests = requests(&prompts, &[1, 3]);
+    let alone: Vec<_> = requests.iter().map(|request| plain(&model, request)).collect();
+    assert_eq!(alone, sweep(&model, &tokenizer, &requests, &rule(), Limits::branches(50)));
 }

@@ -201,7 +201,7 @@ fn generations_are_those_of_transformers() {
     let tokenizer = tiny::tokenizer("smollm");
     for family in FAMILIES {
         let (model, expected, prompt) = open(family);
-        let request = |cell: &Cell| Request { prompt: &prompt, plan: cell.plan() };
+        let request = |cell: &Cell| Request::new(&prompt, cell.plan());
         let requests: Vec<Request> = expected.cells.iter().map(request).collect();
         let rule = StopRule { eos: vec![], strings: vec![], max_new_tokens: NEW_TOKENS, full_length: true };
         let slots = if prompt.tokens.len() < 100 { vec![1, 7, requests.len()] } else { vec![7] };

@@ -86,7 +86,7 @@ fn format(name: &str, own: &HashMap<String, Format>) -> Format {
 }
 
 fn example(id: &str, source: &str, target: &str) -> Example {
-    Example { id: id.into(), source: source.into(), target: target.into() }
+    Example { id: id.into(), source: source.into(), target: target.into(), problem: None }
 }
 
 fn pair(range: &std::ops::Range<usize>) -> [usize; 2] {

@@ -1,0 +1,4 @@
+# verdict: failed
+# Recursion without end.
+def answer(n: int) -> int:
+    return answer(n + 1)

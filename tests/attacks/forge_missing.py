@@ -1,0 +1,3 @@
+# verdict: failed
+# Takes the function away.
+del answer

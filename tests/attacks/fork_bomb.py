@@ -1,0 +1,6 @@
+# verdict: killed
+# Forks without end.
+import os
+
+while True:
+    os.fork()

@@ -1,0 +1,5 @@
+# verdict: failed
+# A generator without end.
+def answer(n: int) -> int:
+    while True:
+        yield n

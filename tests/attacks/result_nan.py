@@ -1,0 +1,4 @@
+# verdict: failed
+# Not a number.
+def answer(n: int) -> int:
+    return float("nan")

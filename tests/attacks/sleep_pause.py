@@ -1,0 +1,6 @@
+# verdict: timeout
+# Waits for a signal that does not come.
+import signal
+
+while True:
+    signal.pause()

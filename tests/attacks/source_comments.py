@@ -1,0 +1,2 @@
+# verdict: failed
+# Nothing but comments: the prompt's function returns None.

@@ -1,0 +1,6 @@
+# verdict: failed
+# Nothing but white space after these lines.
+   
+	
+
+ 

@@ -1,0 +1,3 @@
+# verdict: syntax
+# Returns where there is no function.
+return 6
