@@ -3,7 +3,7 @@
 import os
 
 found = []
-for path in "/ .. ../.. /tmp /home /root /work /etc /sys /dev /proc /proc/self/fd /var/tmp /mnt".split():
+for path in "/ .. ../.. /tmp /home /root /etc /sys /dev /proc /proc/self/fd /var/tmp /mnt".split():
     try:
         found += [path, *os.listdir(path)]
     except OSError:
