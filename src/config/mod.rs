@@ -8,12 +8,13 @@ use anyhow::Result;
 pub mod files;
 mod layers;
 mod model;
+mod named;
 mod resolve;
 mod settings;
 
 pub use layers::Layers;
 pub use model::{ModelChoice, ModelConfig};
-pub use resolve::{find_format, policy};
+pub use named::{find_format, policy};
 pub use settings::{Layered, Origins, Settings, parse_yaml};
 
 use crate::data::{DataConfig, Direction};

@@ -10,6 +10,7 @@ mod direction;
 mod flores;
 pub mod languages;
 mod lines;
+mod parse;
 mod problems;
 mod table;
 

@@ -33,7 +33,8 @@ pub struct Format {
     /// Between header, examples and query; an answer ends at it (profile `exact`).
     #[serde(default = "newline")]
     pub separator: String,
-    /// Strings that end an answer (profile `exact`), as they stand here; without them, separator and question do.
+    /// Strings that end an answer (profile `exact`), as they stand here. Without them, separator and question do; where
+    /// programs are asked for, separator and question together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stops: Option<Vec<String>>,
     /// Most tokens generated, unless a flag says otherwise.

@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
 #[cfg(target_os = "linux")]
 mod host;
 #[cfg(target_os = "linux")]
@@ -28,6 +30,8 @@ mod python;
 mod report;
 mod verdict;
 
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::Sandbox;
 #[cfg(target_os = "linux")]
 pub use host::Sandbox;
 pub use pool::Pool;

@@ -1,6 +1,6 @@
 //! What the warden of a jail reports, and the verdict that follows from it.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::{Judged, Limits, Verdict};
@@ -60,7 +60,7 @@ impl Report {
     /// The verdict. Only the judge's own word makes it `passed`.
     ///
     /// # Errors
-    /// The sandbox could not be built, or the judge broke: nothing is known of the program then.
+    /// The sandbox could not be built: nothing is known of the program then.
     pub fn judged(&self, limits: Limits) -> Result<Judged> {
         if let Some(error) = &self.error {
             bail!("{error}");
@@ -81,15 +81,19 @@ impl Report {
             Some(Cut::Over) => return Ok(Judged::new(Verdict::Failed, "it closed its line to the judge")),
             None => (),
         }
-        // The judge has no word: whoever ended first is the cause.
-        let end = if word == "gone" { &self.program } else { &self.judge };
-        ensure!(
-            word == "gone" || end.signal.is_some(),
-            "the judge ended with code {} and no verdict: {:?}",
-            end.code.unwrap_or(-1),
-            self.verdict
-        );
-        Ok(end.judged(limits))
+        Ok(match (word, self.judge.signal, self.judge.code) {
+            // The program ended before its tests did.
+            ("gone", ..) => self.program.judged(limits),
+            (_, Some(_), _) => self.judge.judged(limits),
+            // Reference solutions were judged well: it is this program's answers that the judge could not bear.
+            (_, None, code) => {
+                let code = code.unwrap_or(-1);
+                Judged::new(
+                    Verdict::Failed,
+                    &format!("its answers broke the judge, which ended with code {code}"),
+                )
+            }
+        })
     }
 
     /// The sandbox in a line, for people and for the results.
@@ -153,9 +157,9 @@ mod tests {
         ] {
             assert_eq!(verdict(report("gone\n", signal, cpu, peak)), Some(expected), "{signal:?}");
         }
-        // A judge that ends without a word has broken: that is no verdict.
-        assert_eq!(verdict(report("", None, 0., 0)), None);
-        assert_eq!(verdict(report("pass", None, 0., 0)), None);
+        // A judge that ends without a word, or with half of one.
+        assert_eq!(verdict(report("", None, 0., 0)), Some(Verdict::Failed));
+        assert_eq!(verdict(report("pass", None, 0., 0)), Some(Verdict::Failed));
         assert_eq!(verdict(Report { error: Some("no".into()), ..report("passed", None, 0., 0) }), None);
         let mut asleep = report("", None, 0., 0);
         asleep.cut = Some(Cut::Asleep);

@@ -324,6 +324,11 @@ fn stop_rule(run: &Run, model: &OpenModel) -> StopRule {
             };
             run.format.stops.iter().flatten().filter(|string| !string.is_empty()).map(stop).collect()
         }
+        // An answer has lines of its own: only the next question ends it.
+        Profile::Exact if run.task == Task::Code => {
+            let next = format!("{}{}", run.format.separator, run.format.question.trim());
+            if next.trim().is_empty() { Vec::new() } else { vec![(next, Stop::Question)] }
+        }
         Profile::Exact => {
             let stops = [(&run.format.separator, Stop::Separator), (&run.format.question, Stop::Question)];
             let stops = stops.map(|(string, stop)| (stop_string(string), stop));

@@ -228,6 +228,9 @@ impl Work {
         self.finished.extend(records);
         let work = done?.total() as f64;
         judged?;
+        if generations == 0 {
+            return Ok(());
+        }
         eprintln!(
             "{generations} generations: {:.3} tera multiply-adds in {seconds:.2} s, {:.0} GFLOP/s",
             work / 1e12,

@@ -8,10 +8,20 @@ class Raised(Exception):
 
 
 class Remote:
-    """A function or an iterator of the program's."""
+    """An object of the program's: it can be handed back, and equals itself alone."""
 
-    def __init__(self, number):
+    tag = b"o"
+
+    def __init__(self, number, kind):
         self.number = number
+        self.kind = kind
+
+    def __repr__(self):
+        return "<%s of the program>" % (self.kind,)
+
+
+class Function(Remote):
+    tag = b"h"
 
     def __call__(self, *args, **kwargs):
         value, changed = ask("call", self.number, args, kwargs)
@@ -27,27 +37,28 @@ class Remote:
 
 
 class Iterator(Remote):
+    tag = b"g"
+
     def __iter__(self):
         return self
 
     def __next__(self):
         return ask("next", self.number)[0]
 
-    __call__ = None
-
 
 remotes = {}
 
 
-def remote(tag, number):
+def remote(tag, number, kind):
     if (tag, number) not in remotes:
-        remotes[tag, number] = (Remote if tag == b"h" else Iterator)(number)
+        made = {b"h": Function, b"g": Iterator, b"o": Remote}[tag]
+        remotes[tag, number] = made(number, kind)
     return remotes[tag, number]
 
 
 def local(value):
     if isinstance(value, Remote):
-        return (b"g" if isinstance(value, Iterator) else b"h") + pack("<Q", value.number)
+        return value.tag + pack("<Q", value.number) + sized(b"s", b"")
     raise TypeError("a test cannot pass a %s to the program" % type(value).__name__)
 
 

@@ -3,17 +3,20 @@
 REQUESTS, ANSWERS = 3, 4
 
 handles = []
+numbers = {}
 
 
 def other(value):
-    """Callables and iterators stay here and are known by number."""
-    if callable(value) or hasattr(value, "__next__"):
+    """What is no plain data stays here; the same object has the same number."""
+    if id(value) not in numbers:
+        numbers[id(value)] = len(handles)
         handles.append(value)
-        return (b"h" if callable(value) else b"g") + pack("<Q", len(handles) - 1)
-    return sized(b"o", type(value).__name__.encode("utf-8", "replace"))
+    tag = b"h" if callable(value) else b"g" if hasattr(value, "__next__") else b"o"
+    kind = type(value).__name__.encode("utf-8", "replace")
+    return tag + pack("<Q", numbers[id(value)]) + sized(b"s", kind)
 
 
-def known(tag, number):
+def known(tag, number, kind):
     return handles[number]
 
 

@@ -51,6 +51,9 @@ def sized(tag, data):
     return tag + pack("<Q", len(data)) + data
 
 
+# What stays with the program and is known by a number: functions and classes, iterators, and other objects.
+REFERENCES = (b"h", b"g", b"o")
+
 # Containers of the same kind on both sides; a subclass travels as its base.
 SEQUENCES = ((list, b"l"), (tuple, b"t"), (set, b"S"), (frozenset, b"Z"))
 
@@ -101,7 +104,7 @@ def encode_into(out, value, other):
 
 
 def decode(message, other):
-    """`other(tag, number)` stands for what is not plain data."""
+    """`other(tag, number, kind)` stands for what is not plain data."""
     value, end = decode_at(message, 0, other)
     if end != len(message):
         raise Malformed("left-over bytes")
@@ -124,8 +127,9 @@ def decode_at(message, at, other):
         return range(*ends), at
     length, = unpack("<Q", message[at:at + 8])
     at += 8
-    if tag in (b"h", b"g"):
-        return other(tag, length), at
+    if tag in REFERENCES:
+        kind, at = decode_at(message, at, other)
+        return other(tag, length, kind), at
     if length > len(message) - at:
         raise Malformed("cut off")
     if tag == b"d":
@@ -153,8 +157,6 @@ def decode_at(message, at, other):
         return bytearray(data), at
     if tag == b"n":
         return exact_number(data.decode("ascii")), at
-    if tag == b"o":
-        return Opaque(data.decode("utf-8", "replace")), at
     raise Malformed("unknown tag")
 
 
@@ -167,16 +169,6 @@ def exact_number(text):
         from fractions import Fraction
         return Fraction(number)
     raise Malformed("unknown number")
-
-
-class Opaque:
-    """A value of a kind that is not sent: it equals nothing."""
-
-    def __init__(self, kind):
-        self.kind = kind
-
-    def __repr__(self):
-        return "<a value of type %s>" % self.kind
 
 
 def seed(source):

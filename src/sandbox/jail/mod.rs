@@ -58,7 +58,9 @@ impl Layers {
     pub fn add(&mut self, policy: Policy, name: &str, made: Result<()>) -> Result<()> {
         match (made, policy) {
             (Ok(()), _) => self.there.push(name.into()),
-            (Err(error), Policy::Required) => return Err(error.context(format!("{name} is missing"))),
+            (Err(error), Policy::Required) => {
+                return Err(error.context(format!("what it takes for {name} is missing")));
+            }
             (Err(error), _) => self.missing.push(format!("{name} ({error:#})")),
         }
         Ok(())
@@ -85,6 +87,8 @@ pub fn entry() -> Option<ExitCode> {
 fn jail(spec: &str) -> Result<Option<Report>> {
     // If whoever started this ends, so does this, and with it all that it has started.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // Short of memory, the kernel takes these first. It may be out of reach, and is no layer of the sandbox.
+    drop(std::fs::write("/proc/self/oom_score_adj", "1000"));
     let spec: Spec = serde_json::from_str(spec).context("what the jail is to be cannot be read")?;
     let mut jobs = Vec::new();
     std::io::stdin().read_to_end(&mut jobs)?;

@@ -220,7 +220,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
     libc::SYS_getdents64,
-    libc::SYS_utimensat,
     libc::SYS_umask,
     // Waiting.
     libc::SYS_ppoll,
@@ -341,8 +340,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_readlink,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_getdents,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_utimes,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_pause,
     #[cfg(target_arch = "x86_64")]

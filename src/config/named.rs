@@ -1,0 +1,103 @@
+//! Words that name something -> what they name.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::settings::parse_yaml;
+use super::{ChatChoice, files};
+use crate::error::{input, suggest};
+use crate::mask::Treatment;
+use crate::prompt::{Format, Profile};
+use crate::sandbox::Policy;
+
+/// Keys of a file of `configs/format/`.
+const FORMAT_KEYS: [&str; 9] = [
+    "description",
+    "header",
+    "question",
+    "answer",
+    "before_target",
+    "after_target",
+    "separator",
+    "stops",
+    "max_new_tokens",
+];
+
+/// A policy by its name.
+pub fn policy(word: &str) -> Option<Policy> {
+    match word {
+        "required" => Some(Policy::Required),
+        "best-effort" => Some(Policy::BestEffort),
+        "off" => Some(Policy::Off),
+        _ => None,
+    }
+}
+
+/// A number with a unit: KiB, MiB, GiB, TiB by 1024, KB, MB, GB, TB by 1000; one letter alone by 1024.
+pub fn bytes(word: &str) -> Option<u64> {
+    let digits = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
+    let (number, unit) = (word[..digits].parse::<f64>().ok()?, word[digits..].trim().to_ascii_lowercase());
+    let letter = unit.chars().next()?;
+    let power = ["k", "m", "g", "t"].iter().position(|known| known.starts_with(letter))? as i32 + 1;
+    let base: f64 = match &unit[1..] {
+        "" | "ib" => 1024.,
+        "b" => 1000.,
+        _ => return None,
+    };
+    Some((number * base.powi(power)) as u64)
+}
+
+/// A format of `configs/format/` or a `.yaml` file.
+pub fn find_format(word: &str, origin: &str) -> Result<Format> {
+    let file = files::find("format", word, origin)?;
+    let mut format: Format = parse_yaml(&file.path, &file.text, &FORMAT_KEYS)?;
+    format.name = file.name;
+    Ok(format)
+}
+
+/// A file of `configs/mask/`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MaskFile {
+    mask: Treatment,
+    #[serde(rename = "description")]
+    _description: String,
+}
+
+/// A mask by its letters, or by the name of a file of `configs/mask/`.
+pub fn find_mask(word: &str, origin: &str) -> Result<Treatment> {
+    if let Some(file) = files::try_find("mask", word)? {
+        return Ok(parse_yaml::<MaskFile>(&file.path, &file.text, &["mask", "description"])?.mask);
+    }
+    word.parse().map_err(|error| {
+        let known = files::names("mask");
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        input(format!("{origin}: {error} ({})", suggest(word, &known)))
+    })
+}
+
+/// A profile by its name.
+pub fn profile(word: &str, origin: &str) -> Result<Profile> {
+    match word {
+        "exact" => Ok(Profile::Exact),
+        "sia2024" => Ok(Profile::Sia2024),
+        _ => Err(input(format!(
+            "{origin}: unknown profile `{word}`: {}",
+            suggest(word, &["exact", "sia2024"])
+        ))),
+    }
+}
+
+/// No chat template, the model's own, or a file.
+pub fn chat(word: &str, origin: &str) -> Result<Option<ChatChoice>> {
+    match word {
+        "false" => Ok(None),
+        "true" => Ok(Some(ChatChoice::Model)),
+        file if Path::new(file).is_file() => Ok(Some(ChatChoice::File(file.into()))),
+        _ => Err(input(format!(
+            "{origin}: there is no file `{word}`; write true for the model's own template, false for none, or the path \
+             of a .jinja file"
+        ))),
+    }
+}
