@@ -282,11 +282,13 @@ fn drawn_generations_are_the_same_alone_and_together() {
         let sample = |stream: u64| match stream {
             0 => None,
             1 => Some(Sample { temperature: 0.7, top_p: 0.9, stream }),
+            // As good as greedy: they go together for long.
+            4 | 5 => Some(Sample { temperature: 1e-3, top_p: 1., stream }),
             _ => Some(Sample { temperature: 1.5, top_p: 1., stream }),
         };
         let mut all = Vec::new();
         for request in requests(&prompts, &[0, 2, LAYERS]) {
-            all.extend((0..4).map(|stream| Request { sample: sample(stream), ..request.clone() }));
+            all.extend((0..6).map(|stream| Request { sample: sample(stream), ..request.clone() }));
         }
         let alone: Vec<_> = all
             .iter()
@@ -299,7 +301,7 @@ fn drawn_generations_are_the_same_alone_and_together() {
             assert_eq!(alone, sweep(&model, &tokenizer, &all, &rule(), Limits::branches(branches)));
         }
         // The streams are told apart.
-        assert!(alone.chunks(4).all(|samples| samples[1] != samples[2] && samples[2] != samples[3]));
+        assert!(alone.chunks(6).all(|samples| samples[1] != samples[2] && samples[2] != samples[3]));
     }
 }
 

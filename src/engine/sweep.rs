@@ -225,24 +225,32 @@ impl Sweep<'_> {
         let mut order: Vec<usize> = (0..self.live.len()).collect();
         order.sort_by_key(|&at| !self.live[at].leads);
         let mut leaders = HashMap::new();
-        let mut strands = Vec::with_capacity(order.len());
-        for (strand, &at) in order.iter().enumerate() {
+        let mut strands: Vec<Strand> = Vec::with_capacity(order.len());
+        // By place in the order, the strand whose row chooses the token.
+        let mut holders = Vec::with_capacity(order.len());
+        for &at in &order {
             let live = &self.live[at];
             let (origin, layers) = match leaders.get(&live.group) {
+                // Nothing is masked of either: they are one row to the top, and part only when tokens are drawn.
+                Some(&leader) if live.from >= layers => {
+                    holders.push(leader);
+                    continue;
+                }
                 Some(&leader) => {
                     (Origin::Fork { strand: leader, rows: Columns::new([0..1]) }, live.from..layers)
                 }
                 None => {
-                    leaders.insert(live.group, strand);
+                    leaders.insert(live.group, strands.len());
                     (Origin::Tokens(last[at].as_slice()), 0..layers)
                 }
             };
+            holders.push(strands.len());
             let positions = vec![live.prompt + live.tokens.len() - 1];
             strands.push(Strand { positions, origin, layers, stages: &live.stages });
         }
         let finished = forward(self.decoder, &strands, &mut self.kv)?;
         let draws: Vec<_> = order.iter().map(|&at| self.live[at].draw()).collect();
-        let chosen = next_tokens(self.decoder, &finished.last_rows(0..order.len()), &draws)?;
+        let chosen = next_tokens(self.decoder, &finished.last_rows(holders), &draws)?;
         self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
         self.work.add_chosen(self.decoder.arch(), chosen.len());
         let each = begun.elapsed().as_secs_f64() / order.len() as f64;
