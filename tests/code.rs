@@ -222,6 +222,42 @@ fn tests_without_an_entry_point_call_by_name() {
     );
 }
 
+/// What a test asks for is the program's, whatever Python has of that name; and no message of a test is too much to report.
+#[test]
+fn names_of_pythons_own_and_messages_of_any_length() {
+    let world = World::new();
+    let entry = json!({"task_id": "1", "prompt": "def sorted(x):\n    'Reversed.'\n", "entry_point": "sorted",
+        "canonical_solution": "    return x[::-1]\n", "test": "def check(f):\n    assert f([1, 3, 2]) == [2, 3, 1]\n"});
+    let by_name = json!({"task_id": "2", "text": "Add.", "code": "def sum(a, b):\n    return a + b",
+        "test_list": ["assert sum(2, 3) == 5"]});
+    let message = json!({"task_id": "3", "prompt": "def f(x):\n    'One.'\n", "entry_point": "f",
+        "canonical_solution": "    return 1\n",
+        "test": "def check(f):\n    got = f(0)\n    assert got == 1, {0: got}[got]\n"});
+    world.write("problems.jsonl", lines(&[entry, by_name, message]));
+    let program = |id: &str, text: &str| json!({"id": id, "text": text});
+    let programs = [
+        program("1", "def sorted(x):\n    return x[::-1]"),
+        program("1", "x = 1"),
+        program("1", "del sorted"),
+        program("2", "def sum(a, b):\n    return b + a"),
+        program("2", "def sum(a, b):\n    return 6"),
+        program("2", "abs = 1"),
+        program("3", "    return 10 ** 5000"),
+        program("3", "    return 1"),
+        program("3", "class Mine(ValueError): pass\ndef f(x): raise Mine('a', 2)"),
+    ];
+    world.write("programs.jsonl", lines(&programs));
+    ok(world.call("score --task code --data problems.jsonl --hyp programs.jsonl --verdicts v.jsonl"));
+    let verdicts = json_lines(&fs::read_to_string(world.path("v.jsonl")).unwrap());
+    let passed: Vec<bool> = verdicts.iter().map(|line| line["verdict"] == "passed").collect();
+    assert_eq!(passed, [true, false, false, true, false, false, false, true, false], "{verdicts:?}");
+    assert!(
+        verdicts.iter().all(|line| line["verdict"] == "passed" || line["verdict"] == "failed"),
+        "{verdicts:?}"
+    );
+    assert_eq!(verdicts[8]["reason"], "Mine: ('a', 2) (line 5)");
+}
+
 #[test]
 fn problems_that_their_own_solutions_fail_are_refused() {
     let world = world();

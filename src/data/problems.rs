@@ -22,6 +22,9 @@ pub struct Problem {
     /// The function that is handed to the tests' `check`, if they have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry_point: Option<String>,
+    /// Without an entry point: functions and classes of the reference, which the tests call by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defines: Vec<String>,
 }
 
 /// Names of the fields of a problem. Those of HumanEval and of MBPP are found without being named.
@@ -108,14 +111,16 @@ impl Row<'_> {
             None => None,
         };
         let Some(entry_point) = entry_point else {
-            let problem = Problem { prompt: String::new(), test, entry_point: None };
+            let defines = defined(&solution);
+            let problem = Problem { prompt: String::new(), test, entry_point: None, defines };
             return Ok(Example { id, source: asked, target: solution, problem: Some(problem) });
         };
         let start = definition(&asked, &entry_point).ok_or_else(|| {
             self.lines.refuse(&format!("asks for `{entry_point}`, but its prompt has no `def {entry_point}`"))
         })?;
         let target = format!("{}{solution}", &asked[start..]);
-        let problem = Problem { prompt: asked.clone(), test, entry_point: Some(entry_point) };
+        let problem =
+            Problem { prompt: asked.clone(), test, entry_point: Some(entry_point), defines: Vec::new() };
         Ok(Example { id, source: asked, target, problem: Some(problem) })
     }
 
@@ -172,6 +177,17 @@ fn definition(code: &str, name: &str) -> Option<usize> {
     found
 }
 
+/// Functions and classes that a program defines at the left margin.
+fn defined(code: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let rest = line.strip_prefix("async ").unwrap_or(line);
+        let rest = rest.strip_prefix("def ").or_else(|| rest.strip_prefix("class "))?.trim_start();
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        (end > 0).then(|| rest[..end].to_string())
+    };
+    code.lines().filter_map(name).collect()
+}
+
 /// The docstring of a prompt: what stands between its first pair of triple quotes, as the study takes it.
 pub fn docstring(prompt: &str) -> Option<&str> {
     let quotes = ["\"\"\"", "'''"].into_iter().filter_map(|quote| Some((prompt.find(quote)?, quote)));
@@ -224,6 +240,7 @@ mod tests {
         let problem = read.test[0].problem.clone().unwrap();
         assert_eq!(problem.test, "assert twice(2) == 4\nassert twice(0) == 0");
         assert_eq!((problem.prompt.as_str(), problem.entry_point), ("", None));
+        assert_eq!(problem.defines, ["twice"]);
         assert_eq!((read.test[0].id.as_str(), read.demonstrations.len()), ("11", 1));
         assert!(read.leave_one_out);
     }

@@ -83,4 +83,6 @@ pub struct Trial {
     pub test: Arc<str>,
     /// The function that is handed to the tests' `check`; without one, the tests call by name what they need.
     pub entry_point: Option<Arc<str>>,
+    /// Names that the tests must get from the program even where Python has one like it, apart by spaces.
+    pub asked: Arc<str>,
 }

@@ -31,7 +31,8 @@ impl Python {
     /// It is not there, or is no Python.
     pub fn find(name: &str) -> Result<Self> {
         let mut command = Command::new(name);
-        command.args(FLAGS).args(["-c", PROBE]).stdin(Stdio::null());
+        // It runs outside of the sandbox: nothing that lies about or stands in the environment is to run with it.
+        command.args(["-I", "-S", "-B", "-c", PROBE]).stdin(Stdio::null());
         let output = command.output().map_err(|error| {
             input(format!(
                 "--python: `{name}` cannot be run ({error}); programs are checked with Python: install Python 3 or give \
@@ -62,5 +63,4 @@ impl Python {
 pub const FLAGS: [&str; 3] = ["-s", "-S", "-B"];
 
 /// All of its environment.
-pub const ENVIRONMENT: [(&str, &str); 3] =
-    [("PYTHONHASHSEED", "0"), ("PYTHONSAFEPATH", "1"), ("PYTHONUTF8", "1")];
+pub const ENVIRONMENT: [(&str, &str); 2] = [("PYTHONHASHSEED", "0"), ("PYTHONUTF8", "1")];

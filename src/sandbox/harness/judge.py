@@ -26,13 +26,14 @@ class Function(Remote):
     def __call__(self, *args, **kwargs):
         value, changed = ask("call", self.number, args, kwargs)
         # What the call did to its arguments is seen by the test, as it would be in one process.
+        if type(changed) is not list:
+            raise Malformed("changes that are no list")
         for at, now in changed:
-            was = args[at]
-            if isinstance(was, (list, bytearray)) and type(was) is type(now):
-                was[:] = now
-            elif isinstance(was, (dict, set)) and type(was) is type(now):
-                was.clear()
-                was.update(now)
+            was = args[at] if type(at) is int and 0 <= at < len(args) else None
+            if type(was) not in (list, bytearray, dict, set) or type(was) is not type(now):
+                raise Malformed("a change of what cannot change so")
+            was.clear()
+            was.extend(now) if type(was) in (list, bytearray) else was.update(now)
         return value
 
 
@@ -47,10 +48,13 @@ class Iterator(Remote):
 
 
 remotes = {}
+MOST_REMOTES = 100000
 
 
 def remote(tag, number, kind):
     if (tag, number) not in remotes:
+        if len(remotes) >= MOST_REMOTES:
+            raise Malformed("too many objects")
         made = {b"h": Function, b"g": Iterator, b"o": Remote}[tag]
         remotes[tag, number] = made(number, kind)
     return remotes[tag, number]
@@ -66,11 +70,14 @@ def answered():
     """The program's next answer: always a tuple that begins with a word, or it is malformed."""
     message = receive(ANSWERS)
     try:
-        kind, *rest = decode(message, remote)
+        value = decode(message, remote)
     except MemoryError:
         raise
     except Exception as error:
         raise Malformed("%s: %s" % (type(error).__name__, error))
+    if type(value) is not tuple or not value:
+        raise Malformed("no answer")
+    kind, *rest = value
     if kind == "raised":
         raise raised(*rest)
     return kind, rest
@@ -85,12 +92,12 @@ def ask(*request):
     return kind, rest[0]
 
 
-def raised(name, builtin, text, line):
+def raised(name, builtin, text, line, args):
     kind = getattr(builtins, str(builtin), None)
     try:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             kind = Raised
-        error = kind(text)
+        error = kind(*args)
     except BaseException:
         error = Raised(text)
     error.described = "%s: %s" % (name, text) if text else str(name)
@@ -108,29 +115,42 @@ def names_in(code):
     return names
 
 
-def fill(space, names):
-    """Names that neither Python nor the prompt nor the test has are the program's."""
-    for name in sorted(names):
-        if name in space or hasattr(builtins, name):
+def fill(space, names, asked):
+    """What is asked for is the program's, whatever its name; so are names that neither Python nor the prompt has."""
+    for name in asked:
+        # Python's own thing of that name must not stand in for it.
+        space[name] = Missing(name)
+    for name in sorted(names | set(asked)):
+        if name not in asked and (name in space or hasattr(builtins, name)):
             continue
         kind, value = ask("name", name)
         if kind == "named":
             space[name] = value
-        elif kind == "module" and name in getattr(sys, "stdlib_module_names", ("math",)):
+        elif kind == "module" and name not in asked:
+            # Python's own: there is no other folder to import from.
             space[name] = __import__(name)
 
 
-def judge(prompt, test, entry):
+class Missing:
+    """What a program was to define, and has not."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __call__(self, *args, **kwargs):
+        raise NameError("name '%s' is not defined" % self.name)
+
+
+def judge(prompt, test, entry, asked):
     space = {}
     exec(compile(prompt, "<prompt>", "exec"), space)
-    space.pop(entry, None)
     tests = compile(test, "<test>", "exec")
-    names = names_in(tests) | ({entry} if entry else set())
+    asked = set(asked) | ({entry} if entry else set())
     kind, rest = answered()
     if kind == "syntax":
         return "syntax", str(rest[0])
     seed(prompt + test)
-    fill(space, names)
+    fill(space, names_in(tests), asked)
     exec(tests, space)
     if entry:
         exec(compile("check(%s)" % entry, "<test>", "exec"), space)
@@ -151,20 +171,27 @@ def reason(error, test):
 
 
 def main():
-    prompt, test, entry = [receive(0).decode("utf-8") for _ in range(3)]
+    prompt, test, entry, asked = [receive(0).decode("utf-8") for _ in range(4)]
+    verdict, caught = "failed", None
     try:
-        verdict, why = judge(prompt, test, entry)
+        verdict, why = judge(prompt, test, entry, asked.split())
     except Gone:
         verdict, why = "gone", ""
-    except MemoryError as error:
-        verdict, why = "memory", reason(error, test)
+    except MemoryError:
+        verdict, why = "memory", "MemoryError"
     except Malformed as error:
-        verdict, why = "failed", "its answer cannot be read (%s)" % error
+        why = "its answer cannot be read (%s)" % error
     except BaseException as error:
-        verdict, why = "failed", reason(error, test)
-    os.write(VERDICT, ("%s\n%s" % (verdict, why[:2000])).encode("utf-8", "replace"))
+        caught, why = error, type(error).__name__
+    # The verdict first: what the program handed over may be too much to put into words.
+    os.write(VERDICT, (verdict + "\n").encode())
+    if caught is not None:
+        try:
+            why = reason(caught, test)
+        except BaseException:
+            pass
+    os.write(VERDICT, why[:2000].encode("utf-8", "replace"))
 
 
-import builtins
 main()
 os._exit(0)

@@ -6,7 +6,8 @@ import sys
 import sysconfig
 
 # Modules of the library that load shared objects of the system.
-for name in ("_ssl", "_hashlib", "zlib", "_bz2", "_lzma", "_ctypes", "_decimal", "pyexpat", "_uuid", "_sqlite3"):
+for name in ("_ssl", "_hashlib", "zlib", "_bz2", "_lzma", "_ctypes", "_decimal", "pyexpat", "_uuid", "_sqlite3", "readline",
+             "_curses"):
     try:
         importlib.import_module(name)
     except ImportError:

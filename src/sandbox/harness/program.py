@@ -25,18 +25,24 @@ def answer(*value):
 
 
 def described(error):
-    """Its class, the nearest class that Python itself has, its text, and the program's line."""
+    """Its class, the nearest class that Python itself has, its text, the program's line, and its arguments."""
     try:
         text = str(error)[:1000]
     except BaseException:
         text = ""
-    builtin = next((kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"), "Exception")
+    own = (kind.__name__ for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind)
+    builtin = next(own, "Exception")
     line, trace = 0, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "<program>":
             line = trace.tb_lineno
         trace = trace.tb_next
-    return "raised", type(error).__name__, builtin, text, line
+    try:
+        encode(error.args, other)
+        args = error.args
+    except BaseException:
+        args = (text,)
+    return "raised", type(error).__name__, builtin, text, line, args
 
 
 def compiled(source):

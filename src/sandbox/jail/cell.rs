@@ -3,15 +3,15 @@
 use std::ffi::{CString, c_char};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
-use nix::unistd::{chdir, getpid, setsid};
+use nix::unistd::{Pid, chdir, getpid, getppid, setsid};
 
-use super::namespaces::Room;
 use super::syscalls::Filters;
 use super::{Layers, Spec, rules};
 use crate::sandbox::Policy;
@@ -29,6 +29,8 @@ pub const JUDGE: &str =
 /// Which of the two: its script, and what stands at descriptors 0, 1, 2, ... of it. Nothing else is open in it.
 pub struct Cell<'a> {
     pub script: &'static str,
+    /// Where it may write; the judge has no such place, and none that a program can reach.
+    pub folder: Option<&'a Path>,
     pub files: Vec<BorrowedFd<'a>>,
 }
 
@@ -54,11 +56,12 @@ impl Ready {
 
 impl Cell<'_> {
     /// Give up everything that a Python is not to have.
-    pub fn prepare(&self, spec: &Spec, room: &Room, layers: &mut Layers) -> Result<Ready> {
-        // If the warden ends, so does this.
+    pub fn prepare(&self, spec: &Spec, warden: Pid, layers: &mut Layers) -> Result<Ready> {
+        // If the warden ends, so does this; also if it has ended already.
         prctl::set_pdeathsig(Signal::SIGKILL)?;
+        ensure!(getppid() == warden, "the warden has gone");
         setsid()?;
-        chdir(&room.folder).context("its folder cannot be entered")?;
+        chdir(self.folder.unwrap_or(Path::new("/"))).context("its folder cannot be entered")?;
         self.place_files()?;
         // Where objects lie in memory is the same on every run; a system that forbids this runs it all the same.
         // SAFETY: takes and returns a number.
@@ -76,7 +79,7 @@ impl Cell<'_> {
             .map(|(key, value)| text(&format!("{key}={value}")))
             .collect::<Result<_, _>>()?;
         if spec.policy != Policy::Off {
-            layers.add(spec.policy, "landlock", rules::restrict(spec, &room.folder))?;
+            layers.add(spec.policy, "landlock", rules::restrict(spec, self.folder))?;
             let filters = Filters::new(getpid().as_raw(), path.as_ptr());
             layers.add(spec.policy, "seccomp", filters.and_then(|filters| filters.apply()))?;
         }

@@ -9,11 +9,12 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use nix::fcntl::OFlag;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, fork, getppid, pipe2};
 use serde::{Deserialize, Serialize};
 
 use super::report::Report;
@@ -37,8 +38,10 @@ pub struct Spec {
     pub limits: Limits,
     /// What runs the programs.
     pub python: Python,
-    /// An empty folder: the new root is mounted on it, or without that layer, each jail has its folder in it.
+    /// Where a program gets its folder if there is no root of its own.
     pub folder: PathBuf,
+    /// The process that starts the jail, and without which it is to end.
+    pub parent: i32,
 }
 
 /// The layers found, and those that a system does not give.
@@ -87,9 +90,10 @@ pub fn entry() -> Option<ExitCode> {
 fn jail(spec: &str) -> Result<Option<Report>> {
     // If whoever started this ends, so does this, and with it all that it has started.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
+    let spec: Spec = serde_json::from_str(spec).context("what the jail is to be cannot be read")?;
+    ensure!(getppid().as_raw() == spec.parent, "whoever started the jail has gone");
     // Short of memory, the kernel takes these first. It may be out of reach, and is no layer of the sandbox.
     drop(std::fs::write("/proc/self/oom_score_adj", "1000"));
-    let spec: Spec = serde_json::from_str(spec).context("what the jail is to be cannot be read")?;
     let mut jobs = Vec::new();
     std::io::stdin().read_to_end(&mut jobs)?;
     let jobs = parted(&jobs)?;
@@ -97,10 +101,12 @@ fn jail(spec: &str) -> Result<Option<Report>> {
     let nothing = File::options().read(true).write(true).open("/dev/null").context("/dev/null")?;
     let mut layers = Layers::default();
     let room = namespaces::enter(&spec, &mut layers)?;
+    let (below, above) = pipe2(OFlag::O_CLOEXEC)?;
     // SAFETY: this process has one thread.
     match unsafe { fork() }? {
         ForkResult::Child => {
-            let report = warden::watch(&spec, &room, layers, &nothing, jobs);
+            drop(above);
+            let report = warden::watch(&spec, &room, layers, &nothing, &below, jobs);
             let report = report
                 .unwrap_or_else(|error| Report { error: Some(format!("{error:#}")), ..Report::default() });
             let written = write_report(&report);

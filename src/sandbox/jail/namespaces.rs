@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{Gid, Uid, chdir, getegid, geteuid, pivot_root};
+use nix::unistd::{Gid, Uid, chdir, getegid, geteuid, pivot_root, sethostname};
 
 use super::{Layers, Spec};
 use crate::sandbox::Policy;
@@ -52,13 +52,15 @@ pub fn enter(spec: &Spec, layers: &mut Layers) -> Result<Room> {
         let there = made.is_ok();
         layers.add(spec.policy, &format!("{spaces} namespaces"), made)?;
         if there {
+            // A name that says nothing of the machine.
+            sethostname("box").context("a host name")?;
             let root = new_root(spec, if users { inner(geteuid().as_raw()) } else { NOBODY });
             root.context("the namespaces are there, but a root of their own cannot be built")?;
             layers.there.push("a root with Python alone".into());
             return Ok(Room { folder: "/box".into(), drop_root: !users && geteuid().is_root(), real: false });
         }
     }
-    let folder = spec.folder.join(std::process::id().to_string());
+    let folder = spec.folder.join(format!("icl-mask-jail-{}", std::process::id()));
     fs::DirBuilder::new().mode(0o700).create(&folder).context("no folder for the program")?;
     Ok(Room { folder, drop_root: false, real: true })
 }
@@ -101,7 +103,8 @@ fn inner(id: u32) -> u32 {
 
 /// A root of memory that holds the folders Python needs, read-only, and one small empty folder.
 fn new_root(spec: &Spec, owner: u32) -> Result<()> {
-    let root = spec.folder.as_path();
+    // Hidden from the inside of this namespace alone; and nothing that Python needs is below it.
+    let root = Path::new("/proc");
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("private mounts")?;
     let plain = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;

@@ -16,9 +16,9 @@ const NEEDED: ABI = ABI::V3;
 /// What is used of it where it is there: ports, devices, signals and sockets without a name (Linux 6.12).
 const WANTED: ABI = ABI::V6;
 
-/// Allow this process to read the interpreter and its library, to run the interpreter, to write into `folder`, and nothing
-/// else.
-pub fn restrict(spec: &Spec, folder: &Path) -> Result<()> {
+/// Allow this process to read the interpreter and its library, to run the interpreter, to write into `folder` if it has
+/// one, and nothing else.
+pub fn restrict(spec: &Spec, folder: Option<&Path>) -> Result<()> {
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(NEEDED))?
@@ -42,7 +42,10 @@ pub fn restrict(spec: &Spec, folder: &Path) -> Result<()> {
         | AccessFs::MakeDir
         | AccessFs::RemoveFile
         | AccessFs::RemoveDir;
-    let status = ruleset.add_rule(beneath(folder, own)?)?.restrict_self()?;
+    if let Some(folder) = folder {
+        ruleset = ruleset.add_rule(beneath(folder, own)?)?;
+    }
+    let status = ruleset.restrict_self()?;
     ensure!(status.ruleset != RulesetStatus::NotEnforced && status.no_new_privs, "it was not enforced");
     Ok(())
 }

@@ -45,6 +45,7 @@ impl Filters {
             values.iter().map(|&value| rule32(&[(argument, SeccompCmpOp::Eq, value)])).collect()
         };
         allowed.insert(libc::SYS_ioctl, only(1, &IOCTLS)?);
+        allowed.insert(libc::SYS_fcntl, only(1, &FCNTLS)?);
         allowed.insert(libc::SYS_prctl, only(0, &PRCTLS)?);
         for call in [libc::SYS_execve, libc::SYS_kill, libc::SYS_tgkill] {
             allowed.insert(call, Vec::new());
@@ -84,8 +85,19 @@ fn rule32(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule> {
     Ok(SeccompRule::new(conditions.iter().map(condition).collect::<Result<_, _>>()?)?)
 }
 
-/// Is this a terminal, how wide is it, close on exec or not, how much is there to read.
-const IOCTLS: [u64; 5] = [libc::TCGETS, libc::TIOCGWINSZ, libc::FIOCLEX, libc::FIONCLEX, libc::FIONREAD];
+/// Is this a terminal, how wide is it, close on exec or not, wait or not, how much is there to read.
+const IOCTLS: [u64; 6] =
+    [libc::TCGETS, libc::TIOCGWINSZ, libc::FIOCLEX, libc::FIONCLEX, libc::FIONBIO, libc::FIONREAD];
+
+/// Copies and flags of descriptors. No locks, leases and notices, which are seen by others, and no signals.
+const FCNTLS: [u64; 6] = [
+    libc::F_DUPFD as u64,
+    libc::F_DUPFD_CLOEXEC as u64,
+    libc::F_GETFD as u64,
+    libc::F_SETFD as u64,
+    libc::F_GETFL as u64,
+    libc::F_SETFL as u64,
+];
 
 /// Names of threads and of memory.
 const PRCTLS: [u64; 3] = [libc::PR_SET_NAME as u64, libc::PR_GET_NAME as u64, libc::PR_SET_VMA as u64];
@@ -200,8 +212,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_fdatasync,
     libc::SYS_fallocate,
     libc::SYS_fadvise64,
-    libc::SYS_flock,
-    libc::SYS_fcntl,
     libc::SYS_dup,
     libc::SYS_dup3,
     libc::SYS_pipe2,
@@ -232,7 +242,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_recvfrom,
     libc::SYS_shutdown,
     libc::SYS_getsockopt,
-    libc::SYS_setsockopt,
     libc::SYS_getsockname,
     libc::SYS_getpeername,
     libc::SYS_nanosleep,

@@ -2,17 +2,18 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
-use nix::unistd::{ForkResult, Pid, fork, pipe2};
+use nix::unistd::{ForkResult, Pid, fork, getpid, pipe2};
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, JUDGE, PROGRAM};
@@ -35,6 +36,7 @@ pub fn watch(
     room: &Room,
     mut layers: Layers,
     nothing: &File,
+    above: &OwnedFd,
     jobs: [&[u8]; 2],
 ) -> Result<Report> {
     if room.drop_root {
@@ -46,6 +48,7 @@ pub fn watch(
         }
     }
     prctl::set_pdeathsig(Signal::SIGKILL)?;
+    ensure!(!gone(above)?, "what started the warden has gone");
     // An end of a child waits until it is looked for.
     let mut ends = SigSet::empty();
     ends.add(Signal::SIGCHLD);
@@ -58,15 +61,26 @@ pub fn watch(
     let mut both = [
         Watched::start(
             spec,
-            room,
-            PROGRAM,
-            vec![program.as_fd(), nothing, nothing, asked.as_fd(), answer.as_fd()],
+            &Cell {
+                script: PROGRAM,
+                folder: Some(&room.folder),
+                files: vec![program.as_fd(), nothing, nothing, asked.as_fd(), answer.as_fd()],
+            },
         )?,
         Watched::start(
             spec,
-            room,
-            JUDGE,
-            vec![test.as_fd(), nothing, nothing, answered.as_fd(), request.as_fd(), verdict.as_fd()],
+            &Cell {
+                script: JUDGE,
+                folder: None,
+                files: vec![
+                    test.as_fd(),
+                    nothing,
+                    nothing,
+                    answered.as_fd(),
+                    request.as_fd(),
+                    verdict.as_fd(),
+                ],
+            },
         )?,
     ];
     // Only the two hold the ends of their pipes, so that each notices when the other has gone.
@@ -89,6 +103,14 @@ pub fn watch(
         judge: judge.end.unwrap_or_default(),
         cut,
     })
+}
+
+/// Whether the process that holds the other end of this pipe has ended. The kernel's word to the same effect
+/// (`PR_SET_PDEATHSIG`) is not given for an end that came before it was asked for.
+fn gone(above: &OwnedFd) -> Result<bool> {
+    let mut polled = [PollFd::new(above.as_fd(), PollFlags::POLLIN)];
+    poll(&mut polled, PollTimeout::ZERO)?;
+    Ok(polled[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP)))
 }
 
 /// Wait for both to end, and end what goes on for too long.
@@ -149,15 +171,14 @@ struct Watched {
 }
 
 impl Watched {
-    fn start(spec: &Spec, room: &Room, script: &'static str, files: Vec<BorrowedFd>) -> Result<Self> {
-        let mut note = memory(&[])?;
+    fn start(spec: &Spec, cell: &Cell) -> Result<Self> {
+        let (mut note, warden) = (memory(&[])?, getpid());
         // SAFETY: this process has one thread.
         match unsafe { fork() }? {
             ForkResult::Parent { child } => Ok(Self { pid: child, end: None, note }),
             ForkResult::Child => {
                 let mut layers = Layers::default();
-                let cell = Cell { script, files };
-                let ready = cell.prepare(spec, room, &mut layers);
+                let ready = cell.prepare(spec, warden, &mut layers);
                 let Layers { there, missing } = layers;
                 let error = ready.as_ref().err().map(|error| format!("{error:#}"));
                 let noted =
