@@ -1,5 +1,6 @@
 //! The Python that runs the programs: which one, and which files it needs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -22,6 +23,8 @@ pub struct Python {
     pub library: Vec<PathBuf>,
     /// Shared objects that it or its library loads.
     pub objects: Vec<PathBuf>,
+    /// Their other names, by which the loader looks for them, and what each stands for.
+    pub links: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Python {

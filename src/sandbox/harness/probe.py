@@ -26,5 +26,15 @@ try:
                 objects.add(os.path.realpath(path))
 except OSError:
     pass
+# The other names of the shared objects, by which the loader looks for them.
+links = {}
+# The loader itself is named by its place in one of the last four.
+for folder in {os.path.dirname(path) for path in objects} | set(
+        map(os.path.realpath, ("/lib", "/lib64", "/lib32", "/usr/lib64"))):
+    if not os.path.isdir(folder):
+        continue
+    for entry in os.scandir(folder):
+        if entry.is_symlink() and os.path.realpath(entry.path) in objects:
+            links[entry.path] = os.path.realpath(entry.path)
 print(json.dumps({"executable": executable, "version": ".".join(map(str, sys.version_info[:3])),
-                  "library": sorted(set(library)), "objects": sorted(objects)}))
+                  "library": sorted(set(library)), "objects": sorted(objects), "links": links}))

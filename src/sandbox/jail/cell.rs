@@ -43,7 +43,7 @@ pub struct Ready {
 
 impl Ready {
     /// Become Python. Comes back only if that fails.
-    pub fn exec(&self) {
+    pub fn exec(&self) -> Errno {
         let pointers = |strings: &[CString]| -> Vec<*const c_char> {
             strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
         };
@@ -51,6 +51,7 @@ impl Ready {
         // SAFETY: both lists end with a null, and what they point to is alive. Not nix's `execve`: the filter knows the
         // path by this pointer.
         unsafe { libc::execve(self.path.as_ptr(), args.as_ptr(), environment.as_ptr()) };
+        Errno::last()
     }
 }
 

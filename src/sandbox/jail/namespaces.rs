@@ -1,7 +1,7 @@
 //! Namespaces: no other process, no network, no other user, and a root that holds Python alone.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -109,22 +109,29 @@ fn new_root(spec: &Spec, owner: u32) -> Result<()> {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("private mounts")?;
     let plain = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("tmpfs"), root, Some("tmpfs"), plain, Some("size=1m,mode=755")).context("a tmpfs")?;
-    for folder in folders(spec) {
-        let inside = below(root, &folder);
-        fs::create_dir_all(&inside).with_context(|| format!("a folder for {}", folder.display()))?;
-        bind(&folder, &inside)?;
+    for path in places(spec) {
+        let inside = below(root, path);
+        if path.is_dir() {
+            fs::create_dir_all(&inside).with_context(|| format!("a folder for {}", path.display()))?;
+        } else {
+            fs::create_dir_all(inside.parent().unwrap_or(root))?;
+            fs::write(&inside, "").with_context(|| format!("a place for {}", path.display()))?;
+        }
+        bind(path, &inside)?;
+    }
+    for (name, object) in &spec.python.links {
+        // Those in a folder of the library came with it.
+        let inside = below(root, name);
+        if fs::symlink_metadata(&inside).is_err() {
+            fs::create_dir_all(inside.parent().unwrap_or(root))?;
+            symlink(object, &inside).with_context(|| format!("a link to {}", object.display()))?;
+        }
     }
     for name in ["/lib", "/lib64", "/lib32", "/bin"] {
         // Where the loader is looked for, on a system whose /lib is a link into /usr.
         if let Ok(to) = fs::read_link(name) {
-            std::os::unix::fs::symlink(to, below(root, Path::new(name))).context("a link")?;
+            symlink(to, below(root, Path::new(name))).context("a link")?;
         }
-    }
-    for file in spec.python.reads().filter(|file| file.starts_with("/etc")) {
-        let inside = below(root, file);
-        fs::create_dir_all(inside.parent().unwrap_or(root))?;
-        fs::write(&inside, "")?;
-        bind(file, &inside)?;
     }
     let folder = below(root, Path::new("/box"));
     fs::create_dir(&folder)?;
@@ -139,21 +146,16 @@ fn new_root(spec: &Spec, owner: u32) -> Result<()> {
     mount(none, "/", none, read_only, none).context("a read-only root")
 }
 
-/// The folders that hold the interpreter, its library and shared objects: `/usr` as a whole, others each for itself.
-fn folders(spec: &Spec) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = Vec::new();
-    for path in spec.python.reads().filter(|path| !path.starts_with("/etc")) {
-        let folder = match path {
-            path if path.starts_with("/usr") => Path::new("/usr"),
-            path if path.is_dir() => path,
-            path => path.parent().unwrap_or(path),
-        };
-        if !folders.iter().any(|known| folder.starts_with(known)) {
-            folders.retain(|known| !known.starts_with(folder));
-            folders.push(folder.into());
+/// What Python needs: the folders of its library, and for the rest file by file.
+fn places(spec: &Spec) -> Vec<&Path> {
+    let (folders, files): (Vec<&Path>, Vec<&Path>) = spec.python.reads().partition(|path| path.is_dir());
+    let mut places: Vec<&Path> = Vec::new();
+    for path in folders.into_iter().chain(files) {
+        if !places.iter().any(|known| path.starts_with(known)) {
+            places.push(path);
         }
     }
-    folders
+    places
 }
 
 fn below(root: &Path, path: &Path) -> PathBuf {

@@ -163,6 +163,14 @@ struct Note {
     error: Option<String>,
 }
 
+impl Note {
+    /// In place of what was written before; whether that worked.
+    fn write(&self, file: &mut File) -> bool {
+        let Ok(text) = serde_json::to_vec(self) else { return false };
+        file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(&text)).is_ok()
+    }
+}
+
 /// One of the two processes.
 struct Watched {
     pid: Pid,
@@ -181,10 +189,10 @@ impl Watched {
                 let ready = cell.prepare(spec, warden, &mut layers);
                 let Layers { there, missing } = layers;
                 let error = ready.as_ref().err().map(|error| format!("{error:#}"));
-                let noted =
-                    serde_json::to_vec(&Note { there, missing, error }).map(|text| note.write_all(&text));
-                if let (Ok(ready), Ok(Ok(()))) = (ready, noted) {
-                    ready.exec();
+                let mut told = Note { there, missing, error };
+                if let (Ok(ready), true) = (ready, told.write(&mut note)) {
+                    told.error = Some(format!("Python cannot be started: {}", ready.exec().desc()));
+                    told.write(&mut note);
                 }
                 std::process::exit(127);
             }
