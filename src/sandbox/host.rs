@@ -103,6 +103,7 @@ impl Sandbox {
         // An out-of-memory killer, or a machine that slept, may end a jail that had nothing to do with it.
         match self.attempt(trial) {
             Err(error) if !error.is::<Interrupted>() => self.attempt(trial),
+            Ok(Report { error: Some(_), .. }) => self.attempt(trial),
             done => done,
         }
     }
