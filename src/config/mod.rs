@@ -14,7 +14,7 @@ mod settings;
 
 pub use layers::Layers;
 pub use model::{ModelChoice, ModelConfig};
-pub use named::{find_format, policy};
+pub use named::{find_format, policy, profile, task};
 pub use settings::{Layered, Origins, Settings, parse_yaml};
 
 use crate::data::{DataConfig, Direction};

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::settings::parse_yaml;
-use super::{ChatChoice, files};
+use super::{ChatChoice, Task, files};
 use crate::error::{input, suggest};
 use crate::mask::Treatment;
 use crate::prompt::{Format, Profile};
@@ -24,13 +24,25 @@ const FORMAT_KEYS: [&str; 9] = [
     "max_new_tokens",
 ];
 
-/// A policy by its name.
-pub fn policy(word: &str) -> Option<Policy> {
+/// A task by its name.
+pub fn task(word: &str, origin: &str) -> Result<Task> {
     match word {
-        "required" => Some(Policy::Required),
-        "best-effort" => Some(Policy::BestEffort),
-        "off" => Some(Policy::Off),
-        _ => None,
+        "mt" => Ok(Task::Mt),
+        "code" => Ok(Task::Code),
+        _ => Err(input(format!("{origin}: unknown task `{word}`; {}", suggest(word, &["mt", "code"])))),
+    }
+}
+
+/// A policy by its name.
+pub fn policy(word: &str, origin: &str) -> Result<Policy> {
+    match word {
+        "required" => Ok(Policy::Required),
+        "best-effort" => Ok(Policy::BestEffort),
+        "off" => Ok(Policy::Off),
+        _ => {
+            let hint = suggest(word, &["required", "best-effort", "off"]);
+            Err(input(format!("{origin}: unknown `{word}`; {hint}")))
+        }
     }
 }
 

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::named::{bytes, chat, find_format, find_mask, policy, profile};
+use super::named::{bytes, chat, find_format, find_mask, policy, profile, task};
 use super::settings::{Layered, Origins, Settings};
 use super::{Cell, ChatChoice, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task, files, layers};
 use crate::data::{DataConfig, Direction, Kind};
-use crate::error::{input, suggest};
+use crate::error::input;
 use crate::mask::Treatment;
 use crate::prompt::Profile;
 
@@ -48,14 +48,7 @@ impl Resolver {
     }
 
     fn task(&self) -> Result<Task> {
-        match self.one("task", &self.settings.task)? {
-            "mt" => Ok(Task::Mt),
-            "code" => Ok(Task::Code),
-            other => {
-                let hint = suggest(other, &["mt", "code"]);
-                Err(input(format!("{}: unknown task `{other}`; {hint}", self.origins.of("task"))))
-            }
-        }
+        task(self.one("task", &self.settings.task)?, &self.origins.of("task"))
     }
 
     /// The product of all lists.
@@ -254,11 +247,7 @@ impl Resolver {
 
     /// How programs are run.
     fn running(&self) -> Result<Running> {
-        let word = self.one("sandbox", &self.settings.sandbox)?;
-        let sandbox = policy(word).ok_or_else(|| {
-            let hint = suggest(word, &["required", "best-effort", "off"]);
-            input(format!("{}: unknown `{word}`; {hint}", self.origins.of("sandbox")))
-        })?;
+        let sandbox = policy(self.one("sandbox", &self.settings.sandbox)?, &self.origins.of("sandbox"))?;
         let time_limit = match self.one("time_limit", &self.settings.time_limit)? {
             "auto" => None,
             _ => Some(self.count("time_limit", &self.settings.time_limit)? as u64),

@@ -11,7 +11,7 @@ use super::super::prepare::Scoring;
 use super::super::say;
 use super::programs::running;
 use crate::cli::ScoreArgs;
-use crate::config::{Cell, Task};
+use crate::config::{Cell, Task, task};
 use crate::data::Example;
 use crate::error::input;
 use crate::mask::Treatment;
@@ -59,11 +59,7 @@ fn score_run(folder: RunFolder, args: &ScoreArgs) -> Result<()> {
     let shown = folder.path().display().to_string();
     let manifest = folder.manifest()?.ok_or_else(|| input(format!("{shown}: no manifest.json")))?;
     let items = folder.items()?;
-    let task = match manifest.settings.task.as_str() {
-        "mt" => Task::Mt,
-        "code" => Task::Code,
-        other => return Err(input(format!("{shown}/manifest.json: unknown task `{other}`"))),
-    };
+    let task = task(&manifest.settings.task, &format!("{shown}/manifest.json"))?;
     let scoring = Scoring::new(task, manifest.settings.profile, &manifest.settings.direction.parse()?)?;
     let judges = match task {
         Task::Mt => None,

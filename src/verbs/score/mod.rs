@@ -7,21 +7,12 @@ mod texts;
 use anyhow::Result;
 
 use crate::cli::ScoreArgs;
-use crate::config::Task;
-use crate::error::{input, suggest};
+use crate::config::{Task, task};
+use crate::error::input;
 
 /// Score.
 pub fn score(args: ScoreArgs) -> Result<()> {
-    let task = match args.task.as_str() {
-        "mt" => Task::Mt,
-        "code" => Task::Code,
-        other => {
-            return Err(input(format!(
-                "--task: unknown task `{other}`; {}",
-                suggest(other, &["mt", "code"])
-            )));
-        }
-    };
+    let task = task(&args.task, "--task")?;
     match (&args.hyp, &args.reference, task) {
         (None, _, _) => folders::score(&args),
         (Some(hyp), Some(reference), Task::Mt) => texts::score_files(hyp, reference, &args),

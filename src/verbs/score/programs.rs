@@ -11,10 +11,9 @@ use super::super::checker::Checker;
 use super::super::prepare::Scoring;
 use super::super::say;
 use crate::cli::ScoreArgs;
-use crate::config::{Running, Task, files, policy};
+use crate::config::{Running, Task, files, policy, profile};
 use crate::data::{Corpus, DataConfig, Example, Kind};
-use crate::error::{input, suggest};
-use crate::prompt::Profile;
+use crate::error::input;
 use crate::results::{CodeScores, Scores, write_atomically};
 use crate::sandbox::{Judged, Verdict};
 use crate::score::PassScore;
@@ -30,10 +29,7 @@ struct Line {
 
 /// How programs are to be run.
 pub fn running(args: &ScoreArgs) -> Result<Running> {
-    let sandbox = policy(&args.sandbox).ok_or_else(|| {
-        let hint = suggest(&args.sandbox, &["required", "best-effort", "off"]);
-        input(format!("--sandbox: unknown `{}`; {hint}", args.sandbox))
-    })?;
+    let sandbox = policy(&args.sandbox, "--sandbox")?;
     if args.time_limit == Some(0) {
         return Err(input("--time-limit: must be at least 1"));
     }
@@ -42,14 +38,7 @@ pub fn running(args: &ScoreArgs) -> Result<Running> {
 
 /// Run each program of a JSONL file and print what came of it.
 pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
-    let profile = match args.profile.as_str() {
-        "exact" => Profile::Exact,
-        "sia2024" => Profile::Sia2024,
-        other => {
-            let hint = suggest(other, &["exact", "sia2024"]);
-            return Err(input(format!("--profile: unknown profile `{other}`: {hint}")));
-        }
-    };
+    let profile = profile(&args.profile, "--profile")?;
     let problems = problems(&args.data)?;
     let lines = lines(hyp, &problems)?;
     let scoring = Scoring::new(Task::Code, profile, &"en-py".parse()?)?;
