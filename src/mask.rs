@@ -3,15 +3,19 @@
 //! From layer `l` on, a row may not read the columns of the hidden segments, its own column included. Hidden is not
 //! removed: positions do not change. (Sia, Mueller, Duh, "Where does In-context Learning Happen in Large Language
 //! Models?", NeurIPS 2024.)
+//!
+//! An ablation instead takes the whole attention out of one layer, which keeps its MLP; above it nothing is hidden.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The parts of a prompt that a treatment hides, as the paper writes them: three letters T/F for instructions,
-/// examples and query, or `none`, or `all` (every column but the row's own).
+/// What is done to the attention: the parts of a prompt that are hidden, as the paper writes them (three letters T/F for
+/// instructions, examples and query, or `none`, or `all`: every column but the row's own), or one layer's attention
+/// taken out (`ablate-attention`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Treatment {
@@ -21,7 +25,12 @@ pub enum Treatment {
     Segments { instructions: bool, examples: bool, query: bool },
     /// Every column but the row's own.
     All,
+    /// No segment is hidden, but one layer has no attention; its MLP stays.
+    Ablation,
 }
+
+/// The name of an ablation in files, the same as of its flag.
+pub const ABLATION: &str = "ablate-attention";
 
 /// Not a treatment: see [`Treatment`].
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +51,7 @@ impl FromStr for Treatment {
         match text.as_bytes() {
             b"none" | b"FFF" => Ok(Self::None),
             b"all" => Ok(Self::All),
+            name if name == ABLATION.as_bytes() => Ok(Self::Ablation),
             &[i, e, q] => {
                 Ok(Self::Segments { instructions: hides(i)?, examples: hides(e)?, query: hides(q)? })
             }
@@ -56,6 +66,7 @@ impl fmt::Display for Treatment {
         match *self {
             Self::None => f.pad("none"),
             Self::All => f.pad("all"),
+            Self::Ablation => f.pad(ABLATION),
             Self::Segments { instructions, examples, query } => {
                 f.pad(&[instructions, examples, query].map(letter).iter().collect::<String>())
             }
@@ -140,6 +151,8 @@ pub enum Hidden {
     Columns(Columns),
     /// Every column but the row's own.
     AllButOwn,
+    /// The layer's attention is taken out, with the bias of its output: rows go past it to the MLP.
+    Attention,
 }
 
 impl Hidden {
@@ -151,6 +164,7 @@ impl Hidden {
         match self {
             Self::Columns(hidden) => hidden.complement(row + 1),
             Self::AllButOwn => Columns(vec![row..row + 1]),
+            Self::Attention => Columns::default(),
         }
     }
 
@@ -158,15 +172,16 @@ impl Hidden {
     pub fn is_read_by_others(&self, column: usize) -> bool {
         match self {
             Self::Columns(hidden) => !hidden.contains(column),
-            Self::AllButOwn => false,
+            Self::AllButOwn | Self::Attention => false,
         }
     }
 
-    /// Does this layer hide a column between `first` and `row` from the row at position `row`?
+    /// Does this layer hide something between `first` and `row` that the row at position `row` would read?
     fn takes_from(&self, first: usize, row: usize) -> bool {
         match self {
             Self::Columns(hidden) => hidden.0.iter().any(|range| range.start <= row && range.end > first),
             Self::AllButOwn => first < row,
+            Self::Attention => true,
         }
     }
 }
@@ -184,7 +199,8 @@ pub struct Fork {
     pub rows: Columns,
 }
 
-/// What each layer of one run hides: nothing below `from_layer`, the same columns from it on.
+/// What each layer of one run hides: nothing below `from_layer`, the same columns from it on; or the attention of that
+/// layer alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MaskPlan {
     from_layer: usize,
@@ -195,19 +211,39 @@ impl MaskPlan {
     /// The unmasked run.
     pub const UNMASKED: MaskPlan = MaskPlan { from_layer: usize::MAX, hidden: Hidden::NOTHING };
 
-    /// Hide `hidden` at layers `from_layer` and above; what hides nothing is the unmasked run.
+    /// Hide `hidden` at layers `from_layer` and above ([`Hidden::Attention`] at that one only); what hides nothing is the
+    /// unmasked run.
     pub fn new(from_layer: usize, hidden: Hidden) -> Self {
         if hidden == Hidden::NOTHING { Self::UNMASKED } else { Self { from_layer, hidden } }
     }
 
-    /// What is hidden from `from_layer` on.
-    pub fn hidden(&self) -> &Hidden {
-        &self.hidden
+    /// What is hidden at layers above `from_layer`.
+    pub fn above(&self) -> &Hidden {
+        if self.hidden == Hidden::Attention { &NOTHING } else { &self.hidden }
     }
 
     /// What `layer` hides.
     pub fn at(&self, layer: usize) -> &Hidden {
-        if layer >= self.from_layer { &self.hidden } else { &NOTHING }
+        match layer.cmp(&self.from_layer) {
+            Ordering::Less => &NOTHING,
+            Ordering::Equal => &self.hidden,
+            Ordering::Greater => self.above(),
+        }
+    }
+
+    /// The layers from which on something else is hidden than below.
+    pub fn changes(&self) -> impl Iterator<Item = usize> {
+        let above = (self.hidden == Hidden::Attention).then_some(self.from_layer + 1);
+        std::iter::once(self.from_layer).chain(above)
+    }
+
+    /// The plan as far as it concerns a range of columns, in a model with so many layers.
+    pub fn within(&self, columns: &Range<usize>, layers: usize) -> Self {
+        match &self.hidden {
+            _ if self.from_layer >= layers => Self::UNMASKED,
+            Hidden::Columns(hidden) => Self::new(self.from_layer, Hidden::Columns(hidden.within(columns))),
+            Hidden::AllButOwn | Hidden::Attention => self.clone(),
+        }
     }
 
     /// The first layer that hides anything.
@@ -222,7 +258,7 @@ impl MaskPlan {
     /// Rows that nobody reads are left out: what is hidden stays hidden up to the top. The last row is needed, since the
     /// next token is chosen from it.
     pub fn forks(&self, rows: usize, layers: usize, window: impl Fn(usize) -> Option<usize>) -> Vec<Fork> {
-        let needed = |row: usize| row + 1 == rows || self.hidden.is_read_by_others(row);
+        let needed = |row: usize| row + 1 == rows || self.above().is_read_by_others(row);
         let mut same: Vec<usize> =
             (0..rows).filter(|&row| needed(row) && self.hidden.takes_from(0, row)).collect();
         // Columns that differ, and are read.
@@ -232,13 +268,14 @@ impl MaskPlan {
             let first = |row: usize| window(layer).map_or(0, |window| (row + 1).saturating_sub(window));
             let reads_change = |row: usize| {
                 let from = first(row);
-                self.hidden.takes_from(from, row) || changed.0.iter().any(|c| c.start <= row && c.end > from)
+                self.at(layer).takes_from(from, row)
+                    || changed.0.iter().any(|c| c.start <= row && c.end > from)
             };
             let (now, later): (Vec<usize>, Vec<usize>) = same.into_iter().partition(|&row| reads_change(row));
             same = later;
             if !now.is_empty() {
                 let rows = Columns::new(now.iter().map(|&row| row..row + 1));
-                let read = now.into_iter().filter(|&row| self.hidden.is_read_by_others(row));
+                let read = now.into_iter().filter(|&row| self.above().is_read_by_others(row));
                 changed = Columns::new(changed.0.into_iter().chain(read.map(|row| row..row + 1)));
                 forks.push(Fork { layer, rows });
             }
@@ -256,7 +293,7 @@ mod tests {
 
     #[test]
     fn treatments_are_written_as_in_the_paper() {
-        for text in ["none", "all", "TTF", "FTF", "FFT", "TTT", "TFF"] {
+        for text in ["none", "all", "TTF", "FTF", "FFT", "TTT", "TFF", "ablate-attention"] {
             assert_eq!(text.parse::<Treatment>().unwrap().to_string(), text);
         }
         assert_eq!("FFF".parse::<Treatment>().unwrap(), Treatment::None);
@@ -302,6 +339,18 @@ mod tests {
         assert_eq!(forks(&MaskPlan::new(0, Hidden::AllButOwn), 1, [None; 4]), []);
         assert_eq!(forks(&MaskPlan::UNMASKED, 3, [None; 4]), []);
         assert_eq!(MaskPlan::new(1, Hidden::Columns(Columns::default())), MaskPlan::UNMASKED);
+    }
+
+    #[test]
+    fn without_attention_at_a_layer_every_row_forks_there_and_none_is_hidden_above() {
+        let plan = MaskPlan::new(1, Hidden::Attention);
+        let at: Vec<&Hidden> = (0..4).map(|layer| plan.at(layer)).collect();
+        assert_eq!(at, [&NOTHING, &Hidden::Attention, &NOTHING, &NOTHING]);
+        assert_eq!(forks(&plan, 5, [None; 4]), [(1, vec![0..5])]);
+        assert_eq!(forks(&plan, 5, [Some(2); 4]), [(1, vec![0..5])]);
+        assert_eq!(plan.changes().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(plan.within(&(0..2), 4), plan);
+        assert_eq!(plan.within(&(0..2), 1), MaskPlan::UNMASKED);
     }
 
     #[test]

@@ -230,7 +230,7 @@ fn next_row(model: &Transformer, prompt: &Prompt, plan: &MaskPlan, noise: bool) 
     sequence.feed(&prompt.tokens, |_, _| ()).unwrap();
     for layer in (0..arch.layers).filter(|_| noise) {
         let hidden: Vec<usize> = match plan.at(layer) {
-            Hidden::AllButOwn => (0..n).collect(),
+            Hidden::AllButOwn | Hidden::Attention => (0..n).collect(),
             Hidden::Columns(columns) => (0..n).filter(|&column| columns.contains(column)).collect(),
         };
         for column in hidden {

@@ -2,40 +2,23 @@
 //! window of a real one; hidden states, logits and greedy tokens (`tests/goldens/make_families.py`).
 
 mod drawn;
+mod families;
 mod tiny;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use anyhow::Result;
-use candle_core::{Device, IndexOp, Tensor};
+use candle_core::{IndexOp, Tensor};
 use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, StopRule, generate};
 use icl_mask::mask::{Columns, Hidden, MaskPlan};
-use icl_mask::model::{Arch, Decoder, Precision, Transformer};
+use icl_mask::model::{Decoder, Transformer};
 use icl_mask::prompt::{Profile, Prompt, Segments};
 use serde::Deserialize;
 
 use drawn::Drawn;
+use families::{FAMILIES, TOLERANCE, arrays, build, error, path};
 
-const FAMILIES: [&str; 14] = [
-    "llama-2",
-    "llama-3.1",
-    "llama-3.2",
-    "qwen2",
-    "qwen2-window",
-    "gpt-neo",
-    "bloom",
-    "starcoder2",
-    "starcoder2-short",
-    "gpt2",
-    "gpt-neox",
-    "gpt-neox-serial",
-    "gemma3",
-    "gemma3-short",
-];
 const NEW_TOKENS: usize = 10;
-/// Largest difference, as a share of the largest absolute value expected in the same vector.
-const TOLERANCE: f32 = 1e-4;
 
 /// `expected.json`, and beside each cell its part of `expected.safetensors`.
 #[derive(Deserialize)]
@@ -81,28 +64,18 @@ impl Cell {
     }
 }
 
-fn path(family: &str, file: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests/goldens/families", family, file].iter().collect()
-}
-
 fn expected(family: &str) -> Expected {
     let text = std::fs::read(path(family, "expected.json")).unwrap();
     let mut expected: Expected = serde_json::from_slice(&text).unwrap();
     assert_eq!(expected.cells.len(), if family == "starcoder2" { 3 } else { 34 });
-    let arrays = path(family, "expected.safetensors");
-    expected.arrays = candle_core::safetensors::load(arrays, &Device::Cpu).unwrap();
+    expected.arrays = arrays(family, "expected.safetensors");
     expected
 }
 
 /// The model, what is expected of it, and its prompt.
 fn open(family: &str) -> (Transformer, Expected, Prompt) {
     let expected = expected(family);
-    let arch = Arch::from_config_json(&path(family, "config.json")).unwrap();
-    // Its text plays no part.
-    let mut prompt = tiny::prompts(&tiny::tokenizer("smollm"), Profile::Exact, 1, 1).remove(0);
-    prompt.tokens = expected.draw.token_ids(expected.prompt_length, arch.vocab);
-    prompt.segments = expected.segments.clone();
-    let model = Transformer::new(arch, &expected.draw, Precision::F32).unwrap();
+    let (model, prompt) = build(family, &expected.draw, expected.prompt_length, &expected.segments);
     (model, expected, prompt)
 }
 
@@ -112,14 +85,6 @@ impl Expected {
         let part = self.arrays[array].i(cell).unwrap();
         if part.rank() == 2 { part.to_vec2() } else { part.unsqueeze(0).unwrap().to_vec2() }.unwrap()
     }
-}
-
-/// The largest difference to what is expected, as a share of the largest value expected.
-fn error(found: &[f32], expected: &[f32]) -> f32 {
-    assert_eq!(found.len(), expected.len());
-    assert!(found.iter().all(|value| value.is_finite()));
-    let largest = |values: &mut dyn Iterator<Item = f32>| values.map(f32::abs).fold(0., f32::max);
-    largest(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / largest(&mut expected.iter().copied())
 }
 
 /// Keeps the largest error under each heading, and refuses one above the tolerance.

@@ -116,6 +116,8 @@ pub struct Run {
     pub max_new_tokens: usize,
     /// Decode all of these whatever is generated.
     pub no_stop: bool,
+    /// Compute and time each generation by itself.
+    pub drop_context: bool,
     /// How many generations, and how their tokens are chosen.
     pub sampling: Sampling,
     /// The grid of masks and start layers, baseline first where it is asked for.
@@ -130,6 +132,7 @@ impl Run {
             Profile::Sia2024 => "-sia2024",
         };
         let chat = if self.chat.is_some() { "-chat" } else { "" };
+        let dropped = if self.drop_context { "-dropped" } else { "" };
         let Self { format, nprompts, seed, .. } = self;
         let Sampling { samples, temperature, top_p } = self.sampling;
         let sampled = match (self.sampling.draws(), top_p < 1.) {
@@ -139,7 +142,7 @@ impl Run {
         };
         PathBuf::from(&self.model.name)
             .join(format!("{}.{}", self.data.name, self.direction))
-            .join(format!("{}-k{nprompts}-seed{seed}{profile}{chat}{sampled}", format.name))
+            .join(format!("{}-k{nprompts}-seed{seed}{profile}{chat}{sampled}{dropped}", format.name))
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::settings::parse_yaml;
 use super::{ChatChoice, Task, files};
 use crate::error::{input, suggest};
-use crate::mask::Treatment;
+use crate::mask::{ABLATION, Treatment};
 use crate::prompt::{Format, Profile};
 use crate::sandbox::Policy;
 
@@ -81,6 +81,9 @@ struct MaskFile {
 pub fn find_mask(word: &str, origin: &str) -> Result<Treatment> {
     if let Some(file) = files::try_find("mask", word)? {
         return Ok(parse_yaml::<MaskFile>(&file.path, &file.text, &["mask", "description"])?.mask);
+    }
+    if word == ABLATION {
+        return Err(input(format!("{origin}: `{word}` is a flag of its own: write --{ABLATION} LAYERS")));
     }
     word.parse().map_err(|error| {
         let known = files::names("mask");

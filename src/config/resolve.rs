@@ -67,6 +67,7 @@ impl Resolver {
             words => Some(self.count("max_new_tokens", words)?),
         };
         let no_stop = self.yes_or_no("no_stop", &self.settings.no_stop)?;
+        let drop_context = self.yes_or_no("drop_context", &self.settings.drop_context)?;
         let data = self.data(task)?;
         let sampling = self.sampling()?;
         let mut runs = Vec::new();
@@ -91,6 +92,7 @@ impl Resolver {
                                         limit,
                                         max_new_tokens: new_tokens.or(format.max_new_tokens).unwrap_or(50),
                                         no_stop,
+                                        drop_context,
                                         sampling,
                                         cells: cells.clone(),
                                     });
@@ -175,22 +177,33 @@ impl Resolver {
 
     /// Masks times layers; every cell that hides nothing is the one baseline.
     fn cells(&self, model: &ModelChoice) -> Result<Vec<Cell>> {
-        let origin = self.origins.of("from_layer");
-        let masks = self.each("mask", &self.settings.mask, find_mask)?;
-        let layers = Layers::parse(self.list("from_layer", &self.settings.from_layer)?, &origin)?;
-        let layers = layers.resolve(model.layers, &model.name, &origin)?;
+        let ablated = match &self.settings.ablate_attention {
+            None => Vec::new(),
+            words => self.layers("ablate_attention", words, model)?,
+        };
+        let masks = match !ablated.is_empty() && !self.origins.is_asked_for("mask") {
+            true => vec![Treatment::None],
+            false => self.each("mask", &self.settings.mask, find_mask)?,
+        };
+        let layers = self.layers("from_layer", &self.settings.from_layer, model)?;
         let baseline = Cell { mask: Treatment::None, from_layer: model.layers };
+        let masked = masks.iter().flat_map(|&mask| layers.iter().map(move |&layer| (mask, layer)));
+        let ablated = ablated.into_iter().map(|layer| (Treatment::Ablation, layer));
         let mut cells = Vec::new();
-        for mask in masks {
-            for &from_layer in &layers {
-                let masked = mask != Treatment::None && from_layer < model.layers;
-                cells.push(if masked { Cell { mask, from_layer } } else { baseline });
-            }
+        for (mask, from_layer) in masked.chain(ablated) {
+            let hides = mask != Treatment::None && from_layer < model.layers;
+            cells.push(if hides { Cell { mask, from_layer } } else { baseline });
         }
         let mut seen = std::collections::HashSet::new();
         cells.retain(|cell| seen.insert(*cell));
         cells.sort_by_key(|cell| cell.mask != Treatment::None);
         Ok(cells)
+    }
+
+    /// Layers of a model, the one past the last among them.
+    fn layers(&self, field: &str, words: &Option<Vec<String>>, model: &ModelChoice) -> Result<Vec<usize>> {
+        let origin = self.origins.of(field);
+        Layers::parse(self.list(field, words)?, &origin)?.resolve(model.layers, &model.name, &origin)
     }
 
     fn data(&self, task: Task) -> Result<Vec<DataConfig>> {

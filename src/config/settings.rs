@@ -64,6 +64,8 @@ settings! {
     mask: "MASK",
     /// First layer that hides it: 14, 0,7,14, 0..29 (both ends), all
     from_layer: "LAYERS",
+    /// Take the attention out of one layer, each of these in turn: 14, 0..29, all. Without --mask, beside the baseline alone
+    ablate_attention: "LAYERS",
     /// Number of demonstrations
     nprompts: "K",
     /// Seeds that draw the demonstrations: 0, or 0..3 (both ends)
@@ -90,6 +92,10 @@ settings! {
     /// Decode all --max-new-tokens, whatever is generated: true or false
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     no_stop: "BOOL",
+    /// Compute each generation by itself, as one would serve it, with hidden columns dropped from the start layer on, and
+    /// time it: true or false
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    drop_context: "BOOL",
     /// Generations per item, for pass@k
     samples: "N",
     /// Draw tokens at this temperature; 0 takes the likeliest
@@ -129,6 +135,20 @@ impl Origins {
                 format!("{}:{line}: {field}", path.display())
             }
             Some(Origin::Flag) | None => format!("--{}", field.replace('_', "-")),
+        }
+    }
+}
+
+impl Origins {
+    /// Somebody asked for it: it stands on the command line or in the user's experiment file.
+    pub fn is_asked_for(&self, field: &str) -> bool {
+        match self.0.get(field) {
+            Some(Origin::Flag) => true,
+            Some(Origin::File(path, _)) => {
+                let name = path.file_stem().unwrap_or_default();
+                name != super::DEFAULTS && name != super::CODE_DEFAULTS
+            }
+            None => false,
         }
     }
 }

@@ -48,7 +48,7 @@ pub struct Branch {
     /// The first layer that hides anything; the number of layers for the unmasked run.
     pub from: usize,
     /// What is hidden from there on.
-    pub hidden: Hidden,
+    pub plan: MaskPlan,
     /// How its tokens are drawn.
     pub sample: Option<Sample>,
     /// Which of [`Layout::context_branches`] holds the context's rows that differ, if any do.
@@ -74,7 +74,7 @@ impl<'a> Layout<'a> {
             let mut branches: Vec<Branch> = Vec::new();
             for (index, request) in (first..).zip(same) {
                 let branch = layout.branch(arch, request, index, &mut known);
-                let key = |b: &Branch| (b.from, b.hidden.clone(), b.sample);
+                let key = |b: &Branch| (b.plan.clone(), b.sample);
                 match branches.iter_mut().find(|b| key(b) == key(&branch)) {
                     Some(twin) => twin.requests.push(index),
                     None => branches.push(branch),
@@ -107,9 +107,9 @@ impl<'a> Layout<'a> {
         known: &mut HashMap<ContextBranch, usize>,
     ) -> Branch {
         let (n, c, layers) = (request.prompt.tokens.len(), self.context.len(), arch.layers);
-        let from = request.plan.from_layer().min(layers);
-        let hidden = if from < layers { request.plan.hidden().clone() } else { Hidden::NOTHING };
-        let all = request.plan.forks(n, layers, |layer| arch.window(layer));
+        let plan = request.plan.within(&(0..usize::MAX), layers);
+        let from = plan.from_layer().min(layers);
+        let all = plan.forks(n, layers, |layer| arch.window(layer));
         let within = |range: Range<usize>| -> Vec<Fork> {
             let parts =
                 all.iter().map(|Fork { layer, rows }| Fork { layer: *layer, rows: rows.within(&range) });
@@ -117,18 +117,14 @@ impl<'a> Layout<'a> {
         };
         let forks = within(0..c);
         let context = (!forks.is_empty()).then(|| {
-            let hidden = match &hidden {
-                Hidden::Columns(columns) => Hidden::Columns(columns.within(&(0..c))),
-                Hidden::AllButOwn => Hidden::AllButOwn,
-            };
-            let branch = ContextBranch { plan: MaskPlan::new(from, hidden), forks };
+            let branch = ContextBranch { plan: plan.within(&(0..c), layers), forks };
             *known.entry(branch).or_insert_with_key(|branch| {
                 self.context_branches.push(branch.clone());
                 self.context_branches.len() - 1
             })
         });
         let sample = request.sample;
-        Branch { requests: vec![index], from, hidden, sample, context, forks: within(c..n) }
+        Branch { requests: vec![index], from, plan, sample, context, forks: within(c..n) }
     }
 
     /// The context's rows that differ for a branch.
@@ -140,12 +136,12 @@ impl<'a> Layout<'a> {
     /// or the next token is chosen from one; else up to where the last of them forks.
     fn depth(&self, branch: &Branch, region: Range<usize>, forks: &[Fork]) -> usize {
         let forked = forked_by(forks, usize::MAX);
-        let read = match &branch.hidden {
+        let read = match branch.plan.above() {
             Hidden::Columns(hidden) => {
                 let gone = Columns::new(hidden.ranges().iter().chain(forked.ranges()).cloned());
                 !gone.complement(region.end).within(&region).is_empty()
             }
-            Hidden::AllButOwn => false,
+            Hidden::AllButOwn | Hidden::Attention => false,
         };
         let chosen_from = region.end > self.context.len() && !forked.contains(region.end - 1);
         if branch.from >= self.layers || read || chosen_from {

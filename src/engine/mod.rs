@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Result;
 use serde::Serialize;
 
+mod alone;
 mod choose;
 mod layout;
 mod memory;
@@ -21,6 +22,7 @@ mod sweep;
 mod trie;
 mod work;
 
+pub use alone::generate_alone;
 pub use choose::Sample;
 pub use layout::{Layout, by_context};
 pub use memory::{Limits, Memory, available, kv_bytes_a_token, weights};
@@ -59,6 +61,8 @@ pub struct Generation {
     pub stop: Stop,
     /// This generation's share of the time, in seconds: each forward pass is divided among its generations.
     pub seconds: f64,
+    /// What it took, where it was computed by itself.
+    pub multiply_adds: Option<u64>,
 }
 
 /// What a batch reports while it works.

@@ -34,8 +34,16 @@ pub struct Stage {
     pub from: usize,
     /// Where keys and values go.
     pub write: BlockId,
-    /// What is read; `None`: each row's own column alone.
-    pub reads: Option<Vec<Read>>,
+    /// What is read.
+    pub reads: StageReads,
+}
+
+/// What rows of a stage read: [`Reads`], owned.
+#[derive(Debug, Clone)]
+pub enum StageReads {
+    Columns(Vec<Read>),
+    Own,
+    Nothing,
 }
 
 /// States after the last layer of the strands that got there.
@@ -139,8 +147,9 @@ impl Strand<'_> {
             positions: &self.positions,
             write: stage.write,
             reads: match &stage.reads {
-                Some(reads) => Reads::Columns(reads),
-                None => Reads::Own,
+                StageReads::Columns(reads) => Reads::Columns(reads),
+                StageReads::Own => Reads::Own,
+                StageReads::Nothing => Reads::Nothing,
             },
         }
     }

@@ -31,19 +31,15 @@ impl<'a> Plain<'a> {
         self.length += tokens.len();
         let mut states = self.decoder.embed(tokens, &positions)?;
         for layer in 0..self.decoder.arch().layers {
-            let visible = match self.plan.at(layer) {
-                Hidden::Columns(hidden) => hidden.complement(self.capacity),
-                Hidden::AllButOwn => Hidden::AllButOwn.visible_to(0),
-            };
             let block = self.block;
-            let reads: Vec<Read> = visible
-                .ranges()
-                .iter()
-                .map(|range| Read { block, start: range.start, end: range.end })
-                .collect();
+            let visible = self.plan.at(layer).visible_to(self.capacity - 1);
+            let visible = visible.ranges().iter();
+            let reads: Vec<Read> =
+                visible.map(|range| Read { block, start: range.start, end: range.end }).collect();
             let reads = match self.plan.at(layer) {
                 Hidden::Columns(_) => Reads::Columns(&reads),
                 Hidden::AllButOwn => Reads::Own,
+                Hidden::Attention => Reads::Nothing,
             };
             let rows = Rows { positions: &positions, write: block, reads };
             self.decoder.layer(layer, &mut states, &[rows], &mut self.kv)?;

@@ -9,9 +9,9 @@ use anyhow::Result;
 use super::check_interrupted;
 use super::choose::next_tokens;
 use super::layout::{Blocks, Job, reads};
-use super::pass::{Origin, Stage, Strand, forward};
+use super::pass::{Origin, Stage, StageReads, Strand, forward};
 use super::sweep::Sweep;
-use crate::mask::{Columns, Fork, Hidden};
+use crate::mask::{Columns, Fork, Hidden, MaskPlan};
 use crate::model::{BlockId, Read};
 
 /// Rows that one pass over prompts holds at most (but see [`context_room`]): enough to fill the
@@ -47,13 +47,11 @@ impl Sweep<'_> {
         if c == 0 {
             return Ok(());
         }
-        let trunk_stages = [Stage { from: 0, write: trunk, reads: Some(whole(&[(trunk, 0..c)])) }];
+        let trunk_stages = [Stage { from: 0, write: trunk, reads: whole(&[(trunk, 0..c)]) }];
         let forked: Vec<Forked> = (self.layout.context_branches.iter().zip(&self.context_branches))
             .map(|(branch, &own)| {
                 let blocks = Blocks { context: trunk, context_branch: Some(own), trunk, shared: own, own };
-                let hidden = branch.plan.hidden();
-                let stages =
-                    stages(&blocks, [&branch.forks, &[]], branch.plan.from_layer(), hidden, [c, c, c]);
+                let stages = stages(&blocks, [&branch.forks, &[]], &branch.plan, [c, c, c]);
                 Forked { forks: within(&branch.forks, 0), stages }
             })
             .collect();
@@ -119,8 +117,7 @@ impl Sweep<'_> {
             .iter()
             .map(|(job, _)| {
                 let (n, block) = (self.layout.jobs[*job].prompt.tokens.len(), self.trunks[job].block);
-                let reads = whole(&[(context, 0..c), (block, c..n)]);
-                [Stage { from: 0, write: block, reads: Some(reads) }]
+                [Stage { from: 0, write: block, reads: whole(&[(context, 0..c), (block, c..n)]) }]
             })
             .collect();
         // By branch, what it computes itself.
@@ -220,29 +217,27 @@ fn within(forks: &[Fork], first: usize) -> Vec<(usize, Columns)> {
 }
 
 /// Whole ranges of blocks.
-pub fn whole(ranges: &[(BlockId, Range<usize>)]) -> Vec<Read> {
+pub fn whole(ranges: &[(BlockId, Range<usize>)]) -> StageReads {
     let ranges = ranges.iter().filter(|(_, range)| !range.is_empty());
-    ranges.map(|(block, range)| Read { block: *block, start: range.start, end: range.end }).collect()
+    let read =
+        |(block, range): &(BlockId, Range<usize>)| Read { block: *block, start: range.start, end: range.end };
+    StageReads::Columns(ranges.map(read).collect())
 }
 
-/// What a branch's own rows read from its start layer on: anew whenever more rows have forked.
-pub fn stages(
-    blocks: &Blocks,
-    forks: [&[Fork]; 2],
-    from: usize,
-    hidden: &Hidden,
-    sizes: [usize; 3],
-) -> Vec<Stage> {
-    let mut layers: Vec<usize> = forks.iter().flat_map(|forks| forks.iter()).map(|fork| fork.layer).collect();
-    layers.push(from);
+/// What a branch's own rows read from its start layer on: anew whenever more rows have forked or something else is
+/// hidden.
+pub fn stages(blocks: &Blocks, forks: [&[Fork]; 2], plan: &MaskPlan, sizes: [usize; 3]) -> Vec<Stage> {
+    let forked = forks.iter().flat_map(|forks| forks.iter()).map(|fork| fork.layer);
+    let mut layers: Vec<usize> = forked.chain(plan.changes()).collect();
     layers.sort_unstable();
     layers.dedup();
     let stage = |layer: usize| Stage {
         from: layer,
         write: blocks.own,
-        reads: match hidden {
-            Hidden::Columns(hidden) => Some(reads(blocks, forks, layer, hidden, sizes)),
-            Hidden::AllButOwn => None,
+        reads: match plan.at(layer) {
+            Hidden::Columns(hidden) => StageReads::Columns(reads(blocks, forks, layer, hidden, sizes)),
+            Hidden::AllButOwn => StageReads::Own,
+            Hidden::Attention => StageReads::Nothing,
         },
     };
     layers.into_iter().map(stage).collect()

@@ -207,10 +207,10 @@ impl Sweep<'_> {
     fn generated(&self, blocks: &Blocks, branch: &Branch, n: usize) -> Vec<Stage> {
         let (c, end) = (self.layout.context.len(), n + self.rule.max_new_tokens);
         let below = whole(&[(blocks.context, 0..c), (blocks.trunk, c..n), (blocks.shared, n..end)]);
-        let mut all = vec![Stage { from: 0, write: blocks.shared, reads: Some(below) }];
+        let mut all = vec![Stage { from: 0, write: blocks.shared, reads: below }];
         if branch.from < self.decoder.arch().layers {
             let forks = [self.layout.context_forks(branch), branch.forks.as_slice()];
-            all.extend(stages(blocks, forks, branch.from, &branch.hidden, [c, n, end]));
+            all.extend(stages(blocks, forks, &branch.plan, [c, n, end]));
         }
         all
     }
@@ -294,7 +294,8 @@ impl Sweep<'_> {
         let Some(stop) = live.stop else { return Ok(()) };
         let seconds = live.seconds / live.requests.len() as f64;
         live.requests.iter().try_for_each(|&request| {
-            self.observer.finished(request, Generation { tokens: live.tokens.clone(), stop, seconds })
+            let tokens = live.tokens.clone();
+            self.observer.finished(request, Generation { tokens, stop, seconds, multiply_adds: None })
         })
     }
 

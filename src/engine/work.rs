@@ -91,9 +91,9 @@ fn generated_row_layers(arch: &Arch, job: &Job) -> [[u64; 2]; 2] {
 }
 
 fn visible(branch: &Branch, n: usize) -> usize {
-    match &branch.hidden {
+    match branch.plan.above() {
         Hidden::Columns(hidden) => n - hidden.within(&(0..n)).len(),
-        Hidden::AllButOwn => 0,
+        Hidden::AllButOwn | Hidden::Attention => 0,
     }
 }
 

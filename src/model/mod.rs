@@ -13,6 +13,7 @@ mod checkpoint;
 pub mod cpu;
 mod kv;
 mod load;
+mod look;
 mod names;
 mod parts;
 mod rope;
@@ -40,7 +41,11 @@ pub struct Rows<'a> {
 impl Rows<'_> {
     /// Columns that the rows read in all, behind this window.
     pub fn columns(&self, window: Option<usize>) -> u64 {
-        let Reads::Columns(reads) = self.reads else { return self.positions.len() as u64 };
+        let reads = match self.reads {
+            Reads::Columns(reads) => reads,
+            Reads::Own => return self.positions.len() as u64,
+            Reads::Nothing => return 0,
+        };
         let of = |&position: &usize| {
             let first = window.map_or(0, |window| (position + 1).saturating_sub(window));
             let seen = |read: &Read| (read.end.min(position + 1)).saturating_sub(read.start.max(first));
@@ -58,6 +63,8 @@ pub enum Reads<'a> {
     Columns(&'a [Read]),
     /// Each row its own column alone.
     Own,
+    /// The layer has no attention for these rows: it adds nothing to them, its output's bias included.
+    Nothing,
 }
 
 /// A decoder-only language model, one layer at a time: what the engine needs, and the seam for fakes in tests.

@@ -16,7 +16,7 @@ use super::load::Source;
 use super::names::Names;
 use super::parts::{Linear, Mlp, Weight};
 use super::rope::RopeTable;
-use super::{Arch, Checkpoint, Decoder, Held, KvStore, Matrix, Precision, Rows, Weights};
+use super::{Arch, Checkpoint, Decoder, Held, KvStore, Matrix, Precision, Reads, Rows, Weights};
 
 /// A decoder-only transformer of any [`Family`](super::Family).
 pub struct Transformer {
@@ -143,10 +143,12 @@ impl Decoder for Transformer {
         let Buffers { normed, qkv, attended, inner, out, mlp_out } = &mut *buffers;
         norm(&block.attention_norm, states, normed);
         block.attention.qkv.forward(normed, qkv)?;
-        self.positioned(layer, qkv, batch);
+        let positions: Vec<usize> = batch.iter().flat_map(|rows| rows.positions).copied().collect();
+        self.positioned(layer, qkv, &positions);
         self.store(layer, qkv, batch, kv);
         self.attend(layer, qkv, batch, kv, attended);
         block.attention.o.forward(attended, out)?;
+        silence(out, batch);
         if self.arch.wiring == Wiring::Parallel {
             norm(&block.mlp_norm, states, normed);
             block.mlp.forward(normed, inner, mlp_out)?;
@@ -196,6 +198,18 @@ fn norm(norm: &NormWeights, from: &Matrix, to: &mut Matrix) {
     each_row(to, |row, to| norm.row(from.row(row), to));
 }
 
+/// No attention at all, not even the bias of its output, for the rows that have none.
+fn silence(out: &mut Matrix, batch: &[Rows]) {
+    let mut next = 0;
+    for rows in batch {
+        let own = next..next + rows.positions.len();
+        next = own.end;
+        if matches!(rows.reads, Reads::Nothing) {
+            own.for_each(|row| out.row_mut(row).fill(0.));
+        }
+    }
+}
+
 /// Add what a part of a block puts out to the states, normed first where the family does so.
 fn add_normed(norm: &Option<NormWeights>, states: &mut Matrix, out: &mut Matrix) {
     if let Some(norm) = norm {
@@ -212,8 +226,24 @@ impl Transformer {
         normed
     }
 
+    /// Queries, keys and values of rows at the positions from 0 on, as attention takes them, from the states that enter the
+    /// layer; and where the keys begin.
+    pub(super) fn queries_and_keys(&self, layer: usize, states: &Matrix) -> Result<(Matrix, usize)> {
+        let block = &self.blocks[layer];
+        let (mut normed, mut qkv) = (Matrix::default(), Matrix::default());
+        norm(&block.attention_norm, states, &mut normed);
+        block.attention.qkv.forward(&normed, &mut qkv)?;
+        self.positioned(layer, &mut qkv, &(0..states.rows()).collect::<Vec<_>>());
+        Ok((qkv, block.attention.qkv.start(1)))
+    }
+
+    /// By head, what a score gains with its column, where positions are ALiBi.
+    pub(super) fn slopes(&self) -> Option<&[f32]> {
+        self.slopes.as_deref()
+    }
+
     /// Norm queries and keys head by head and rotate them to their positions, where the family does so.
-    fn positioned(&self, layer: usize, qkv: &mut Matrix, batch: &[Rows]) {
+    fn positioned(&self, layer: usize, qkv: &mut Matrix, positions: &[usize]) {
         let Attention { qkv: parts, q_norm, k_norm, .. } = &self.blocks[layer].attention;
         let rope = self.rope.as_ref().map(|rope| &rope[usize::from(self.arch.window(layer).is_some())]);
         if rope.is_none() && q_norm.is_none() && k_norm.is_none() {
@@ -221,7 +251,6 @@ impl Transformer {
         }
         let Arch { heads, kv_heads, head_dim, .. } = self.arch;
         let keys = parts.start(1);
-        let positions: Vec<usize> = batch.iter().flat_map(|rows| rows.positions).copied().collect();
         each_row(qkv, |row, values| {
             let (queries, others) = values.split_at_mut(keys);
             for (part, heads, norm) in [(queries, heads, q_norm), (others, kv_heads, k_norm)] {

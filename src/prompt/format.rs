@@ -8,7 +8,7 @@ use anyhow::Result;
 
 /// A prompt format. The prompt reads
 /// `header separator (question source answer before_target target after_target separator)* question source answer`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Format {
     /// The file's name without `.yaml`.

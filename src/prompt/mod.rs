@@ -235,6 +235,7 @@ impl Prompt {
         match treatment {
             Treatment::None => Hidden::NOTHING,
             Treatment::All => Hidden::AllButOwn,
+            Treatment::Ablation => Hidden::Attention,
             Treatment::Segments { instructions, examples, query } => Hidden::Columns(match self.study {
                 Some(lengths) => lengths.hidden(instructions, examples, query),
                 None => Columns::new(

@@ -54,6 +54,9 @@ pub struct Settings {
     /// All of them were generated, whatever they were.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_stop: bool,
+    /// Each was computed and timed by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drop_context: bool,
     /// Type of weights and activations.
     pub dtype: String,
 }
@@ -136,6 +139,9 @@ pub struct ScoreRecord {
     pub stops: BTreeMap<Stop, usize>,
     /// This cell's share of the computing time.
     pub seconds: f64,
+    /// What it took, where it was computed by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multiply_adds: Option<u64>,
     /// sha256 of the run's settings.
     pub settings_sha256: String,
     /// Version of icl-mask.
@@ -170,6 +176,7 @@ impl ScoreRecord {
             generated_tokens: 0,
             stops: BTreeMap::new(),
             seconds: 0.,
+            multiply_adds: None,
             settings_sha256: settings_sha256.into(),
             version: env!("CARGO_PKG_VERSION").into(),
         }
@@ -185,9 +192,9 @@ impl ScoreRecord {
         self
     }
 
-    /// This cell's share of the computing time.
-    pub fn with_seconds(mut self, seconds: f64) -> Self {
-        self.seconds = seconds;
+    /// What computing it took: its share of the time, and the multiply-adds if it was computed by itself.
+    pub fn with_costs(mut self, seconds: f64, multiply_adds: Option<u64>) -> Self {
+        (self.seconds, self.multiply_adds) = (seconds, multiply_adds);
         self
     }
 }
@@ -248,6 +255,9 @@ pub struct PartialLine {
     pub line: GenerationLine,
     /// Its share of the computing time.
     pub seconds: f64,
+    /// What it took, where it was computed by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multiply_adds: Option<u64>,
 }
 
 /// A line of `items.jsonl`: one test item, so that a results folder can be scored and read on its own.
@@ -313,6 +323,9 @@ pub struct ManifestPrompt {
     pub text: String,
     /// Its tokens.
     pub tokens: Vec<u32>,
+    /// The text of each token, so that segments can be shown without the tokenizer; part of a letter reads U+FFFD.
+    #[serde(default)]
+    pub token_texts: Vec<String>,
     /// Token ranges.
     pub segments: Segments,
 }

@@ -111,15 +111,17 @@ impl<'a> Collector<'a> {
         }
         let cell = self.work.pending[index];
         let generations = std::mem::take(&mut self.generations[index]).into_iter().flatten();
-        let (seconds, lines): (Vec<f64>, Vec<GenerationLine>) =
-            generations.map(|partial| (partial.seconds, partial.line)).unzip();
+        let generations: Vec<PartialLine> = generations.collect();
+        let seconds = generations.iter().map(|partial| partial.seconds).sum();
+        let multiply_adds = generations.iter().map(|partial| partial.multiply_adds).sum();
+        let lines: Vec<GenerationLine> = generations.into_iter().map(|partial| partial.line).collect();
         let runner = self.judges.as_ref().map(|(_, runner)| runner);
         let scores =
             scores(&self.work.prepared.scoring, self.work.prepared.run.sampling.samples, &lines, runner)?;
         let record =
             ScoreRecord::new(&self.work.settings, &self.work.settings_sha256, cell, self.n_layers, scores)
                 .with_generations(&lines)
-                .with_seconds(round(seconds.iter().sum()));
+                .with_costs(round(seconds), multiply_adds);
         let path = self.work.folder.finish(cell, &record, &lines)?;
         let layer = match cell.mask {
             Treatment::None => "baseline".into(),
@@ -174,8 +176,9 @@ impl Observer for Collector<'_> {
 
     fn finished(&mut self, index: usize, generation: Generation) -> Result<()> {
         let (cell, slot) = self.wanted[index];
-        let seconds = round(generation.seconds);
-        self.generations[cell][slot] = Some(PartialLine { line: self.line(slot, generation), seconds });
+        let (seconds, multiply_adds) = (round(generation.seconds), generation.multiply_adds);
+        let line = self.line(slot, generation);
+        self.generations[cell][slot] = Some(PartialLine { line, seconds, multiply_adds });
         self.judge(cell, slot);
         if let Some(line) = &self.generations[cell][slot] {
             self.work.folder.keep(self.work.pending[cell], line)?;

@@ -143,6 +143,7 @@ impl Prepared {
             n: self.items.len(),
             max_new_tokens: *max_new_tokens,
             no_stop: *no_stop,
+            drop_context: self.run.drop_context,
             sampling: self.run.sampling.draws().then_some(Drawn { samples, temperature, top_p }),
             dtype: dtype.to_string(),
         }
@@ -169,6 +170,7 @@ impl Prepared {
                 id: first.item.clone(),
                 text: first.text.clone(),
                 tokens: first.tokens.clone(),
+                token_texts: first.tokens.iter().map(|token| model.tokenizer.token_text(*token)).collect(),
                 segments: first.segments.clone(),
             },
             hidden,
@@ -193,8 +195,7 @@ impl Prepared {
             (Some(_), Some(_)) => "written by the chat template".into(),
             (Some(_), None) => "none: the chat template writes none".into(),
         };
-        let text =
-            |id: u32| String::from_utf8_lossy(&tokenizer.token_bytes(id).unwrap_or_default()).into_owned();
+        let text = |id: u32| tokenizer.token_text(id);
         SpecialTokens {
             bos,
             eos: self.rule.eos.clone(),
@@ -206,11 +207,12 @@ impl Prepared {
     }
 }
 
-/// Ranges as pairs; `"own"` where every column but the row's own is hidden.
+/// Ranges as pairs; `"own"` where every column but the row's own is hidden, `"attention"` where a layer has none.
 pub fn hidden_json(hidden: &Hidden) -> serde_json::Value {
     match hidden {
         Hidden::Columns(columns) => columns.ranges().iter().map(pair).map(Vec::from).collect(),
         Hidden::AllButOwn => "own".into(),
+        Hidden::Attention => "attention".into(),
     }
 }
 

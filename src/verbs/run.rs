@@ -14,12 +14,13 @@ use super::prepare::{Prepared, as_items};
 use crate::cli::RunArgs;
 use crate::config::{Cell, Experiment, ModelChoice, Run, Task};
 use crate::data::Example;
-use crate::engine::{Limits, Memory, Request, generate};
+use crate::engine::{Limits, Memory, Request, generate, generate_alone};
 use crate::error::input;
 use crate::hub::Wanted;
 use crate::mask::Treatment;
 use crate::model::{Decoder, Precision, Transformer};
-use crate::results::{PartialLine, RunFolder, ScoreRecord, Settings, recognised, table};
+use crate::results::{PartialLine, RunFolder, ScoreRecord, Settings, table};
+use crate::stats::suggested;
 
 /// Run an experiment.
 pub fn run(args: RunArgs) -> Result<()> {
@@ -52,7 +53,7 @@ pub fn run(args: RunArgs) -> Result<()> {
     Ok(())
 }
 
-fn set_threads(threads: Option<usize>) -> Result<()> {
+pub fn set_threads(threads: Option<usize>) -> Result<()> {
     let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     // candle's matrix products ask this variable, everything else the pool.
     // SAFETY: nothing else runs yet that could read the environment.
@@ -218,8 +219,11 @@ impl Work {
             Collector::new(self, &model.tokenizer, n_layers, wanted, generations, checker, json);
         collector.begin()?;
         let begun = Instant::now();
-        let done =
-            generate(decoder, &model.tokenizer, &requests, &prepared.rule, self.limits, &mut collector);
+        let (tokenizer, rule) = (&model.tokenizer, &prepared.rule);
+        let done = match prepared.run.drop_context {
+            false => generate(decoder, tokenizer, &requests, rule, self.limits, &mut collector),
+            true => generate_alone(decoder, tokenizer, &requests, rule, &mut collector),
+        };
         let seconds = begun.elapsed().as_secs_f64();
         let judged = if done.is_ok() { collector.end() } else { Ok(()) };
         let records = std::mem::take(&mut collector.records);
@@ -266,8 +270,8 @@ impl Work {
         let mut masks: Vec<Treatment> = self.finished.iter().map(|record| record.mask).collect();
         masks.dedup();
         for mask in masks.into_iter().filter(|mask| *mask != Treatment::None) {
-            if let Some(recognition) = recognised(&self.finished, mask) {
-                eprintln!("{mask}: {recognition}");
+            if let Some(suggested) = suggested(&self.finished, mask) {
+                eprintln!("{mask}: {suggested}");
             }
         }
     }

@@ -65,6 +65,8 @@ fn as_json(prepared: &Prepared, item: usize, cell: Cell, tokenizer: &Tokenizer) 
     // `all` hides columns that depend on the row: every one but the row's own.
     let ranges = match hidden {
         Hidden::Columns(_) => hidden_json(&hidden),
+        // Above and below it all is read.
+        Hidden::Attention => json!([]),
         Hidden::AllButOwn => json!([[0, prompt.tokens.len()]]),
     };
     let mut value = json!({
@@ -77,6 +79,7 @@ fn as_json(prepared: &Prepared, item: usize, cell: Cell, tokenizer: &Tokenizer) 
         "n_layers": n_layers,
         "hidden": ranges,
         "own_column_only": hidden == Hidden::AllButOwn,
+        "attention_removed": hidden == Hidden::Attention,
         "special_tokens": special,
     });
     if let Some(program) = program(prepared, item) {
@@ -124,13 +127,19 @@ fn special_tokens(special: &SpecialTokens) -> String {
 }
 
 fn hides(prompt: &Prompt, mask: Treatment, layers: &[usize], tokenizer: &Tokenizer) -> String {
+    if mask == Treatment::Ablation {
+        let layers: Vec<String> = layers.iter().map(usize::to_string).collect();
+        return format!("{mask}: the attention of one layer is taken out, of {}", layers.join(" or "));
+    }
     let layers = match layers {
         [one] => format!("from layer {one} on"),
         [first, .., last] => format!("from a layer of {first}..{last} on"),
         [] => String::new(),
     };
     match prompt.hidden(mask) {
-        Hidden::AllButOwn => format!("{mask}: {layers} each row reads its own column only"),
+        Hidden::AllButOwn | Hidden::Attention => {
+            format!("{mask}: {layers} each row reads its own column only")
+        }
         Hidden::Columns(columns) if columns.is_empty() => format!("{mask}: hides nothing"),
         Hidden::Columns(columns) => {
             let n = prompt.tokens.len();

@@ -20,7 +20,7 @@ pub const LAYERS: usize = 4;
 const THETA: f64 = 10_000.;
 
 /// Treatments of the study.
-pub const MASKS: [&str; 7] = ["none", "all", "TTF", "FTF", "FFT", "TFF", "TTT"];
+pub const MASKS: [&str; 8] = ["none", "all", "TTF", "FTF", "FFT", "TFF", "TTT", "ablate-attention"];
 
 /// A tokenizer of the goldens: `smollm` adds no BOS, `llama-bpe` does.
 pub fn tokenizer(name: &str) -> Tokenizer {

@@ -59,6 +59,7 @@ impl Attention<'_> {
                 match some.reads {
                     Reads::Columns(reads) => rows.push(Row { row: next, position, reads }),
                     Reads::Own => self.own_value(some, position, out.row_mut(next)),
+                    Reads::Nothing => out.row_mut(next).fill(0.),
                 }
                 next += 1;
             }

@@ -195,6 +195,11 @@ impl Tokenizer {
         }
     }
 
+    /// A token as text; where it is part of a character, U+FFFD.
+    pub fn token_text(&self, id: u32) -> String {
+        String::from_utf8_lossy(&self.token_bytes(id).unwrap_or_default()).into_owned()
+    }
+
     /// The id of a token given as the vocabulary spells it (`Ġthe`, `▁the`, `<|endoftext|>`).
     pub fn id_of(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)

@@ -1,6 +1,6 @@
 //! Stored generations, cleaned and scored again from their raw text.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -17,31 +17,12 @@ use crate::error::input;
 use crate::mask::Treatment;
 use crate::results::{GenerationLine, Item, Manifest, Outcome, RunFolder, ScoreRecord, read_json, table};
 use crate::sandbox::Pool;
+use crate::stats::find_runs;
 
 /// Score all runs at or below the folders again.
 pub fn score(args: &ScoreArgs) -> Result<()> {
-    let mut folders = Vec::new();
-    for path in &args.results {
-        find_runs(path, &mut folders)?;
-    }
-    if folders.is_empty() {
-        let shown: Vec<_> = args.results.iter().map(|path| path.display().to_string()).collect();
-        return Err(input(format!("{}: no manifest.json here or below", shown.join(", "))));
-    }
+    let folders = find_runs(&args.results)?;
     folders.into_iter().try_for_each(|folder| score_run(RunFolder::new(folder), args))
-}
-
-/// Folders at or below `path` that hold a manifest, sorted.
-fn find_runs(path: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    if path.join("manifest.json").is_file() {
-        found.push(path.into());
-        return Ok(());
-    }
-    let entries = std::fs::read_dir(path).map_err(|e| input(format!("{}: {e}", path.display())))?;
-    let mut folders: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|p| p.is_dir()).collect();
-    folders.sort();
-    folders.iter().try_for_each(|folder| find_runs(folder, found))
 }
 
 /// One run, as it stands on disk.
@@ -136,7 +117,7 @@ impl Stored {
         let cell = Cell { mask: old.mask, from_layer: old.from_layer };
         let record = ScoreRecord::new(&settings, &self.manifest.settings_sha256, cell, old.n_layers, scores)
             .with_generations(&lines)
-            .with_seconds(old.seconds);
+            .with_costs(old.seconds, old.multiply_adds);
         Ok((old, record, lines))
     }
 }

@@ -1,0 +1,61 @@
+//! What the rows of a layer attend to, to be looked at: the weights themselves, which decoding never writes down.
+
+use anyhow::Result;
+use rayon::prelude::*;
+
+use super::{Arch, Decoder, Matrix, Transformer};
+use crate::mask::{Columns, Hidden};
+
+impl Transformer {
+    /// The attention weights of one layer over a whole sequence: for each head `[rows, columns]`, where each row sums to 1,
+    /// or to 0 if it has nothing to read.
+    ///
+    /// `states` are the hidden states that enter the layer, `[rows, hidden]`, of the positions from 0 on; `hidden` is what
+    /// the layer hides.
+    ///
+    /// # Errors
+    /// A product fails.
+    pub fn attention(&self, layer: usize, states: &Matrix, hidden: &Hidden) -> Result<Vec<Matrix>> {
+        let Arch { heads, kv_heads, head_dim, .. } = *self.arch();
+        let (n, group) = (states.rows(), heads / kv_heads);
+        let (qkv, keys) = self.queries_and_keys(layer, states)?;
+        let visible: Vec<Columns> = (0..n).map(|row| self.readable(layer, row, hidden)).collect();
+        let part = |row: usize, at: usize| &qkv.row(row)[at..at + head_dim];
+        let of_head = |head: usize| {
+            let mut weights = Matrix::zeros(n, n);
+            for (row, columns) in visible.iter().enumerate() {
+                let query = part(row, head * head_dim);
+                let columns = columns.ranges().iter().cloned().flatten();
+                let scores: Vec<(usize, f32)> = columns
+                    .map(|column| {
+                        let key = part(column, keys + head / group * head_dim);
+                        (column, self.score(head, column, query, key))
+                    })
+                    .collect();
+                softmax(&scores, weights.row_mut(row));
+            }
+            weights
+        };
+        Ok((0..heads).into_par_iter().map(of_head).collect())
+    }
+
+    /// The columns that a row reads: not hidden, not later, within the window.
+    fn readable(&self, layer: usize, row: usize, hidden: &Hidden) -> Columns {
+        let first = self.arch().window(layer).map_or(0, |window| (row + 1).saturating_sub(window));
+        hidden.visible_to(row).within(&(first..row + 1))
+    }
+
+    fn score(&self, head: usize, column: usize, query: &[f32], key: &[f32]) -> f32 {
+        let product: f32 = query.iter().zip(key).map(|(a, b)| a * b).sum();
+        let score = product * self.arch().score_scale as f32;
+        score + self.slopes().map_or(0., |slopes| slopes[head] * column as f32)
+    }
+}
+
+/// Scores by column -> weights, in their columns.
+fn softmax(scores: &[(usize, f32)], weights: &mut [f32]) {
+    let most = scores.iter().map(|(_, score)| *score).fold(f32::NEG_INFINITY, f32::max);
+    let weight = |score: f32| f64::from(score - most).exp();
+    let sum: f64 = scores.iter().map(|(_, score)| weight(*score)).sum();
+    scores.iter().for_each(|&(column, score)| weights[column] = (weight(score) / sum) as f32);
+}
