@@ -27,6 +27,12 @@ pub enum Verb {
     Score(ScoreArgs),
     /// Show one item's prompt with its segments, its tokens, and what a mask hides
     Show(ShowArgs),
+    /// Draw results: SVG, PNG, and the numbers behind them as CSV
+    Figure(FigureArgs),
+    /// Write one HTML file to explore results in: curves, tables, prompts, outputs layer by layer
+    Report(ReportArgs),
+    /// Write results as the study's released code lays them out, for its notebooks
+    Export(ExportArgs),
     /// List the models, or show one
     Models(ModelsArgs),
     /// List, prepare or verify corpora
@@ -114,6 +120,110 @@ pub struct ShowArgs {
     /// Print JSON: prompt, tokens, segments, hidden columns
     #[arg(long)]
     pub json: bool,
+}
+
+/// `figure`
+#[derive(Debug, Args)]
+pub struct FigureArgs {
+    /// What to draw.
+    #[command(subcommand)]
+    pub kind: FigureKind,
+}
+
+/// `figure ...`
+#[derive(Debug, Subcommand)]
+pub enum FigureKind {
+    /// Scores by the first layer that hides: a line a treatment, a chart for each model and direction
+    Masks(CurvesArgs),
+    /// Scores by the layer whose attention is taken out (runs with --ablate-attention)
+    Ablation(CurvesArgs),
+    /// What dropping the context at a layer saves (runs with --drop-context): the study's formula, operations, time
+    Savings(CurvesArgs),
+    /// The attention weights of one layer and head over one prompt, computed anew
+    Attention(Box<AttentionArgs>),
+}
+
+/// `figure masks`, `figure ablation`, `figure savings`
+#[derive(Debug, Args)]
+pub struct CurvesArgs {
+    /// Results folders; all runs at or below them
+    #[arg(value_name = "RESULTS", required = true)]
+    pub results: Vec<PathBuf>,
+    /// Draw these masks only
+    #[arg(long, value_name = "MASK", value_delimiter = ',')]
+    pub mask: Vec<String>,
+    /// Draw these models only
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub model: Vec<String>,
+    /// Draw these directions only
+    #[arg(long, value_name = "SOURCE-TARGET", value_delimiter = ',')]
+    pub direction: Vec<String>,
+    /// A chart for each model with its tasks laid over each other: shares of the depth and of the baseline
+    #[arg(long)]
+    pub relative: bool,
+    /// Number of the first layer: 0, or 1 as in the study's figures
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
+    pub count_from: u8,
+    /// Folder that the figure is written to
+    #[arg(long, value_name = "FOLDER", default_value = "figures")]
+    pub out: PathBuf,
+    /// Print all statistics as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `figure attention`
+#[derive(Debug, Args)]
+pub struct AttentionArgs {
+    /// Experiment file: a name of configs/experiments, or a .yaml file; flags win over it
+    #[arg(long, value_name = "NAME|PATH")]
+    pub config: Option<String>,
+    /// The experiment: its first cell is shown.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Which test item, counted from 0
+    #[arg(long, default_value_t = 0)]
+    pub item: usize,
+    /// Whose attention, counted from 0
+    #[arg(long)]
+    pub layer: usize,
+    /// Which head, counted from 0, or mean over all
+    #[arg(long, value_name = "HEAD", default_value = "mean")]
+    pub head: String,
+    /// Folder that the figure is written to
+    #[arg(long, value_name = "FOLDER", default_value = "figures")]
+    pub out: PathBuf,
+}
+
+/// `report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Results folders; all runs at or below them
+    #[arg(value_name = "RESULTS", required = true)]
+    pub results: Vec<PathBuf>,
+    /// Where it goes
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    pub out: PathBuf,
+    /// What it is called
+    #[arg(long)]
+    pub title: Option<String>,
+    /// Test items whose outputs are in it
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub items: usize,
+}
+
+/// `export`
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Results folders; all runs at or below them
+    #[arg(value_name = "RESULTS", required = true)]
+    pub results: Vec<PathBuf>,
+    /// Whose layout
+    #[arg(long, value_parser = ["sia2024"])]
+    pub layout: String,
+    /// The folder that results/ is written to: the study's clone
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
 }
 
 /// `models`

@@ -35,6 +35,15 @@ pub mod score;
 // What is written.
 pub mod results;
 
+// What is written -> curves, intervals, tests.
+pub mod stats;
+
+// Statistics -> figures.
+pub mod figure;
+
+// Results -> one HTML file.
+pub mod report;
+
 // One module per verb of the command line: they put the above together.
 pub mod verbs;
 

@@ -3,6 +3,7 @@
 
 mod record;
 mod scores;
+pub mod sia2024;
 mod store;
 mod table;
 
@@ -12,4 +13,6 @@ pub use record::{
 };
 pub use scores::{CodeScores, Runner, Scores, TextScores};
 pub use store::{RunFolder, read_json, write_atomically, write_json};
-pub use table::{Recognition, recognised, table};
+#[cfg(test)]
+pub use table::sample_record;
+pub use table::table;

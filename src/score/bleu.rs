@@ -189,6 +189,19 @@ impl BleuStats {
     }
 }
 
+impl BleuStats {
+    /// What is left without some of the sentences that are in the sum.
+    pub fn without(mut self, some: &BleuStats) -> Self {
+        self.sys_len -= some.sys_len;
+        self.ref_len -= some.ref_len;
+        for index in 0..MAX_ORDER {
+            self.matches[index] -= some.matches[index];
+            self.totals[index] -= some.totals[index];
+        }
+        self
+    }
+}
+
 impl AddAssign<&BleuStats> for BleuStats {
     fn add_assign(&mut self, other: &BleuStats) {
         self.sys_len += other.sys_len;

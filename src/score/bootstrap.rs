@@ -40,12 +40,10 @@ impl Bootstrap {
         if items == 0 || self.resamples == 0 {
             return None;
         }
-        let mut random = SplitMix64(self.seed);
-        let mut drawn = vec![0; items];
+        let mut draws = Resamples::new(self, items);
         let mut scores = Vec::with_capacity(self.resamples);
-        for _ in 0..self.resamples {
-            drawn.fill_with(|| random.below(items as u64) as usize);
-            scores.push(statistic(&drawn));
+        while let Some(drawn) = draws.draw() {
+            scores.push(statistic(drawn));
         }
         scores.sort_by(f64::total_cmp);
         // The order statistics that sacrebleu takes: one fortieth of the resamples lies beyond either end.
@@ -78,11 +76,40 @@ impl Bootstrap {
     }
 }
 
+/// The resamples of a bootstrap, one after the other.
+pub struct Resamples {
+    random: SplitMix64,
+    drawn: Vec<usize>,
+    left: usize,
+}
+
+impl Resamples {
+    /// Of so many items.
+    pub fn new(bootstrap: &Bootstrap, items: usize) -> Self {
+        Self { random: SplitMix64(bootstrap.seed), drawn: vec![0; items], left: bootstrap.resamples }
+    }
+
+    /// The items of the next one, as many as there are items; `None` after the last, or without items.
+    pub fn draw(&mut self) -> Option<&[usize]> {
+        let items = self.drawn.len() as u64;
+        self.left = self.left.checked_sub(1).filter(|_| items > 0)?;
+        let random = &mut self.random;
+        self.drawn.fill_with(|| random.below(items) as usize);
+        Some(&self.drawn)
+    }
+}
+
 /// The generator SplitMix64 (Steele, Lea and Flood, 2014): integer arithmetic only, so the same everywhere.
-struct SplitMix64(u64);
+pub struct SplitMix64(u64);
 
 impl SplitMix64 {
-    fn next(&mut self) -> u64 {
+    /// Begins here.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next 64 random bits.
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -94,7 +121,7 @@ impl SplitMix64 {
         // Of the 2^64 products, the first 2^64 mod bound of each residue would favour some results: draw again.
         let rejected = bound.wrapping_neg() % bound;
         loop {
-            let product = u128::from(self.next()) * u128::from(bound);
+            let product = u128::from(self.bits()) * u128::from(bound);
             if product as u64 >= rejected {
                 return (product >> 64) as u64;
             }
@@ -109,7 +136,7 @@ mod tests {
     #[test]
     fn the_generator_gives_the_published_numbers() {
         let mut random = SplitMix64(1_234_567);
-        let first = [(); 3].map(|()| random.next());
+        let first = [(); 3].map(|()| random.bits());
         assert_eq!(first, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 

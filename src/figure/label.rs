@@ -1,0 +1,103 @@
+//! What a curve is called: the parts of the prompt, a line above those that are hidden, as the paper writes them.
+
+use super::svg::Part;
+use crate::mask::Treatment;
+use crate::stats::CurveKey;
+
+/// `Instr, Ex Query` with a line above what is hidden.
+pub fn label(key: &CurveKey) -> Vec<Part> {
+    let shown = [(key.instructed, "Instr"), (key.nprompts > 0, "Ex"), (true, "Query")];
+    match key.mask {
+        Treatment::All => vec![Part::plain("every token but the row's own")],
+        Treatment::Ablation => vec![Part::plain(setting(key))],
+        Treatment::None => joined(shown.map(|(there, name)| (there, name, false))),
+        Treatment::Segments { instructions, examples, query } => {
+            let hidden = [instructions, examples, query];
+            joined([0, 1, 2].map(|part| (shown[part].0, shown[part].1, hidden[part])))
+        }
+    }
+}
+
+/// Parts that are hidden, or not, side by side become one stretch.
+fn joined(parts: [(bool, &str, bool); 3]) -> Vec<Part> {
+    let mut label: Vec<Part> = Vec::new();
+    for (_, name, hidden) in parts.into_iter().filter(|(there, ..)| *there) {
+        match label.last_mut() {
+            Some(last) if last.hidden == hidden => last.text += &format!(", {name}"),
+            Some(_) => {
+                label.push(Part::plain(" "));
+                label.push(Part { text: name.into(), hidden });
+            }
+            None => label.push(Part { text: name.into(), hidden }),
+        }
+    }
+    label
+}
+
+/// `5 examples, with instructions`
+pub fn setting(key: &CurveKey) -> String {
+    let examples = match key.nprompts {
+        0 => "no examples".into(),
+        1 => "1 example".into(),
+        k => format!("{k} examples"),
+    };
+    format!("{examples}, {} instructions", if key.instructed { "with" } else { "without" })
+}
+
+/// A label as a line of text, what is hidden in brackets.
+pub fn plain(parts: &[Part]) -> String {
+    parts
+        .iter()
+        .map(|part| if part.hidden { format!("[{}]", part.text) } else { part.text.clone() })
+        .collect()
+}
+
+/// The labels of several curves, told apart by their formats or numbers of examples where they would be the same.
+pub fn labels(keys: &[&CurveKey]) -> Vec<Vec<Part>> {
+    let short: Vec<Vec<Part>> = keys.iter().map(|key| label(key)).collect();
+    let told = |index: usize| {
+        let twins: Vec<usize> = (0..keys.len()).filter(|&other| short[other] == short[index]).collect();
+        let differ =
+            |of: &dyn Fn(&CurveKey) -> String| twins.iter().any(|&twin| of(keys[twin]) != of(keys[index]));
+        let mut parts = short[index].clone();
+        if differ(&|key| key.format.clone()) {
+            parts.push(Part::plain(format!(" ({})", keys[index].format)));
+        }
+        if differ(&|key| key.nprompts.to_string()) {
+            parts.push(Part::plain(format!(" (k = {})", keys[index].nprompts)));
+        }
+        if differ(&|key| key.mask.to_string()) {
+            parts.push(Part::plain(format!(" ({})", keys[index].mask)));
+        }
+        parts
+    };
+    (0..keys.len()).map(told).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(mask: &str, instructed: bool, nprompts: usize) -> CurveKey {
+        CurveKey { mask: mask.parse().expect("a mask"), format: "f".into(), instructed, nprompts }
+    }
+
+    #[test]
+    fn labels_are_those_of_the_paper() {
+        let written = |mask, instructed, k| plain(&label(&key(mask, instructed, k)));
+        assert_eq!(written("TTF", true, 5), "[Instr, Ex] Query");
+        assert_eq!(written("FTF", true, 5), "Instr [Ex] Query");
+        assert_eq!(written("FTF", false, 5), "[Ex] Query");
+        assert_eq!(written("FFT", true, 5), "Instr, Ex [Query]");
+        assert_eq!(written("TTT", true, 5), "[Instr, Ex, Query]");
+        assert_eq!(written("ablate-attention", false, 0), "no examples, without instructions");
+    }
+
+    #[test]
+    fn twins_are_told_apart() {
+        let (five, ten) = (key("TTF", true, 5), key("TTF", true, 10));
+        let both = labels(&[&five, &ten, &key("FFT", true, 5)]);
+        assert_eq!(plain(&both[0]), "[Instr, Ex] Query (k = 5)");
+        assert_eq!(plain(&both[2]), "Instr, Ex [Query]");
+    }
+}

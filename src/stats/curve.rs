@@ -1,0 +1,188 @@
+//! A curve: one treatment's scores by layer, each with its spread and its difference from the baseline.
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::cells::StoredCell;
+use super::paired::{holm, randomization};
+use super::recognition::{Recognised, Spread, recognise};
+use super::resampled::{RESAMPLES, Resampled, interval};
+use super::study::CurveKey;
+
+/// Deals of a randomization test: sacreBLEU's number.
+const DEALS: usize = 10_000;
+const SEED_OF_DEALS: u64 = 12345;
+
+/// The score of one seed's cell.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct SeedScore {
+    /// The seed that drew the demonstrations.
+    pub seed: u32,
+    /// BLEU or pass@1.
+    pub score: f64,
+}
+
+/// The unmasked run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Baseline {
+    /// Mean over seeds.
+    pub score: f64,
+    /// By seed.
+    pub seeds: Vec<SeedScore>,
+    /// 95 % interval if other items had been drawn.
+    pub items: Option<[f64; 2]>,
+    /// 95 % interval if other items and other seeds had been drawn; absent with one seed.
+    pub both: Option<[f64; 2]>,
+    /// Computing time, mean over seeds.
+    pub seconds: f64,
+}
+
+/// One layer of a curve.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Point {
+    /// The first layer that hides, or the layer without attention.
+    pub layer: usize,
+    /// Mean over seeds.
+    pub score: f64,
+    /// By seed.
+    pub seeds: Vec<SeedScore>,
+    /// 95 % interval if other items had been drawn.
+    pub items: Option<[f64; 2]>,
+    /// 95 % interval if other items and other seeds had been drawn; absent with one seed.
+    pub both: Option<[f64; 2]>,
+    /// Score minus the baseline's, over the seeds that both have.
+    pub difference: Option<f64>,
+    /// Its 95 % interval: the same resamples of items (and seeds) for both.
+    pub difference_interval: Option<[f64; 2]>,
+    /// Two-sided p of the paired randomization test over items.
+    pub p: Option<f64>,
+    /// The same, corrected for the number of layers (Holm).
+    pub p_corrected: Option<f64>,
+    /// Computing time, mean over seeds.
+    pub seconds: f64,
+    /// Multiply-adds where each generation was computed by itself, mean over seeds.
+    pub multiply_adds: Option<f64>,
+}
+
+impl Point {
+    /// The spread to be drawn: of seeds and items where there are several seeds, else of items.
+    pub fn spread(&self) -> Option<[f64; 2]> {
+        self.both.or(self.items)
+    }
+
+    /// Standard deviation over seeds; absent with one.
+    pub fn seed_deviation(&self) -> Option<f64> {
+        let n = self.seeds.len() as f64;
+        let squares = self.seeds.iter().map(|seed| (seed.score - self.score).powi(2)).sum::<f64>();
+        (n > 1.).then(|| (squares / (n - 1.)).sqrt())
+    }
+}
+
+/// One treatment's scores by layer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Curve {
+    /// What is treated how.
+    #[serde(flatten)]
+    pub key: CurveKey,
+    /// The unmasked run of the same prompts.
+    pub baseline: Option<Baseline>,
+    /// Sorted by layer.
+    pub points: Vec<Point>,
+    /// From which layer on the context is no longer needed, by each definition; empty for an ablation, and where a layer
+    /// or the baseline is missing.
+    pub recognised: Vec<Recognised>,
+}
+
+/// The cells of a curve, one a seed, and the baseline's.
+pub struct Cells<'a> {
+    pub key: CurveKey,
+    pub n_layers: usize,
+    /// By layer.
+    pub layers: Vec<(usize, Vec<&'a StoredCell>)>,
+    pub baseline: Vec<&'a StoredCell>,
+}
+
+impl Cells<'_> {
+    /// All statistics.
+    pub fn curve(self) -> Curve {
+        let measured: Vec<Measured> =
+            self.layers.par_iter().map(|(layer, cells)| measure(*layer, cells, &self.baseline)).collect();
+        let corrected = holm(&measured.iter().map(|measured| measured.point.p).collect::<Vec<_>>());
+        let spreads: Vec<Option<Spread>> = measured.iter().map(|measured| measured.spread.clone()).collect();
+        let points: Vec<Point> = measured
+            .into_iter()
+            .zip(corrected)
+            .map(|(measured, p_corrected)| Point { p_corrected, ..measured.point })
+            .collect();
+        let baseline = baseline(&self.baseline);
+        let same_seeds = |point: &Point| {
+            let seeds = |scores: &[SeedScore]| scores.iter().map(|score| score.seed).collect::<Vec<_>>();
+            baseline.as_ref().is_some_and(|baseline| seeds(&baseline.seeds) == seeds(&point.seeds))
+        };
+        let whole = points.len() == self.n_layers
+            && self.key.mask != crate::mask::Treatment::Ablation
+            && points.iter().all(same_seeds);
+        let spreads: Option<Vec<Spread>> = spreads.into_iter().collect();
+        let recognised = match spreads.filter(|_| whole) {
+            Some(spreads) => recognise(&spreads),
+            None => Vec::new(),
+        };
+        Curve { key: self.key, baseline, points, recognised }
+    }
+}
+
+struct Measured {
+    point: Point,
+    spread: Option<Spread>,
+}
+
+fn measure(layer: usize, cells: &[&StoredCell], baseline: &[&StoredCell]) -> Measured {
+    let mean =
+        |of: &dyn Fn(&StoredCell) -> f64| cells.iter().map(|cell| of(cell)).sum::<f64>() / cells.len() as f64;
+    let resampled = Resampled::new(cells.iter().map(|cell| &cell.items), RESAMPLES);
+    let pairs: Vec<(&StoredCell, &StoredCell)> = cells
+        .iter()
+        .filter_map(|cell| {
+            let twin = baseline.iter().find(|twin| twin.record.seed == cell.record.seed)?;
+            Some((*cell, *twin))
+        })
+        .collect();
+    let spread = (!pairs.is_empty()).then(|| Spread::new(&pairs));
+    let (a, b): (Vec<_>, Vec<_>) = pairs.iter().map(|(a, b)| (&a.items, &b.items)).unzip();
+    let multiply_adds: Option<Vec<f64>> =
+        cells.iter().map(|cell| cell.record.multiply_adds.map(|count| count as f64)).collect();
+    let point = Point {
+        layer,
+        score: mean(&|cell| cell.record.scores.main()),
+        seeds: seeds(cells),
+        items: interval(resampled.over_items()),
+        both: if cells.len() > 1 { interval(resampled.over_both()) } else { None },
+        difference: spread.as_ref().map(|spread| spread.score - spread.baseline),
+        difference_interval: spread.as_ref().and_then(|spread| interval(spread.differences())),
+        p: randomization(&a, &b, DEALS, SEED_OF_DEALS),
+        p_corrected: None,
+        seconds: mean(&|cell| cell.record.seconds),
+        multiply_adds: multiply_adds.map(|counts| counts.iter().sum::<f64>() / counts.len() as f64),
+    };
+    Measured { point, spread }
+}
+
+fn seeds(cells: &[&StoredCell]) -> Vec<SeedScore> {
+    let score = |cell: &&StoredCell| SeedScore { seed: cell.record.seed, score: cell.record.scores.main() };
+    cells.iter().map(score).collect()
+}
+
+fn baseline(cells: &[&StoredCell]) -> Option<Baseline> {
+    if cells.is_empty() {
+        return None;
+    }
+    let resampled = Resampled::new(cells.iter().map(|cell| &cell.items), RESAMPLES);
+    let seeds = seeds(cells);
+    Some(Baseline {
+        score: seeds.iter().map(|seed| seed.score).sum::<f64>() / seeds.len() as f64,
+        items: interval(resampled.over_items()),
+        both: if cells.len() > 1 { interval(resampled.over_both()) } else { None },
+        seconds: cells.iter().map(|cell| cell.record.seconds).sum::<f64>() / cells.len() as f64,
+        seeds,
+    })
+}

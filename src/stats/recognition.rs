@@ -1,0 +1,208 @@
+//! From which layer on is the context no longer needed? Three definitions, each with an interval from the same resamples
+//! of items and seeds.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::cells::StoredCell;
+use crate::mask::Treatment;
+use crate::results::ScoreRecord;
+
+use super::resampled::{RESAMPLES, Resampled, interval};
+
+/// The share of the baseline's score that counts as reaching it.
+pub const SHARE: f64 = 0.95;
+
+/// What "no longer needed" means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Definition {
+    /// The first layer from which on no difference from the baseline is to be told: the paired 95 % interval of this layer
+    /// and of all above holds 0.
+    NoDifference,
+    /// The first layer whose score is at least 95 % of the baseline's.
+    Reaches,
+    /// The layer whose score is the most above that of the layer before.
+    Jump,
+}
+
+impl fmt::Display for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::NoDifference => "no difference from the baseline to be told, from there on",
+            Self::Reaches => "first to reach 95 % of the baseline",
+            Self::Jump => "largest jump",
+        })
+    }
+}
+
+/// The layer by one definition.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recognised {
+    /// Which.
+    pub definition: Definition,
+    /// The layer; `None` where no layer of the model is one.
+    pub layer: Option<usize>,
+    /// 95 % interval over resamples of items and seeds; the number of layers stands for no layer.
+    pub interval: Option<[usize; 2]>,
+}
+
+/// One layer's score and its baseline's over the same seeds, as they are and resample by resample.
+#[derive(Debug, Clone)]
+pub struct Spread {
+    pub score: f64,
+    pub baseline: f64,
+    scores: Vec<f64>,
+    baselines: Vec<f64>,
+}
+
+impl Spread {
+    /// Of pairs of cells, one pair a seed.
+    pub fn new(pairs: &[(&StoredCell, &StoredCell)]) -> Self {
+        let mean = |of: &dyn Fn(&(&StoredCell, &StoredCell)) -> f64| {
+            pairs.iter().map(of).sum::<f64>() / pairs.len() as f64
+        };
+        let drawn = |cells: Vec<&StoredCell>| {
+            Resampled::new(cells.iter().map(|cell| &cell.items), RESAMPLES).over_both()
+        };
+        Self {
+            score: mean(&|(cell, _)| cell.record.scores.main()),
+            baseline: mean(&|(_, twin)| twin.record.scores.main()),
+            scores: drawn(pairs.iter().map(|(cell, _)| *cell).collect()),
+            baselines: drawn(pairs.iter().map(|(_, twin)| *twin).collect()),
+        }
+    }
+
+    /// Resample by resample, how far the score is from the baseline's.
+    pub fn differences(&self) -> Vec<f64> {
+        self.scores.iter().zip(&self.baselines).map(|(score, baseline)| score - baseline).collect()
+    }
+
+    fn difference(&self) -> f64 {
+        self.score - self.baseline
+    }
+}
+
+/// Scores that differ by less are equal: rounding must not break a tie, of which programs have many.
+const TIE: f64 = 1e-9;
+
+/// The first score that is at least [`SHARE`] of the baseline's, which must be above 0.
+pub fn first_reaching(scores: &[f64], baseline: f64) -> Option<usize> {
+    if baseline <= 0. { None } else { scores.iter().position(|score| *score >= SHARE * baseline - TIE) }
+}
+
+/// The score that is the most above the one before, if any is above it; of equals the first.
+pub fn largest_jump(scores: &[f64]) -> Option<usize> {
+    let rises = scores.windows(2).map(|pair| pair[1] - pair[0]).enumerate();
+    let jump = rises.filter(|(_, rise)| *rise > TIE).reduce(|a, b| if b.1 > a.1 + TIE { b } else { a });
+    jump.map(|(at, _)| at + 1)
+}
+
+/// The first place from which on every interval holds 0.
+fn level(intervals: impl DoubleEndedIterator<Item = [f64; 2]> + ExactSizeIterator) -> Option<usize> {
+    let n = intervals.len();
+    let held = intervals.rev().take_while(|[low, high]| *low <= TIE && *high >= -TIE).count();
+    (held > 0).then(|| n - held)
+}
+
+/// By all definitions, from the spreads of all layers in their order.
+pub fn recognise(layers: &[Spread]) -> Vec<Recognised> {
+    let (Some(first), n) = (layers.first(), layers.len()) else { return Vec::new() };
+    let intervals: Option<Vec<[f64; 2]>> = layers.iter().map(|layer| interval(layer.differences())).collect();
+    let Some(intervals) = intervals else { return Vec::new() };
+    let scores: Vec<f64> = layers.iter().map(|layer| layer.score).collect();
+    let resample = |at: usize| layers.iter().map(|layer| layer.scores[at]).collect::<Vec<f64>>();
+    let spread = |of: &dyn Fn(usize) -> Option<usize>| {
+        let drawn = (0..first.scores.len()).map(|at| of(at).unwrap_or(n) as f64).collect();
+        interval(drawn).map(|[low, high]| [low as usize, high as usize])
+    };
+    // A resample has no interval of its own; the one around its difference is taken to be as wide as that around the
+    // difference seen.
+    let level_of = |at: usize| {
+        let shifted = layers.iter().zip(&intervals).map(|(layer, [low, high])| {
+            let difference = layer.scores[at] - layer.baselines[at];
+            [low, high].map(|end| difference + end - layer.difference())
+        });
+        level(shifted)
+    };
+    vec![
+        Recognised {
+            definition: Definition::NoDifference,
+            layer: level(intervals.iter().copied()),
+            interval: spread(&level_of),
+        },
+        Recognised {
+            definition: Definition::Reaches,
+            layer: first_reaching(&scores, first.baseline),
+            interval: spread(&|at| first_reaching(&resample(at), first.baselines[at])),
+        },
+        Recognised {
+            definition: Definition::Jump,
+            layer: largest_jump(&scores),
+            interval: spread(&|at| largest_jump(&resample(at))),
+        },
+    ]
+}
+
+/// What a run's curve suggests by its scores alone, in a line; `None` without a baseline or if some layer is missing.
+pub fn suggested(records: &[ScoreRecord], mask: Treatment) -> Option<String> {
+    let baseline = &records.iter().find(|record| record.mask == Treatment::None)?.scores;
+    let mut curve: Vec<&ScoreRecord> = records.iter().filter(|record| record.mask == mask).collect();
+    curve.sort_by_key(|record| record.from_layer);
+    if mask == Treatment::Ablation || curve.len() < curve.first()?.n_layers {
+        return None;
+    }
+    let scores: Vec<f64> = curve.iter().map(|record| record.scores.main()).collect();
+    let layer = |layer: Option<usize>| layer.map_or("no layer".into(), |layer| format!("layer {layer}"));
+    let reaches = layer(first_reaching(&scores, baseline.main()));
+    let jump = largest_jump(&scores).map_or("none".into(), |at| {
+        let [from, to] = [scores[at - 1], scores[at]].map(|score| baseline.shown(score));
+        format!("layer {at} ({from} to {to})")
+    });
+    Some(format!("{}: {reaches}; {}: {jump}", Definition::Reaches, Definition::Jump))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_suggests_what_its_scores_say() {
+        let record = |mask: &str, layer: usize, bleu: f64| crate::results::sample_record(mask, layer, bleu);
+        let curve = |scores: [f64; 4]| {
+            let mut records = vec![record("none", 4, 20.)];
+            records.extend(scores.iter().enumerate().map(|(layer, &bleu)| record("TTF", layer, bleu)));
+            suggested(&records, "TTF".parse().expect("a mask"))
+        };
+        assert_eq!(
+            curve([1., 2., 19.5, 18.]).expect("complete"),
+            "first to reach 95 % of the baseline: layer 2; largest jump: layer 2 (2.00 to 19.50)"
+        );
+        assert_eq!(
+            curve([4., 3., 2., 1.]).expect("complete"),
+            "first to reach 95 % of the baseline: no layer; largest jump: none"
+        );
+        let partial = [record("none", 4, 20.), record("all", 0, 1.)];
+        assert_eq!(suggested(&partial, Treatment::All), None);
+        assert_eq!(suggested(&[record("TTF", 0, 1.)], Treatment::All), None);
+    }
+
+    #[test]
+    fn each_definition_reads_the_curve() {
+        let scores = [1., 2., 19.5, 18., 19.2];
+        assert_eq!(first_reaching(&scores, 20.), Some(2));
+        assert_eq!(first_reaching(&scores, 30.), None);
+        assert_eq!(first_reaching(&scores, 0.), None);
+        assert_eq!(largest_jump(&scores), Some(2));
+        assert_eq!(largest_jump(&[3., 2., 1.]), None);
+        assert_eq!(largest_jump(&[0., 1., 2.]), Some(1));
+        assert_eq!(level([[-2., -1.], [-1., 1.], [-2., -1.], [-1., 0.]].into_iter()), Some(3));
+        assert_eq!(level([[-1., 1.], [0., 0.]].into_iter()), Some(0));
+        assert_eq!(level([[-1., 1.], [0.1, 0.2]].into_iter()), None);
+        // Two rises of 7/48: of equals the first, whatever subtraction makes of them.
+        assert_eq!(largest_jump(&[2. / 48., 9. / 48., 16. / 48., 23. / 48.]), Some(1));
+        let level_by_rounding = [[0.1 + 0.2 - 0.3, 1.], [-1., -(0.1 + 0.2 - 0.3)]];
+        assert_eq!(level(level_by_rounding.into_iter()), Some(0));
+    }
+}

@@ -1,0 +1,138 @@
+//! Runs -> panels of curves: a panel is what is drawn into one pair of axes.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::cells::{StoredCell, StoredRun};
+use super::curve::{Cells, Curve};
+use crate::error::input;
+use crate::mask::Treatment;
+use crate::results::Settings;
+
+/// What a curve is of, within its panel.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct CurveKey {
+    /// What is hidden.
+    pub mask: Treatment,
+    /// Name of the prompt format.
+    pub format: String,
+    /// The format writes instructions.
+    pub instructed: bool,
+    /// Number of demonstrations.
+    pub nprompts: usize,
+}
+
+/// All curves of one model, corpus and direction under the same settings.
+#[derive(Debug, Clone, Serialize)]
+pub struct Panel {
+    /// Those of its first run; others differ in format, demonstrations and seed at most.
+    pub settings: Settings,
+    /// `BLEU` or `pass@1`.
+    pub metric: &'static str,
+    /// Layers of the model.
+    pub n_layers: usize,
+    /// Sorted as they are to be drawn.
+    pub curves: Vec<Curve>,
+    /// Its runs, by their places in the study.
+    #[serde(skip)]
+    pub runs: Vec<usize>,
+}
+
+/// Some runs, and the panels they make.
+#[derive(Debug, Clone)]
+pub struct Study {
+    /// Every run.
+    pub runs: Vec<StoredRun>,
+    /// Sorted by model, corpus, direction.
+    pub panels: Vec<Panel>,
+}
+
+/// Settings without what may differ within a panel.
+fn shared(settings: &Settings) -> Settings {
+    let mut shared = settings.clone();
+    (shared.format, shared.nprompts, shared.seed) = (String::new(), 0, 0);
+    shared.format_strings = Default::default();
+    shared
+}
+
+impl Study {
+    /// Put runs together and compute all statistics of the curves that are wanted.
+    ///
+    /// # Errors
+    /// Two runs hold the same cell.
+    pub fn new(runs: Vec<StoredRun>, wanted: impl Fn(&CurveKey) -> bool) -> Result<Self> {
+        let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (index, run) in runs.iter().enumerate() {
+            let settings = shared(&run.manifest.settings);
+            let Settings { model, data, direction, .. } = &settings;
+            // Named first, so that panels come in the order of their names.
+            let key = format!("{model} {data} {direction} {}", settings.hash());
+            groups.entry(key).or_default().push(index);
+        }
+        let panels = groups.into_values().map(|members| panel(&runs, members, &wanted));
+        let panels = panels.collect::<Result<Vec<_>>>()?;
+        Ok(Self { panels: panels.into_iter().filter(|panel| !panel.curves.is_empty()).collect(), runs })
+    }
+}
+
+fn panel(runs: &[StoredRun], members: Vec<usize>, wanted: &impl Fn(&CurveKey) -> bool) -> Result<Panel> {
+    let mut treated: BTreeMap<(CurveKey, usize), Vec<&StoredCell>> = BTreeMap::new();
+    let mut baselines: BTreeMap<(String, usize), Vec<&StoredCell>> = BTreeMap::new();
+    let (mut metric, mut n_layers) = ("", 0);
+    for run in members.iter().map(|&index| &runs[index]) {
+        let settings = &run.manifest.settings;
+        let instructed = !settings.format_strings.header.is_empty();
+        for cell in &run.cells {
+            let record = &cell.record;
+            (metric, n_layers) = (record.scores.metric(), record.n_layers);
+            let (format, nprompts) = (settings.format.clone(), settings.nprompts);
+            let cells = match record.mask {
+                Treatment::None => baselines.entry((format, nprompts)).or_default(),
+                mask => {
+                    let key = CurveKey { mask, format, instructed, nprompts };
+                    treated.entry((key, record.from_layer)).or_default()
+                }
+            };
+            if let Some(other) = cells.iter().find(|other| other.record.seed == record.seed) {
+                return Err(input(format!(
+                    "{}: holds the same cell as another folder ({}, layer {}, seed {}); name one of them",
+                    run.folder.display(),
+                    other.record.mask,
+                    other.record.from_layer,
+                    record.seed
+                )));
+            }
+            cells.push(cell);
+        }
+    }
+    let mut curves: BTreeMap<CurveKey, Vec<(usize, Vec<&StoredCell>)>> = BTreeMap::new();
+    for ((key, layer), cells) in treated {
+        curves.entry(key).or_default().push((layer, by_seed(cells)));
+    }
+    let curves = curves.into_iter().filter(|(key, _)| wanted(key)).map(|(key, layers)| {
+        let baseline = baselines.get(&(key.format.clone(), key.nprompts)).cloned().unwrap_or_default();
+        Cells { key, n_layers, layers, baseline: by_seed(baseline) }.curve()
+    });
+    let mut curves: Vec<Curve> = curves.collect();
+    curves.sort_by_key(|curve| (order(curve.key.mask), !curve.key.instructed, curve.key.clone()));
+    Ok(Panel {
+        settings: runs[members[0]].manifest.settings.clone(),
+        metric,
+        n_layers,
+        curves,
+        runs: members,
+    })
+}
+
+fn by_seed(mut cells: Vec<&StoredCell>) -> Vec<&StoredCell> {
+    cells.sort_by_key(|cell| cell.record.seed);
+    cells
+}
+
+/// The order of the study's figures.
+fn order(mask: Treatment) -> usize {
+    let known = ["TTF", "FTF", "FFT", "TTT", "TFF", "all"];
+    known.iter().position(|name| *name == mask.to_string()).unwrap_or(known.len())
+}

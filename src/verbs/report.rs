@@ -1,0 +1,24 @@
+//! `report`: one HTML file of some results.
+
+use anyhow::Result;
+
+use super::figure::read_runs;
+use crate::cli::ReportArgs;
+use crate::error::input;
+use crate::report::{Report, html};
+use crate::results::write_atomically;
+use crate::stats::Study;
+
+/// Write the report.
+pub fn report(args: ReportArgs) -> Result<()> {
+    let study = Study::new(read_runs(&args.results)?, |_| true)?;
+    if study.panels.is_empty() {
+        return Err(input("there is no finished cell to report, but for baselines; run some masks first"));
+    }
+    let folders: Vec<String> = args.results.iter().map(|path| path.display().to_string()).collect();
+    let title = args.title.unwrap_or_else(|| folders.join(", "));
+    let page = html(&Report::new(&study, title, args.items)?)?;
+    write_atomically(&args.out, |out| Ok(out.write_all(page.as_bytes())?))?;
+    eprintln!("{}, {:.1} MB", args.out.display(), page.len() as f64 / 1e6);
+    Ok(())
+}
