@@ -66,8 +66,9 @@ impl Resolver {
             None => None,
             words => Some(self.count("max_new_tokens", words)?),
         };
-        let no_stop = self.yes_or_no("no_stop", &self.settings.no_stop)?;
         let drop_context = self.yes_or_no("drop_context", &self.settings.drop_context)?;
+        // Times are those of the same number of tokens.
+        let no_stop = self.yes_or_no("no_stop", &self.settings.no_stop)? || drop_context;
         let data = self.data(task)?;
         let sampling = self.sampling()?;
         let mut runs = Vec::new();

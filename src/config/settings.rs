@@ -92,8 +92,8 @@ settings! {
     /// Decode all --max-new-tokens, whatever is generated: true or false
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     no_stop: "BOOL",
-    /// Compute each generation by itself, as one would serve it, with hidden columns dropped from the start layer on, and
-    /// time it: true or false
+    /// Compute each generation by itself and at full length, as one would serve it, with hidden columns dropped from the
+    /// start layer on, and time it: true or false
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     drop_context: "BOOL",
     /// Generations per item, for pass@k

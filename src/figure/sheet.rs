@@ -29,7 +29,9 @@ pub struct Sheet {
     pub legend: Vec<Entry>,
 }
 
+/// One of several, and one alone.
 const CHART: [f64; 2] = [440., 300.];
+const ALONE: [f64; 2] = [640., 380.];
 const EDGE: f64 = 10.;
 const LEGEND_ROW: f64 = 22.;
 const SIGN: f64 = 34.;
@@ -43,14 +45,15 @@ impl Sheet {
     pub fn svg(&self) -> Result<String> {
         let columns = self.columns.clamp(1, self.charts.len().max(1));
         let rows = self.charts.len().div_ceil(columns);
-        let sheet = columns as f64 * CHART[0] + 2. * EDGE;
+        let size = if columns == 1 { ALONE } else { CHART };
+        let sheet = columns as f64 * size[0] + 2. * EDGE;
         let mut drawing = Drawing::default();
         for (index, chart) in self.charts.iter().enumerate() {
             let (row, column) = (index / columns, index % columns);
-            let corner = [EDGE + column as f64 * CHART[0], EDGE + row as f64 * CHART[1]];
-            chart.draw(&mut drawing, [corner[0], corner[1], CHART[0], CHART[1]]);
+            let corner = [EDGE + column as f64 * size[0], EDGE + row as f64 * size[1]];
+            chart.draw(&mut drawing, [corner[0], corner[1], size[0], size[1]]);
         }
-        let mut y = EDGE + rows as f64 * CHART[1] + 14.;
+        let mut y = EDGE + rows as f64 * size[1] + 14.;
         for line in self.legend_lines(sheet - 2. * EDGE)? {
             let used: f64 = line.iter().map(|(_, width)| width + GAP).sum::<f64>() - GAP;
             let mut x = (sheet - used) / 2.;

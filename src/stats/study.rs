@@ -24,7 +24,7 @@ pub struct CurveKey {
     pub nprompts: usize,
 }
 
-/// All curves of one model, corpus and direction under the same settings.
+/// All curves of one model, corpus and direction under the same settings: of masks, or of ablations.
 #[derive(Debug, Clone, Serialize)]
 pub struct Panel {
     /// Those of its first run; others differ in format, demonstrations and seed at most.
@@ -71,9 +71,15 @@ impl Study {
             let key = format!("{model} {data} {direction} {}", settings.hash());
             groups.entry(key).or_default().push(index);
         }
-        let panels = groups.into_values().map(|members| panel(&runs, members, &wanted));
-        let panels = panels.collect::<Result<Vec<_>>>()?;
-        Ok(Self { panels: panels.into_iter().filter(|panel| !panel.curves.is_empty()).collect(), runs })
+        let mut panels = Vec::new();
+        for members in groups.into_values() {
+            let whole = panel(&runs, members, &wanted)?;
+            let (ablations, masks): (Vec<Curve>, Vec<Curve>) =
+                whole.curves.iter().cloned().partition(|curve| curve.key.mask == Treatment::Ablation);
+            let part = |curves: Vec<Curve>| Panel { curves, ..whole.clone() };
+            panels.extend([masks, ablations].map(part).into_iter().filter(|panel| !panel.curves.is_empty()));
+        }
+        Ok(Self { panels, runs })
     }
 }
 

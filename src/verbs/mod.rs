@@ -38,6 +38,11 @@ pub fn completions(shell: clap_complete::Shell) -> Result<()> {
     Ok(())
 }
 
+/// The command line, wherever the program lies.
+fn command() -> Vec<String> {
+    std::iter::once("icl-mask".into()).chain(std::env::args().skip(1)).collect()
+}
+
 /// Print a line to stdout; a closed pipe is an error to return, not a panic.
 fn say(line: &str) -> Result<()> {
     Ok(writeln!(std::io::stdout().lock(), "{line}")?)

@@ -180,7 +180,7 @@ impl Prepared {
             git: option_env!("ICL_MASK_GIT").map(String::from),
             device: "cpu".into(),
             threads: rayon::current_num_threads(),
-            command: std::env::args().collect(),
+            command: super::command(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::command;
 use super::figure::read_runs;
 use crate::cli::ReportArgs;
 use crate::error::input;
@@ -17,7 +18,7 @@ pub fn report(args: ReportArgs) -> Result<()> {
     }
     let folders: Vec<String> = args.results.iter().map(|path| path.display().to_string()).collect();
     let title = args.title.unwrap_or_else(|| folders.join(", "));
-    let page = html(&Report::new(&study, title, args.items)?)?;
+    let page = html(&Report::new(&study, title, args.items, command())?)?;
     write_atomically(&args.out, |out| Ok(out.write_all(page.as_bytes())?))?;
     eprintln!("{}, {:.1} MB", args.out.display(), page.len() as f64 / 1e6);
     Ok(())

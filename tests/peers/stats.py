@@ -20,10 +20,11 @@ Holm (1e-12)
 Other draws, so within sampling error
     `items`, `both` and `difference_interval` against scipy.stats.bootstrap, percentile method, 1000 resamples, repeated
     with R generators. With one seed the two treatments' items are resampled as pairs; with several, items and seeds are
-    resampled as two independent samples, which both treatments share. The R ends have a mean and a standard deviation
-    s; an end of ours, one more draw of the same kind, is off the mean by s sqrt(1 + 1/R) times a Student deviate of
-    R - 1 degrees of freedom. Tolerated is the deviate that is exceeded as seldom as 4 standard errors of a normal one
-    (once in 16 000), and for programs one program more or less, the step between values of the score.
+    resampled as two independent samples, which both treatments share. All R distributions together say where an end may
+    lie: the value that a share q of our 1000 resamples is beyond has, among theirs, a share of q give or take the binomial
+    error sqrt(q (1 - q) / 1000) sqrt(1 + 1/R). Tolerated are 5 of these errors (exceeded once in 1.7 million: hundreds of
+    ends are compared, and those of runs with as many items hang together, as they share our resamples), and for programs one program more or less, the step between values of the score. Counted in shares and not in scores, this
+    holds for few items too, whose resamples take few values.
 
     `p` against scipy.stats.permutation_test, permutation_type="samples", two-sided: all deals where the items allow at
     most 2^16 of them (16 items), else 10 000. Its two-sided p is twice the smaller one-sided p; that is the share of
@@ -70,6 +71,7 @@ RESAMPLES, SEED_OF_ITEMS, SEED_OF_SEEDS = 1000, 12345, 54321
 DEALS, SEED_OF_DEALS = 10_000, 12345
 EXACT = 1 << 16
 ERRORS = 4
+ERRORS_OF_ENDS = 5
 SHARE = 0.95
 ABLATION = "ablate-attention"
 # What varies between the runs of a panel.
@@ -640,7 +642,7 @@ def scipy_bootstrap(table, curve, told, layers, generators):
 
         one = k == 1 or name == "items"
         data = (np.arange(n), np.arange(n)) if one else (np.arange(n), np.arange(k))
-        ends = []
+        drawn = []
         for seed in range(generators):
             found = scipy.stats.bootstrap(
                 data,
@@ -650,12 +652,16 @@ def scipy_bootstrap(table, curve, told, layers, generators):
                 n_resamples=RESAMPLES,
                 method="percentile",
                 rng=np.random.default_rng(seed),
-            ).confidence_interval
-            ends.append([found.low, found.high])
+            )
+            drawn.append(found.bootstrap_distribution)
         step = 0 if treated[0].is_text else 1 / unit(treated)
-        tolerance = student(ends) + step + 1e-9
-        for at, end in enumerate(("low", "high")):
-            rows[name].compare(f"{where} {name} {end}", ours[at], np.mean(ends, axis=0)[at], tolerance[at])
+        for at, (end, share) in enumerate((("low", 0.025), ("high", 0.975))):
+            centre = np.quantile(drawn, share)
+            error = ERRORS_OF_ENDS * math.sqrt(share * (1 - share) / RESAMPLES * (1 + 1 / generators))
+            # Whole values of the distribution on either side, so that a jump between two of them is no difference.
+            edge, method = (share - error, "lower") if ours[at] < centre else (share + error, "higher")
+            tolerance = abs(np.quantile(drawn, min(max(edge, 0), 1), method=method) - centre) + step + 1e-9
+            rows[name].compare(f"{where} {name} {end}", ours[at], centre, tolerance)
 
     def compare_cells(where, cells, point):
         if cells[0].n > 1:

@@ -1,0 +1,266 @@
+//! What the page is filled with.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::figure::{Part, labels};
+use crate::mask::Treatment;
+use crate::results::{GenerationLine, ManifestPrompt, Outcome, RunFolder, Settings};
+use crate::sandbox::Verdict;
+use crate::score::TextScorer;
+use crate::stats::{Curve, Panel, StoredRun, Study};
+
+/// Everything that a page shows.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// What it is of.
+    pub title: String,
+    version: &'static str,
+    made_by: Vec<String>,
+    panels: Vec<PanelData>,
+}
+
+#[derive(Debug, Serialize)]
+struct PanelData {
+    model: String,
+    data: String,
+    direction: String,
+    task: String,
+    metric: &'static str,
+    digits: usize,
+    n_layers: usize,
+    n: usize,
+    about: String,
+    curves: Vec<CurveData>,
+    runs: Vec<RunData>,
+    examples: Vec<ExampleData>,
+}
+
+#[derive(Debug, Serialize)]
+struct CurveData {
+    label: Vec<Part>,
+    name: String,
+    #[serde(flatten)]
+    curve: Curve,
+    recognition: Vec<RecognitionData>,
+}
+
+#[derive(Debug, Serialize)]
+struct RecognitionData {
+    definition: String,
+    layer: Option<usize>,
+    interval: Option<[usize; 2]>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunData {
+    folder: String,
+    format: String,
+    nprompts: usize,
+    seed: u32,
+    command: Vec<String>,
+    settings: Settings,
+    device: String,
+    threads: usize,
+    version: String,
+    git: Option<String>,
+    prompt: PromptData,
+    hidden: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct PromptData {
+    id: String,
+    text: String,
+    tokens: Vec<TokenData>,
+}
+
+#[derive(Debug, Serialize)]
+struct TokenData {
+    text: String,
+    segment: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct ExampleData {
+    id: String,
+    source: String,
+    target: String,
+    texts: Vec<String>,
+    outputs: Vec<OutputData>,
+}
+
+#[derive(Debug, Serialize)]
+struct OutputData {
+    run: usize,
+    mask: Treatment,
+    layer: Option<usize>,
+    text: usize,
+    score: Option<f64>,
+    verdict: Option<Verdict>,
+}
+
+impl Report {
+    /// Of all panels of a study, with the outputs of the first `items` test items of each.
+    ///
+    /// # Errors
+    /// Generations that cannot be read.
+    pub fn new(study: &Study, title: String, items: usize, made_by: Vec<String>) -> Result<Self> {
+        let panels = study.panels.iter().map(|panel| panel_data(study, panel, items));
+        Ok(Self {
+            title,
+            version: env!("CARGO_PKG_VERSION"),
+            made_by,
+            panels: panels.collect::<Result<_>>()?,
+        })
+    }
+}
+
+fn panel_data(study: &Study, panel: &Panel, items: usize) -> Result<PanelData> {
+    let settings = panel.settings.clone();
+    let runs: Vec<&StoredRun> = panel.runs.iter().map(|&run| &study.runs[run]).collect();
+    let keys: Vec<_> = panel.curves.iter().map(|curve| &curve.key).collect();
+    let curves = panel.curves.iter().zip(labels(&keys)).map(|(curve, label)| CurveData {
+        name: format!("{}, {}, {} examples", curve.key.mask, curve.key.format, curve.key.nprompts),
+        label,
+        recognition: curve
+            .recognised
+            .iter()
+            .map(|found| RecognitionData {
+                definition: found.definition.to_string(),
+                layer: found.layer,
+                interval: found.interval,
+            })
+            .collect(),
+        curve: curve.clone(),
+    });
+    let ablation = panel.curves.iter().all(|curve| curve.key.mask == Treatment::Ablation);
+    let plotted = if ablation { "the attention of one layer taken out, " } else { "" };
+    Ok(PanelData {
+        about: format!("{plotted}{}", about(&settings)),
+        metric: panel.metric,
+        digits: if panel.metric == "BLEU" { 2 } else { 3 },
+        n_layers: panel.n_layers,
+        n: settings.n,
+        curves: curves.collect(),
+        runs: runs.iter().map(|run| run_data(run)).collect(),
+        examples: examples(&runs, items)?,
+        model: settings.model,
+        data: settings.data,
+        direction: settings.direction,
+        task: settings.task,
+    })
+}
+
+/// The settings that all curves of a panel share, in a line.
+fn about(settings: &Settings) -> String {
+    let Settings { n, max_new_tokens, dtype, .. } = settings;
+    let mut about = vec![format!("{n} test items"), format!("at most {max_new_tokens} new tokens")];
+    about.push(match settings.profile {
+        crate::prompt::Profile::Exact => "profile exact".into(),
+        crate::prompt::Profile::Sia2024 => "profile sia2024".into(),
+    });
+    match settings.sampling {
+        None => about.push("greedy".into()),
+        Some(drawn) => about.push(format!("{} samples at temperature {}", drawn.samples, drawn.temperature)),
+    }
+    if settings.chat_template.is_some() {
+        about.push("in the model's chat template".into());
+    }
+    if settings.drop_context {
+        about.push("each generation computed by itself".into());
+    }
+    about.push(format!("weights as {dtype}"));
+    about.join(", ")
+}
+
+fn run_data(run: &StoredRun) -> RunData {
+    let manifest = run.manifest.clone();
+    RunData {
+        folder: run.folder.display().to_string(),
+        format: manifest.settings.format.clone(),
+        nprompts: manifest.settings.nprompts,
+        seed: manifest.settings.seed,
+        command: manifest.command,
+        settings: manifest.settings,
+        device: manifest.device,
+        threads: manifest.threads,
+        version: manifest.version,
+        git: manifest.git,
+        prompt: prompt_data(manifest.prompt),
+        hidden: manifest.hidden,
+    }
+}
+
+fn prompt_data(prompt: ManifestPrompt) -> PromptData {
+    let segments = &prompt.segments;
+    let segment = |at: usize| {
+        let named = [
+            ("bos", &segments.bos),
+            ("opening", &segments.opening),
+            ("instructions", &segments.instructions),
+            ("examples", &segments.examples),
+            ("query", &segments.query),
+        ];
+        named.into_iter().find(|(_, range)| range.contains(&at)).map_or("closing", |(name, _)| name)
+    };
+    let texts = prompt.token_texts.iter().enumerate();
+    let tokens = texts.map(|(at, text)| TokenData { text: text.clone(), segment: segment(at) }).collect();
+    PromptData { id: prompt.id, text: prompt.text, tokens }
+}
+
+/// The first items with what every cell of every run put out for them; the same text is stored once.
+fn examples(runs: &[&StoredRun], items: usize) -> Result<Vec<ExampleData>> {
+    let Some(first) = runs.first() else { return Ok(Vec::new()) };
+    let taken = first.items.iter().take(items);
+    let mut examples: Vec<ExampleData> = taken
+        .map(|item| ExampleData {
+            id: item.id.clone(),
+            source: item.source.clone(),
+            target: item.target.clone(),
+            texts: Vec::new(),
+            outputs: Vec::new(),
+        })
+        .collect();
+    let mut known: Vec<HashMap<String, usize>> = vec![HashMap::new(); examples.len()];
+    for (index, run) in runs.iter().enumerate() {
+        let folder = RunFolder::new(run.folder.clone());
+        let samples = run.manifest.settings.sampling.map_or(1, |drawn| drawn.samples);
+        for cell in &run.cells {
+            let record = &cell.record;
+            let place = crate::config::Cell { mask: record.mask, from_layer: record.from_layer };
+            let lines = folder.generations(&folder.score_path(place))?;
+            // Of several samples the first stands for all.
+            for (at, line) in lines.into_iter().step_by(samples.max(1)).take(examples.len()).enumerate() {
+                let (score, verdict) = outcome(&line);
+                let example = &mut examples[at];
+                let text = *known[at].entry(line.clean).or_insert_with_key(|text| {
+                    example.texts.push(text.clone());
+                    example.texts.len() - 1
+                });
+                let layer = (record.mask != Treatment::None).then_some(record.from_layer);
+                example.outputs.push(OutputData {
+                    run: index,
+                    mask: record.mask,
+                    layer,
+                    text,
+                    score,
+                    verdict,
+                });
+            }
+        }
+    }
+    Ok(examples)
+}
+
+/// The BLEU of the sentence, or how the program fared.
+fn outcome(line: &GenerationLine) -> (Option<f64>, Option<Verdict>) {
+    match &line.outcome {
+        Outcome::Text { stats } => (Some(TextScorer::default().sentence_bleu(stats).score), None),
+        Outcome::Program { verdict, .. } => (None, Some(*verdict)),
+        Outcome::Pending {} => (None, None),
+    }
+}

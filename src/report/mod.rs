@@ -1,0 +1,8 @@
+//! Results -> one HTML file to be opened and explored: curves, tables, the prompt, and what came out layer by layer. It
+//! needs nothing but a browser.
+
+mod data;
+mod page;
+
+pub use data::Report;
+pub use page::html;
