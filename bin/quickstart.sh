@@ -4,6 +4,7 @@
 #   2. Qwen2.5-Coder-0.5B-Instruct (491 MB) and the corpus `nations` (66 MB of Debian packages) are fetched and checked
 #   3. icl-mask is built
 #   4. the baseline and TTF at all 24 start layers run on a few sentences, and the curve is printed
+#   5. its figure and a report are written: figures/quickstart/masks.svg and .png, figures/quickstart/report.html
 # Can be run again: what is there is not fetched, built or computed twice.
 # Usage: bash bin/quickstart.sh [SENTENCES]      (10, if not given)
 set -euo pipefail
@@ -24,3 +25,8 @@ say "== 4. the curve: English to French, 5 demonstrations, instructions and exam
 set -x
 target/release/icl-mask run --model qwen2.5-coder-0.5b --data nations --direction en-fr --mask none,TTF --from-layer all \
   --limit "$sentences" --results results/quickstart-"$sentences"
+{ set +x; } 2>/dev/null
+say "== 5. the figure, and a report to explore"
+set -x
+target/release/icl-mask figure masks results/quickstart-"$sentences" --out figures/quickstart
+target/release/icl-mask report results/quickstart-"$sentences" --out figures/quickstart/report.html

@@ -216,11 +216,7 @@ fn relative(study: &Study) -> Sheet {
             };
             let depth = |layer: usize| layer as f64 / panel.n_layers as f64;
             let points = curve.points.iter().map(|point| (depth(point.layer), point.score / baseline.score));
-            let band: Option<Vec<[f64; 2]>> = curve
-                .points
-                .iter()
-                .map(|point| point.spread().map(|spread| spread.map(|end| end / baseline.score)))
-                .collect();
+            let band: Option<Vec<[f64; 2]>> = curve.points.iter().map(|point| point.ratio_interval).collect();
             if let Some(chart) = charts.last_mut() {
                 let band = band.unwrap_or_default();
                 chart.lines.push(Line { style, points: points.collect(), band });
@@ -255,6 +251,8 @@ pub struct Row {
     difference: Option<f64>,
     difference_low: Option<f64>,
     difference_high: Option<f64>,
+    ratio_low: Option<f64>,
+    ratio_high: Option<f64>,
     p: Option<f64>,
     p_corrected: Option<f64>,
     seconds: f64,
@@ -296,6 +294,8 @@ pub fn rows(study: &Study) -> Vec<Row> {
             difference: None,
             difference_low: None,
             difference_high: None,
+            ratio_low: None,
+            ratio_high: None,
             p: None,
             p_corrected: None,
             seconds: 0.,
@@ -325,6 +325,8 @@ pub fn rows(study: &Study) -> Vec<Row> {
                 difference: point.difference,
                 difference_low: end(point.difference_interval, 0),
                 difference_high: end(point.difference_interval, 1),
+                ratio_low: end(point.ratio_interval, 0),
+                ratio_high: end(point.ratio_interval, 1),
                 p: point.p,
                 p_corrected: point.p_corrected,
                 seconds: point.seconds,

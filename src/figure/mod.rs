@@ -14,5 +14,5 @@ mod svg;
 pub use curves::{Axis, curves, rows};
 pub use image::{Image, with_ending};
 pub use label::{label, labels, plain};
-pub use savings::savings;
+pub use savings::{Saved, savings};
 pub use svg::Part;

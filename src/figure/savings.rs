@@ -10,7 +10,7 @@ use super::sheet::{Entry, Sheet, Sign};
 use super::svg::Part;
 use crate::error::input;
 use crate::mask::Treatment;
-use crate::stats::{StoredRun, Study};
+use crate::stats::{CurveKey, Panel, StoredRun, Study};
 
 /// Savings at one layer, as shares.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,6 +19,7 @@ pub struct Saved {
     data: String,
     direction: String,
     mask: Treatment,
+    format: String,
     nprompts: usize,
     /// The first layer that does without the context.
     pub layer: usize,
@@ -36,6 +37,33 @@ pub struct Saved {
     baseline_seconds: f64,
     multiply_adds: f64,
     baseline_multiply_adds: f64,
+}
+
+impl Saved {
+    /// A line of the table that is printed.
+    pub fn line(&self) -> String {
+        let percent = |share: f64| format!("{:.1} %", 100. * share);
+        let (formula, operations, time) =
+            (percent(self.formula), percent(self.operations), percent(self.time));
+        format!(
+            "layer {:>2}: {} {:.2} of {:.2}; saved {formula} by the formula, {operations} of the multiply-adds, {time} of the \
+             time ({:.1} of {:.1} s)",
+            self.layer,
+            self.metric,
+            self.score,
+            self.baseline_score,
+            self.baseline_seconds - self.seconds,
+            self.baseline_seconds
+        )
+    }
+
+    /// The curve that it belongs to.
+    pub fn is_of(&self, panel: &Panel, key: &CurveKey) -> bool {
+        let settings = &panel.settings;
+        (&self.model, &self.data, &self.direction) == (&settings.model, &settings.data, &settings.direction)
+            && (self.mask, self.nprompts) == (key.mask, key.nprompts)
+            && self.format == key.format
+    }
 }
 
 /// The study's formula: `layer` of `n_layers` see the `k` examples.
@@ -64,6 +92,7 @@ pub fn savings(study: &Study) -> Result<(Image, Vec<Saved>)> {
                         data: panel.settings.data.clone(),
                         direction: panel.settings.direction.clone(),
                         mask: curve.key.mask,
+                        format: curve.key.format.clone(),
                         nprompts: curve.key.nprompts,
                         layer: point.layer,
                         n_layers: panel.n_layers,
@@ -124,7 +153,7 @@ struct Costs {
     multiply_adds: f64,
 }
 
-fn costs<'a>(runs: impl Iterator<Item = &'a StoredRun>, key: &crate::stats::CurveKey) -> Option<Costs> {
+fn costs<'a>(runs: impl Iterator<Item = &'a StoredRun>, key: &CurveKey) -> Option<Costs> {
     let mut all = Vec::new();
     for run in runs {
         let settings = &run.manifest.settings;

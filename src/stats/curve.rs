@@ -54,6 +54,8 @@ pub struct Point {
     pub difference: Option<f64>,
     /// Its 95 % interval: the same resamples of items (and seeds) for both.
     pub difference_interval: Option<[f64; 2]>,
+    /// 95 % interval of the score as a share of the baseline's, resample by resample; absent where a baseline is 0.
+    pub ratio_interval: Option<[f64; 2]>,
     /// Two-sided p of the paired randomization test over items.
     pub p: Option<f64>,
     /// The same, corrected for the number of layers (Holm).
@@ -159,6 +161,7 @@ fn measure(layer: usize, cells: &[&StoredCell], baseline: &[&StoredCell]) -> Mea
         both: if cells.len() > 1 { interval(resampled.over_both()) } else { None },
         difference: spread.as_ref().map(|spread| spread.score - spread.baseline),
         difference_interval: spread.as_ref().and_then(|spread| interval(spread.differences())),
+        ratio_interval: spread.as_ref().and_then(|spread| interval(spread.ratios()?)),
         p: randomization(&a, &b, DEALS, SEED_OF_DEALS),
         p_corrected: None,
         seconds: mean(&|cell| cell.record.seconds),

@@ -79,6 +79,12 @@ impl Spread {
         self.scores.iter().zip(&self.baselines).map(|(score, baseline)| score - baseline).collect()
     }
 
+    /// Resample by resample, the score as a share of the baseline's; `None` where one is 0.
+    pub fn ratios(&self) -> Option<Vec<f64>> {
+        let pairs = self.scores.iter().zip(&self.baselines);
+        pairs.map(|(score, baseline)| (*baseline > 0.).then(|| score / baseline)).collect()
+    }
+
     fn difference(&self) -> f64 {
         self.score - self.baseline
     }

@@ -15,7 +15,7 @@ use crate::config::{Experiment, Run};
 use crate::engine::Plain;
 use crate::error::{input, suggest};
 use crate::figure::attention::Seen;
-use crate::figure::{Axis, Image, curves, label, plain, rows, savings, with_ending};
+use crate::figure::{Axis, Image, Saved, curves, label, plain, rows, savings, with_ending};
 use crate::hub::Wanted;
 use crate::mask::Treatment;
 use crate::model::{Decoder, Matrix, Transformer};
@@ -37,7 +37,10 @@ pub fn figure(args: FigureArgs) -> Result<()> {
             let study = study(&args, |mask| mask != Treatment::Ablation)?;
             let (image, saved) = savings(&study)?;
             write(&args.out, "savings", &image, &saved)?;
-            if args.json { say(&serde_json::to_string(&saved)?) } else { Ok(()) }
+            match args.json {
+                true => say(&serde_json::to_string(&saved)?),
+                false => say(&savings_text(&study, &saved)),
+            }
         }
         FigureKind::Attention(args) => attention(*args),
     }
@@ -113,6 +116,33 @@ fn recognised(panel: &Panel) -> String {
         }
     }
     text
+}
+
+/// What is saved layer by layer, and where the task is recognised by runs that were not timed.
+fn savings_text(study: &Study, saved: &[Saved]) -> String {
+    let mut lines = Vec::new();
+    for panel in &study.panels {
+        for curve in &panel.curves {
+            let of_curve: Vec<&Saved> = saved.iter().filter(|row| row.is_of(panel, &curve.key)).collect();
+            if of_curve.is_empty() {
+                continue;
+            }
+            let settings = &panel.settings;
+            let name =
+                format!("{}, {}.{}, {}", settings.model, settings.data, settings.direction, curve.key.mask);
+            match settings.drop_context {
+                true => {
+                    lines.push(name);
+                    lines.extend(of_curve.iter().map(|row| format!("  {}", row.line())));
+                }
+                false => lines.extend(curve.recognised.iter().filter_map(|found| {
+                    let row = of_curve.iter().find(|row| Some(row.layer) == found.layer)?;
+                    Some(format!("{name}: {}: {}", found.definition, row.line()))
+                })),
+            }
+        }
+    }
+    lines.join("\n")
 }
 
 fn incomplete(curve: &Curve, n_layers: usize) -> String {
