@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Everything that is checked on every change: format, lints, tests, documentation, scripts. Needs no GPU and no model, and
-# of Python only the interpreter; installs Rust, a C compiler and Python where they are missing. Long checks against Python
-# are in bin/parity.sh, bin/parity-code.sh and bin/check-sandbox.sh.
+# Everything that is checked on every change: format, lints, tests, documentation, scripts, notebooks. Needs no GPU and no
+# model; installs Rust, a C compiler and Python where they are missing, and for the notebooks a few packages into .venv. Long
+# checks against Python are in bin/parity*.sh, bin/check-sandbox.sh and bin/check-report.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . bin/needs.sh
 need_rust
 # The attacks on the sandbox are programs in it.
 need python3 python3
+# The notebooks run in a virtual environment, for which Debian has a package of its own.
+python3 -c 'import venv, ensurepip' 2>/dev/null || need python3-venv python3-venv
 
 say "== scripts"
 for script in bin/*.sh; do bash -n "$script"; done
@@ -19,3 +21,5 @@ say "== documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 say "== tests"
 cargo test --locked
+say "== notebooks"
+bash bin/notebooks.sh

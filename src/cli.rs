@@ -138,14 +138,28 @@ pub enum FigureKind {
     /// Scores by the layer whose attention is taken out (runs with --ablate-attention)
     Ablation(CurvesArgs),
     /// What dropping the context at a layer saves (runs with --drop-context): the study's formula, operations, time
-    Savings(CurvesArgs),
+    Savings(SelectionArgs),
     /// The attention weights of one layer and head over one prompt, computed anew
     Attention(Box<AttentionArgs>),
 }
 
-/// `figure masks`, `figure ablation`, `figure savings`
+/// `figure masks`, `figure ablation`
 #[derive(Debug, Args)]
 pub struct CurvesArgs {
+    /// Of what.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    /// A chart for each model with its tasks laid over each other: shares of the depth and of the baseline
+    #[arg(long)]
+    pub relative: bool,
+    /// Number of the first layer in the figure and in what is printed: 0, or 1 as in the study's figures
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1), conflicts_with = "relative")]
+    pub count_from: u8,
+}
+
+/// Which results, and where to.
+#[derive(Debug, Args)]
+pub struct SelectionArgs {
     /// Results folders; all runs at or below them
     #[arg(value_name = "RESULTS", required = true)]
     pub results: Vec<PathBuf>,
@@ -158,12 +172,6 @@ pub struct CurvesArgs {
     /// Draw these directions only
     #[arg(long, value_name = "SOURCE-TARGET", value_delimiter = ',')]
     pub direction: Vec<String>,
-    /// A chart for each model with its tasks laid over each other: shares of the depth and of the baseline
-    #[arg(long)]
-    pub relative: bool,
-    /// Number of the first layer: 0, or 1 as in the study's figures
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
-    pub count_from: u8,
     /// Folder that the figure is written to
     #[arg(long, value_name = "FOLDER", default_value = "figures")]
     pub out: PathBuf,

@@ -50,7 +50,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(|cause| cause.downcast_ref().is_some_and(broken_pipe)) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", verbs::printable(&format!("{error:#}")));
     if error.chain().any(|cause| cause.is::<InputError>()) {
         ExitCode::from(2)
     } else if error.chain().any(|cause| cause.is::<Interrupted>()) {

@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 /// What is done to the attention: the parts of a prompt that are hidden, as the paper writes them (three letters T/F for
 /// instructions, examples and query, or `none`, or `all`: every column but the row's own), or one layer's attention
 /// taken out (`ablate-attention`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Treatment {
     /// The unmasked baseline.
+    #[default]
     None,
     /// At least one segment is hidden.
     Segments { instructions: bool, examples: bool, query: bool },

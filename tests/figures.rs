@@ -60,8 +60,29 @@ fn a_figure_holds_the_scores_and_is_the_same_every_time() {
     }
     let panels: Value = serde_json::from_str(&ok(world.call("figure masks results --json"))).expect("JSON");
     assert_eq!(panels[0]["curves"][0]["points"].as_array().map(Vec::len), Some(tiny::LAYERS));
-    ok(world.call("figure masks results --relative --mask TTF --count-from 1"));
+    ok(world.call("figure masks results --relative --mask TTF"));
     assert!(world.path("figures/masks-relative.svg").exists());
+}
+
+/// A baseline has the seeds of its curve, and no others.
+#[test]
+fn a_baseline_has_the_seeds_of_its_curve() {
+    let world = World::new();
+    ok(world.run("--mask none,TTF --from-layer 2 --seed 0,1"));
+    ok(world.run("--mask FTF --from-layer 2 --seed 1"));
+    ok(world.call("figure masks results"));
+    let rows = rows(&world.path("figures/masks.csv"));
+    let baseline = |mask: &str| {
+        let row = rows.iter().find(|row| row["mask"] == mask).expect("a row");
+        assert!((number(row, "score") - number(row, "baseline") - number(row, "difference")).abs() < 1e-9);
+        number(row, "baseline")
+    };
+    let score = |seed: usize| {
+        let folder = format!("results/tiny/test.en-fr/instr_machine_translation-k5-seed{seed}");
+        read(&world.path(&folder).join("none/baseline.json"))["bleu"].as_f64().expect("a score")
+    };
+    assert!((baseline("TTF") - (score(0) + score(1)) / 2.).abs() < 1e-9);
+    assert!((baseline("FTF") - score(1)).abs() < 1e-9);
 }
 
 /// The interval of one seed over items is the one in the score file.
@@ -144,14 +165,16 @@ fn an_attention_figure_holds_weights_that_hide_what_is_hidden() {
                 instr_machine_translation --max-new-tokens 8 --mask TTF --from-layer 2 --item 1";
     for (layer, masked) in [(1, false), (2, true)] {
         ok(world.call(&format!("{call} --layer {layer} --head 3")));
-        let rows = rows(&world.path(&format!("figures/attention-tiny-item1-layer{layer}-head3.csv")));
+        let rows =
+            rows(&world.path(&format!("figures/attention-tiny-item1-TTF-from2-layer{layer}-head3.csv")));
         let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
         for row in &rows {
             *sums.entry(number(row, "row") as usize).or_default() += number(row, "weight");
             assert!(number(row, "column") <= number(row, "row"));
         }
-        assert!(sums.values().all(|sum| (sum - 1.).abs() < 1e-5));
-        let of_context = rows.iter().any(|row| row["column_segment"] == "examples");
+        assert!(sums.values().all(|sum| (sum - 1.).abs() < 1e-5 || *sum == 0.));
+        let of_context =
+            rows.iter().any(|row| row["column_segment"] == "examples" && number(row, "weight") > 0.);
         assert_eq!(of_context, !masked, "layer {layer}");
     }
     world.refused(&world.call(&format!("{call} --layer 4")), &["--layer 4", "0 to 3"]);
@@ -185,6 +208,9 @@ fn what_cannot_be_drawn_is_refused() {
     ok(world.run("--mask none,TTF --from-layer 0"));
     world.refused(&world.call("figure masks results --model other"), &["no run of `other`", "tiny"]);
     world.refused(&world.call("figure masks results --mask TXF"), &["--mask", "TXF"]);
+    world.refused(&world.call("figure masks results --mask TTF,TFF"), &["--mask TFF", "no run has it"]);
+    world.refused(&world.call("figure masks results --out test.tsv"), &["--out test.tsv", "no folder"]);
+    world.refused(&world.call("report results --out manifest.json"), &["manifest.json", ".html"]);
     let cell = "results/tiny/test.en-fr/instr_machine_translation-k5-seed0/TTF/layer-0.jsonl";
     let text = fs::read_to_string(world.path(cell)).unwrap();
     fs::write(world.path(cell), text.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>())
@@ -192,6 +218,53 @@ fn what_cannot_be_drawn_is_refused() {
     world.refused(&world.call("figure masks results"), &["layer-0.json", "not those of items.jsonl"]);
     fs::write(world.path(cell), &text[..text.len() / 2]).unwrap();
     world.refused(&world.call("figure masks results"), &["layer-0.jsonl:", "damaged"]);
+}
+
+/// Scores and generations that do not belong together are no statistics.
+#[test]
+fn files_that_do_not_belong_together_are_refused() {
+    let world = World::new();
+    ok(world.run("--mask none,TTF --from-layer 0,3"));
+    let run = world.path("results/tiny/test.en-fr/instr_machine_translation-k5-seed0");
+    let copy = |from: &str, to: &str| fs::copy(run.join(from), run.join(to)).expect("copied");
+    let line = |file: &str| fs::read_to_string(run.join(file)).unwrap();
+    assert_ne!(line("TTF/layer-0.jsonl"), line("none/baseline.jsonl"));
+    copy("none/baseline.jsonl", "TTF/layer-0.jsonl");
+    world.refused(&world.call("figure masks results"), &["layer-0.json", "but its generations score"]);
+    copy("TTF/layer-3.json", "TTF/layer-0.json");
+    world.refused(&world.call("figure masks results"), &["layer-0.json", "not those of its place"]);
+    let items = line("items.jsonl");
+    fs::write(run.join("items.jsonl"), items.lines().take(2).map(|l| format!("{l}\n")).collect::<String>())
+        .unwrap();
+    world.refused(&world.call("figure masks results"), &["items.jsonl holds 2 items", "says 6"]);
+}
+
+/// Several samples of an item are no more items.
+#[test]
+fn items_are_resampled_and_not_their_samples() {
+    let world = World::new();
+    ok(world.run("--mask none,TTF --from-layer 3 --samples 3 --temperature 0.5"));
+    ok(world.call("figure masks results"));
+    let rows = rows(&world.path("figures/masks.csv"));
+    let file = "results/tiny/test.en-fr/instr_machine_translation-k5-seed0-n3-t0.5/TTF/layer-3.json";
+    let interval = &read(&world.path(file))["bleu_interval"];
+    let row = rows.iter().find(|row| row["mask"] == "TTF").expect("a row");
+    assert!((number(row, "items_high") - interval[1].as_f64().expect("an end")).abs() < 1e-9);
+    assert_eq!((row["samples"].as_str(), row["n"].as_str()), ("3", "6"));
+}
+
+/// Nothing of the study's own is overwritten, and a folder met twice is read once.
+#[test]
+fn folders_are_walked_once_and_others_files_are_left_alone() {
+    let world = World::new();
+    ok(world.run("--mask none,TTF --from-layer 0"));
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(world.path("results"), world.path("results/tiny/again")).unwrap();
+    ok(world.call("figure masks results results ./results"));
+    ok(world.call("export results --layout sia2024 --out study"));
+    ok(world.call("export results --layout sia2024 --out study"));
+    ok(world.run("--mask none,TTF --from-layer 0 --results others --limit 3"));
+    world.refused(&world.call("export others --layout sia2024 --out study"), &["holds other scores"]);
 }
 
 fn sample() -> Vec<PathBuf> {

@@ -129,7 +129,9 @@ fn attention_weights_are_those_of_transformers() {
         for (index, attention) in inside.attention.iter().enumerate() {
             let plan = plan(attention);
             let states = entering(&model, &prompt, &plan, attention.layer);
-            let found = model.attention(attention.layer, &states, plan.at(attention.layer)).unwrap();
+            let hidden = plan.at(attention.layer);
+            let head = |head: usize| model.attention(attention.layer, &states, hidden, head).unwrap();
+            let found: Vec<Matrix> = (0..model.arch().heads).map(head).collect();
             let expected = &arrays[&format!("attention_{index}")];
             assert_eq!(expected.dims()[..2], [found.len(), inside.rows.len()]);
             let [from, till] = attention.columns;

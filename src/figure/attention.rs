@@ -27,7 +27,7 @@ pub struct Seen {
     pub hidden: Hidden,
 }
 
-/// One weight above 0, for the CSV.
+/// One weight, for the CSV.
 #[derive(Debug, Serialize)]
 pub struct Weight<'a> {
     row: usize,
@@ -55,14 +55,14 @@ const SEGMENT_COLOURS: [(&str, &str); 6] = [
 ];
 
 impl Seen {
-    /// All weights that are not 0.
+    /// All weights that are not 0, and each row's own, so that every token is named.
     pub fn rows(&self) -> impl Iterator<Item = Weight<'_>> {
         let segment = |at: usize| {
             self.segments.iter().find(|(_, range)| range.contains(&at)).map_or("", |(name, _)| name.as_str())
         };
         self.weights.iter().enumerate().flat_map(move |(row, weights)| {
-            weights.iter().enumerate().filter(|(_, weight)| **weight > 0.).map(move |(column, &weight)| {
-                Weight {
+            weights.iter().enumerate().filter(move |(column, weight)| **weight > 0. || *column == row).map(
+                move |(column, &weight)| Weight {
                     row,
                     row_token: &self.tokens[row],
                     row_segment: segment(row),
@@ -70,8 +70,8 @@ impl Seen {
                     column_token: &self.tokens[column],
                     column_segment: segment(column),
                     weight,
-                }
-            })
+                },
+            )
         })
     }
 

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use serde::Serialize;
 
 use super::chart::{COLOURS, Chart, Level, Line};
 use super::image::Image;
 use super::label::{labels, plain, setting};
+use super::relative;
 use super::sheet::{Entry, Sheet, Sign};
 use super::svg::Part;
 use crate::mask::Treatment;
-use crate::stats::{Curve, CurveKey, Panel, Study};
+use crate::stats::{Baseline, Curve, CurveKey, Panel, Study};
 
 /// What runs along the axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Axis {
 }
 
 /// Dashes of baselines: with instructions, without, others.
-const DASHES: [&str; 3] = ["6 4", "2 3", "8 3 2 3"];
+pub(super) const DASHES: [&str; 3] = ["6 4", "2 3", "8 3 2 3"];
 
 /// The figure of a study's curves.
 ///
@@ -33,25 +33,37 @@ const DASHES: [&str; 3] = ["6 4", "2 3", "8 3 2 3"];
 pub fn curves(study: &Study, axis: Axis) -> Result<Image> {
     let sheet = match axis {
         Axis::Layers(first) => by_layer(study, first),
-        Axis::Relative => relative(study),
+        Axis::Relative => relative::sheet(study),
     };
     let described = study.panels.iter().map(|panel| {
-        let names: Vec<String> = panel.curves.iter().map(|curve| plain(&super::label(&curve.key))).collect();
-        format!("{}: {}", title(panel), names.join("; "))
+        let names: Vec<String> = names(panel).iter().map(|name| plain(name)).collect();
+        format!("{}: {}", title(panel, &study.panels), names.join("; "))
     });
-    let title = match axis {
-        Axis::Layers(_) => "Score by the first layer that hides parts of the prompt",
-        Axis::Relative => "Score, as a share of the baseline's, by relative depth",
+    let ablation = study.panels.iter().all(is_ablation);
+    let title = match (axis, ablation) {
+        (Axis::Layers(_), false) => "Score by the first layer that hides parts of the prompt",
+        (Axis::Layers(_), true) => "Score by the layer whose attention is taken out",
+        (Axis::Relative, _) => "Score, as a share of the baseline's, by relative depth",
     };
     let description = described.collect::<Vec<_>>().join(". ");
     Ok(Image { svg: sheet.svg()?, title: title.into(), description })
 }
 
-/// `model, en-fr (corpus)`
-pub fn title(panel: &Panel) -> String {
-    let settings = &panel.settings;
-    let sia = if settings.profile == crate::prompt::Profile::Sia2024 { ", sia2024" } else { "" };
-    format!("{}, {} ({}{sia})", settings.model, settings.direction, settings.data)
+/// `model, en-fr (corpus)`, with the settings by which it differs from others of that name.
+pub fn title(panel: &Panel, among: &[Panel]) -> String {
+    let name = |panel: &Panel| {
+        let settings = &panel.settings;
+        format!("{}, {} ({})", settings.model, settings.direction, settings.data)
+    };
+    let own = name(panel);
+    let mut differing: Vec<String> = Vec::new();
+    for other in among.iter().filter(|other| name(other) == own) {
+        let differences = panel.shared().named_differences(&other.shared());
+        differing.extend(differences.into_iter().map(|(field, value)| format!("{field} {value}")));
+    }
+    differing.sort();
+    differing.dedup();
+    if differing.is_empty() { own } else { format!("{own}: {}", differing.join(", ")) }
 }
 
 /// Styles of curves by what they are called, the same in every chart of a sheet.
@@ -88,7 +100,7 @@ impl Styles {
 }
 
 /// What a panel's curves are called.
-fn names(panel: &Panel) -> Vec<Vec<Part>> {
+pub fn names(panel: &Panel) -> Vec<Vec<Part>> {
     labels(&panel.curves.iter().map(|curve| &curve.key).collect::<Vec<_>>())
 }
 
@@ -121,7 +133,6 @@ fn by_layer(study: &Study, first: usize) -> Sheet {
     let styles = Styles::new(&study.panels);
     let (mut charts, mut legend) = (Vec::new(), styles.legend());
     for panel in &study.panels {
-        let ablation = panel.curves.iter().all(|curve| curve.key.mask == Treatment::Ablation);
         let line = |(curve, name): (&Curve, Vec<Part>)| {
             let points =
                 curve.points.iter().map(|point| ((point.layer + first) as f64, point.score)).collect();
@@ -136,8 +147,8 @@ fn by_layer(study: &Study, first: usize) -> Sheet {
             }
         }
         charts.push(Chart {
-            title: title(panel),
-            x_label: if ablation { "layer without attention" } else { "first layer that hides" }.into(),
+            title: title(panel, &study.panels),
+            x_label: x_label(panel).into(),
             y_label: panel.metric.into(),
             x: [first as f64, (panel.n_layers - 1 + first) as f64],
             whole: true,
@@ -148,191 +159,41 @@ fn by_layer(study: &Study, first: usize) -> Sheet {
     Sheet { columns: columns(&study.panels), charts, legend }
 }
 
+fn is_ablation(panel: &Panel) -> bool {
+    panel.curves.iter().all(|curve| curve.key.mask == Treatment::Ablation)
+}
+
+/// What the layers of a panel's curves do.
+pub(super) fn x_label(panel: &Panel) -> &'static str {
+    if is_ablation(panel) { "layer without attention" } else { "first layer that hides" }
+}
+
 /// The baselines of a panel's curves, each once, with what they are called.
 fn baselines(panel: &Panel) -> Vec<(Level, String)> {
-    let mut settings: Vec<(&CurveKey, f64)> = Vec::new();
+    let mut all: Vec<(&CurveKey, &Baseline)> = Vec::new();
     for curve in &panel.curves {
         let Some(baseline) = &curve.baseline else { continue };
-        let same = |(key, _): &(&CurveKey, f64)| {
-            key.format == curve.key.format && key.nprompts == curve.key.nprompts
+        if !all.iter().any(|(key, other)| is_same(&curve.key, baseline, key, other)) {
+            all.push((&curve.key, baseline));
+        }
+    }
+    let ablation = is_ablation(panel);
+    let level = |(nth, (key, baseline)): (usize, &(&CurveKey, &Baseline))| {
+        let twins = all.iter().filter(|(other, _)| setting(other) == setting(key)).count();
+        let seeds: Vec<String> = baseline.seeds.iter().map(|seed| seed.seed.to_string()).collect();
+        let seeds = if twins > 1 { format!(", seeds {}", seeds.join(", ")) } else { String::new() };
+        let name = match (ablation, nth) {
+            (true, _) => format!("all attention, {}{seeds}", setting(key)),
+            (false, 0) => format!("nothing hidden{seeds}"),
+            (false, _) => format!("nothing hidden, {}{seeds}", setting(key)),
         };
-        if !settings.iter().any(same) {
-            settings.push((&curve.key, baseline.score));
-        }
-    }
-    let name = |key: &CurveKey, nth: usize| match (
-        panel.curves.iter().all(|c| c.key.mask == Treatment::Ablation),
-        nth,
-    ) {
-        (true, _) => format!("all attention, {}", setting(key)),
-        (false, 0) => "nothing hidden".into(),
-        (false, _) => format!("nothing hidden, {}", setting(key)),
+        (Level { value: baseline.score, dash: DASHES[nth.min(2)] }, name)
     };
-    let level = |(nth, (key, value)): (usize, (&CurveKey, f64))| {
-        (Level { value, dash: DASHES[nth.min(2)] }, name(key, nth))
-    };
-    settings.into_iter().enumerate().map(level).collect()
+    all.iter().enumerate().map(level).collect()
 }
 
-/// A chart for each model; a line for each of its tasks and treatments.
-fn relative(study: &Study) -> Sheet {
-    let mut charts: Vec<Chart> = Vec::new();
-    let mut legend: Vec<Entry> = Vec::new();
-    let several = {
-        let mut masks: Vec<&CurveKey> =
-            study.panels.iter().flat_map(|p| p.curves.iter().map(|c| &c.key)).collect();
-        masks.dedup_by_key(|key| key.mask);
-        masks.len() > 1
-    };
-    for panel in &study.panels {
-        let settings = &panel.settings;
-        if charts.last().is_none_or(|chart| chart.title != settings.model) {
-            charts.push(Chart {
-                title: settings.model.clone(),
-                x_label: "first layer that hides, as a share of the depth".into(),
-                y_label: "score / baseline".into(),
-                x: [0., 1.],
-                whole: false,
-                lines: Vec::new(),
-                levels: vec![Level { value: 1., dash: DASHES[0] }],
-            });
-        }
-        for curve in &panel.curves {
-            let Some(baseline) = curve.baseline.as_ref().filter(|baseline| baseline.score > 0.) else {
-                continue;
-            };
-            let mut label =
-                vec![Part::plain(format!("{}, {} ({})", settings.data, settings.direction, panel.metric))];
-            if several {
-                label.push(Part::plain(": "));
-                label.extend(super::label(&curve.key));
-            }
-            let style = match legend.iter().position(|entry| entry.label == label) {
-                Some(style) => style,
-                None => {
-                    legend.push(Entry { sign: Sign::Line(legend.len()), label });
-                    legend.len() - 1
-                }
-            };
-            let depth = |layer: usize| layer as f64 / panel.n_layers as f64;
-            let points = curve.points.iter().map(|point| (depth(point.layer), point.score / baseline.score));
-            let band: Option<Vec<[f64; 2]>> = curve.points.iter().map(|point| point.ratio_interval).collect();
-            if let Some(chart) = charts.last_mut() {
-                let band = band.unwrap_or_default();
-                chart.lines.push(Line { style, points: points.collect(), band });
-            }
-        }
-    }
-    Sheet { columns: [1, 1, 2, 3, 2][charts.len().min(4)], charts, legend }
-}
-
-/// A row of the CSV behind the figure: everything of one layer of one curve.
-#[derive(Debug, Serialize)]
-pub struct Row {
-    model: String,
-    data: String,
-    direction: String,
-    format: String,
-    nprompts: usize,
-    mask: Treatment,
-    layer: usize,
-    n_layers: usize,
-    n: usize,
-    metric: &'static str,
-    score: f64,
-    seeds: usize,
-    seed_scores: String,
-    seed_deviation: Option<f64>,
-    items_low: Option<f64>,
-    items_high: Option<f64>,
-    both_low: Option<f64>,
-    both_high: Option<f64>,
-    baseline: Option<f64>,
-    difference: Option<f64>,
-    difference_low: Option<f64>,
-    difference_high: Option<f64>,
-    ratio_low: Option<f64>,
-    ratio_high: Option<f64>,
-    p: Option<f64>,
-    p_corrected: Option<f64>,
-    seconds: f64,
-}
-
-/// The numbers behind a figure of curves; the baselines' rows have mask `none` and the number of layers as their layer.
-pub fn rows(study: &Study) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for panel in &study.panels {
-        let settings = &panel.settings;
-        let row = |key: &CurveKey,
-                   mask: Treatment,
-                   layer: usize,
-                   score: f64,
-                   scores: &[crate::stats::SeedScore]| Row {
-            model: settings.model.clone(),
-            data: settings.data.clone(),
-            direction: settings.direction.clone(),
-            format: key.format.clone(),
-            nprompts: key.nprompts,
-            mask,
-            layer,
-            n_layers: panel.n_layers,
-            n: settings.n,
-            metric: panel.metric,
-            score,
-            seeds: scores.len(),
-            seed_scores: scores
-                .iter()
-                .map(|s| format!("{}:{}", s.seed, s.score))
-                .collect::<Vec<_>>()
-                .join(" "),
-            seed_deviation: None,
-            items_low: None,
-            items_high: None,
-            both_low: None,
-            both_high: None,
-            baseline: None,
-            difference: None,
-            difference_low: None,
-            difference_high: None,
-            ratio_low: None,
-            ratio_high: None,
-            p: None,
-            p_corrected: None,
-            seconds: 0.,
-        };
-        let end = |interval: Option<[f64; 2]>, at: usize| interval.map(|interval| interval[at]);
-        let mut seen: Vec<(&str, usize)> = Vec::new();
-        for curve in &panel.curves {
-            let setting = (curve.key.format.as_str(), curve.key.nprompts);
-            if let Some(baseline) = curve.baseline.as_ref().filter(|_| !seen.contains(&setting)) {
-                seen.push(setting);
-                rows.push(Row {
-                    items_low: end(baseline.items, 0),
-                    items_high: end(baseline.items, 1),
-                    both_low: end(baseline.both, 0),
-                    both_high: end(baseline.both, 1),
-                    seconds: baseline.seconds,
-                    ..row(&curve.key, Treatment::None, panel.n_layers, baseline.score, &baseline.seeds)
-                });
-            }
-            rows.extend(curve.points.iter().map(|point| Row {
-                seed_deviation: point.seed_deviation(),
-                items_low: end(point.items, 0),
-                items_high: end(point.items, 1),
-                both_low: end(point.both, 0),
-                both_high: end(point.both, 1),
-                baseline: curve.baseline.as_ref().map(|baseline| baseline.score),
-                difference: point.difference,
-                difference_low: end(point.difference_interval, 0),
-                difference_high: end(point.difference_interval, 1),
-                ratio_low: end(point.ratio_interval, 0),
-                ratio_high: end(point.ratio_interval, 1),
-                p: point.p,
-                p_corrected: point.p_corrected,
-                seconds: point.seconds,
-                ..row(&curve.key, curve.key.mask, point.layer, point.score, &point.seeds)
-            }));
-        }
-    }
-    rows
+/// Two baselines of the same prompts and seeds are one.
+pub(super) fn is_same(a: &CurveKey, of_a: &Baseline, b: &CurveKey, of_b: &Baseline) -> bool {
+    let seeds = |baseline: &Baseline| baseline.seeds.iter().map(|seed| seed.seed).collect::<Vec<_>>();
+    (&a.format, a.nprompts, seeds(of_a)) == (&b.format, b.nprompts, seeds(of_b))
 }

@@ -5,30 +5,42 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::chart::{Chart, Level, Line};
+use super::curves::{names, title};
 use super::image::Image;
+use super::label::plain;
 use super::sheet::{Entry, Sheet, Sign};
 use super::svg::Part;
 use crate::error::input;
 use crate::mask::Treatment;
-use crate::stats::{CurveKey, Panel, StoredRun, Study};
+use crate::results::Settings;
+use crate::stats::{CurveKey, Panel, Point, StoredRun, Study};
 
-/// Savings at one layer, as shares.
+/// Savings at one layer, as shares of what the baseline takes over the same seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Saved {
+    /// Its panel, by its place in the study.
+    #[serde(skip)]
+    pub panel: usize,
     model: String,
     data: String,
     direction: String,
-    mask: Treatment,
+    max_new_tokens: usize,
+    dtype: String,
+    /// Its curve.
+    #[serde(skip)]
+    pub key: CurveKey,
     format: String,
     nprompts: usize,
-    /// The first layer that does without the context.
+    mask: Treatment,
+    /// The first layer that does without the hidden columns.
     pub layer: usize,
     n_layers: usize,
     metric: &'static str,
     score: f64,
     baseline_score: f64,
-    /// `(n - r) / n * k / (k + 1)`: the study's estimate, for r layers that see k examples and a query of the same length.
-    pub formula: f64,
+    /// `(n - r) / n * k / (k + 1)`: the study's estimate, for r layers that see k examples and a query of the same length;
+    /// where examples are hidden.
+    pub formula: Option<f64>,
     /// Multiply-adds that are not done, of those of the baseline.
     pub operations: f64,
     /// Time that is not spent.
@@ -43,26 +55,19 @@ impl Saved {
     /// A line of the table that is printed.
     pub fn line(&self) -> String {
         let percent = |share: f64| format!("{:.1} %", 100. * share);
-        let (formula, operations, time) =
-            (percent(self.formula), percent(self.operations), percent(self.time));
+        let formula =
+            self.formula.map_or(String::new(), |share| format!("{} by the formula, ", percent(share)));
         format!(
-            "layer {:>2}: {} {:.2} of {:.2}; saved {formula} by the formula, {operations} of the multiply-adds, {time} of the \
-             time ({:.1} of {:.1} s)",
+            "layer {:>2}: {} {:.2} of {:.2}; saved {formula}{} of the multiply-adds, {} of the time ({:.1} of {:.1} s)",
             self.layer,
             self.metric,
             self.score,
             self.baseline_score,
+            percent(self.operations),
+            percent(self.time),
             self.baseline_seconds - self.seconds,
             self.baseline_seconds
         )
-    }
-
-    /// The curve that it belongs to.
-    pub fn is_of(&self, panel: &Panel, key: &CurveKey) -> bool {
-        let settings = &panel.settings;
-        (&self.model, &self.data, &self.direction) == (&settings.model, &settings.data, &settings.direction)
-            && (self.mask, self.nprompts) == (key.mask, key.nprompts)
-            && self.format == key.format
     }
 }
 
@@ -78,98 +83,104 @@ pub fn formula(layer: usize, n_layers: usize, k: usize) -> f64 {
 /// No run was made with `--drop-context`, or none of them has a baseline.
 pub fn savings(study: &Study) -> Result<(Image, Vec<Saved>)> {
     let (mut charts, mut rows) = (Vec::new(), Vec::new());
-    for panel in study.panels.iter().filter(|panel| panel.settings.drop_context) {
-        for curve in &panel.curves {
-            let runs = panel.runs.iter().map(|&run| &study.runs[run]);
-            let Some(baseline) = costs(runs, &curve.key) else { continue };
-            let saved: Vec<Saved> = curve
-                .points
-                .iter()
-                .filter_map(|point| {
-                    let multiply_adds = point.multiply_adds?;
-                    Some(Saved {
-                        model: panel.settings.model.clone(),
-                        data: panel.settings.data.clone(),
-                        direction: panel.settings.direction.clone(),
-                        mask: curve.key.mask,
-                        format: curve.key.format.clone(),
-                        nprompts: curve.key.nprompts,
-                        layer: point.layer,
-                        n_layers: panel.n_layers,
-                        metric: panel.metric,
-                        score: point.score,
-                        baseline_score: baseline.score,
-                        formula: formula(point.layer, panel.n_layers, curve.key.nprompts),
-                        operations: 1. - multiply_adds / baseline.multiply_adds,
-                        time: 1. - point.seconds / baseline.seconds,
-                        seconds: point.seconds,
-                        baseline_seconds: baseline.seconds,
-                        multiply_adds,
-                        baseline_multiply_adds: baseline.multiply_adds,
-                    })
-                })
-                .collect();
-            let line = |style: usize, of: &dyn Fn(&Saved) -> f64| Line {
-                style,
-                points: saved.iter().map(|row| (row.layer as f64, of(row))).collect(),
-                band: Vec::new(),
-            };
-            charts.push(Chart {
-                title: format!("{}: {}", super::curves::title(panel), curve.key.mask),
-                x_label: "first layer without the context".into(),
-                y_label: "share saved".into(),
-                x: [0., (panel.n_layers - 1) as f64],
-                whole: true,
-                lines: vec![
-                    line(0, &|row| row.formula),
-                    line(1, &|row| row.operations),
-                    line(2, &|row| row.time),
-                ],
-                levels: vec![Level { value: 0., dash: "6 4" }],
-            });
-            rows.extend(saved);
+    for (place, panel) in study.panels.iter().enumerate().filter(|(_, panel)| panel.settings.drop_context) {
+        for (curve, name) in panel.curves.iter().zip(names(panel)) {
+            let saved: Vec<Saved> =
+                curve.points.iter().filter_map(|point| Saved::new(study, place, &curve.key, point)).collect();
+            if !saved.is_empty() {
+                charts.push(chart(
+                    panel,
+                    format!("{}: {}", title(panel, &study.panels), plain(&name)),
+                    &saved,
+                ));
+                rows.extend(saved);
+            }
         }
     }
     if charts.is_empty() {
         return Err(input(
-            "none of these runs was made with --drop-context and holds a baseline beside a mask; make one with `icl-mask run \
-             --drop-context --mask none,TTF`",
+            "none of these runs was made with --drop-context and holds a baseline of the same seeds beside a mask; make one \
+             with `icl-mask run --drop-context --mask none,TTF`",
         ));
     }
     let legend = ["the study's formula", "multiply-adds", "time"].into_iter().enumerate();
     let legend =
         legend.map(|(style, name)| Entry { sign: Sign::Line(style), label: vec![Part::plain(name)] });
     let sheet = Sheet { columns: [1, 1, 2, 3, 2][charts.len().min(4)], charts, legend: legend.collect() };
-    let title = "What dropping the context at a layer saves".into();
+    let title = "What dropping hidden columns at a layer saves".into();
     let description =
         "By layer: the study's formula, multiply-adds not done, and time not spent, as shares".into();
     Ok((Image { svg: sheet.svg()?, title, description }, rows))
 }
 
-/// Mean costs of a baseline over its seeds.
-struct Costs {
-    score: f64,
-    seconds: f64,
-    multiply_adds: f64,
+fn chart(panel: &Panel, title: String, saved: &[Saved]) -> Chart {
+    let line = |style: usize, of: &dyn Fn(&Saved) -> Option<f64>| Line {
+        style,
+        points: saved.iter().filter_map(|row| Some((row.layer as f64, of(row)?))).collect(),
+        band: Vec::new(),
+    };
+    Chart {
+        title,
+        x_label: "first layer without the hidden columns".into(),
+        y_label: "share saved".into(),
+        x: [0., (panel.n_layers - 1) as f64],
+        whole: true,
+        lines: vec![
+            line(0, &|row| row.formula),
+            line(1, &|row| Some(row.operations)),
+            line(2, &|row| Some(row.time)),
+        ],
+        levels: vec![Level { value: 0., dash: "6 4" }],
+    }
 }
 
-fn costs<'a>(runs: impl Iterator<Item = &'a StoredRun>, key: &CurveKey) -> Option<Costs> {
-    let mut all = Vec::new();
-    for run in runs {
-        let settings = &run.manifest.settings;
-        if settings.format != key.format || settings.nprompts != key.nprompts {
-            continue;
+impl Saved {
+    /// `None` where costs were not measured, or not of the baseline of the same seeds.
+    fn new(study: &Study, place: usize, key: &CurveKey, point: &Point) -> Option<Self> {
+        let panel = &study.panels[place];
+        let multiply_adds = point.multiply_adds?;
+        let mut baselines = Vec::new();
+        for seed in &point.seeds {
+            let of_seed = |run: &&StoredRun| {
+                let settings = &run.manifest.settings;
+                (&settings.format, settings.nprompts, settings.seed) == (&key.format, key.nprompts, seed.seed)
+            };
+            let run = panel.runs.iter().map(|&run| &study.runs[run]).find(of_seed)?;
+            let record = &run.cells.iter().find(|cell| cell.record.mask == Treatment::None)?.record;
+            baselines.push((record.scores.main(), record.seconds, record.multiply_adds? as f64));
         }
-        let Some(cell) = run.cells.iter().find(|cell| cell.record.mask == Treatment::None) else { continue };
-        all.push((cell.record.scores.main(), cell.record.seconds, cell.record.multiply_adds? as f64));
+        let mean = |of: &dyn Fn(&(f64, f64, f64)) -> f64| {
+            baselines.iter().map(of).sum::<f64>() / baselines.len() as f64
+        };
+        let (baseline_seconds, baseline_multiply_adds) = (mean(&|cell| cell.1), mean(&|cell| cell.2));
+        let Settings { model, data, direction, max_new_tokens, dtype, .. } = panel.settings.clone();
+        let measured = baseline_seconds > 0. && baseline_multiply_adds > 0.;
+        let hides_examples = matches!(key.mask, Treatment::Segments { examples: true, .. });
+        measured.then(|| Self {
+            panel: place,
+            model,
+            data,
+            direction,
+            max_new_tokens,
+            dtype,
+            key: key.clone(),
+            format: key.format.clone(),
+            nprompts: key.nprompts,
+            mask: key.mask,
+            layer: point.layer,
+            n_layers: panel.n_layers,
+            metric: panel.metric,
+            score: point.score,
+            baseline_score: mean(&|cell| cell.0),
+            formula: hides_examples.then(|| formula(point.layer, panel.n_layers, key.nprompts)),
+            operations: 1. - multiply_adds / baseline_multiply_adds,
+            time: 1. - point.seconds / baseline_seconds,
+            seconds: point.seconds,
+            baseline_seconds,
+            multiply_adds,
+            baseline_multiply_adds,
+        })
     }
-    let n = all.len() as f64;
-    let mean = |of: &dyn Fn(&(f64, f64, f64)) -> f64| all.iter().map(of).sum::<f64>() / n;
-    (n > 0.).then(|| Costs {
-        score: mean(&|cell| cell.0),
-        seconds: mean(&|cell| cell.1),
-        multiply_adds: mean(&|cell| cell.2),
-    })
 }
 
 #[cfg(test)]

@@ -7,36 +7,33 @@ use super::{Arch, Decoder, Matrix, Transformer};
 use crate::mask::{Columns, Hidden};
 
 impl Transformer {
-    /// The attention weights of one layer over a whole sequence: for each head `[rows, columns]`, where each row sums to 1,
-    /// or to 0 if it has nothing to read.
+    /// The attention weights of one head of a layer over a whole sequence, `[rows, columns]`: each row sums to 1, or to 0 if
+    /// it has nothing to read.
     ///
     /// `states` are the hidden states that enter the layer, `[rows, hidden]`, of the positions from 0 on; `hidden` is what
     /// the layer hides.
     ///
     /// # Errors
     /// A product fails.
-    pub fn attention(&self, layer: usize, states: &Matrix, hidden: &Hidden) -> Result<Vec<Matrix>> {
+    pub fn attention(&self, layer: usize, states: &Matrix, hidden: &Hidden, head: usize) -> Result<Matrix> {
         let Arch { heads, kv_heads, head_dim, .. } = *self.arch();
-        let (n, group) = (states.rows(), heads / kv_heads);
         let (qkv, keys) = self.queries_and_keys(layer, states)?;
-        let visible: Vec<Columns> = (0..n).map(|row| self.readable(layer, row, hidden)).collect();
         let part = |row: usize, at: usize| &qkv.row(row)[at..at + head_dim];
-        let of_head = |head: usize| {
-            let mut weights = Matrix::zeros(n, n);
-            for (row, columns) in visible.iter().enumerate() {
-                let query = part(row, head * head_dim);
-                let columns = columns.ranges().iter().cloned().flatten();
-                let scores: Vec<(usize, f32)> = columns
-                    .map(|column| {
-                        let key = part(column, keys + head / group * head_dim);
-                        (column, self.score(head, column, query, key))
-                    })
-                    .collect();
-                softmax(&scores, weights.row_mut(row));
-            }
-            weights
-        };
-        Ok((0..heads).into_par_iter().map(of_head).collect())
+        let n = states.rows();
+        let mut weights = Matrix::zeros(n, n);
+        weights.data_mut().par_chunks_exact_mut(n.max(1)).enumerate().for_each(|(row, weights)| {
+            let query = part(row, head * head_dim);
+            let visible = self.readable(layer, row, hidden);
+            let columns = visible.ranges().iter().cloned().flatten();
+            let scores: Vec<(usize, f32)> = columns
+                .map(|column| {
+                    let key = part(column, keys + head / (heads / kv_heads) * head_dim);
+                    (column, self.score(head, column, query, key))
+                })
+                .collect();
+            softmax(&scores, weights);
+        });
+        Ok(weights)
     }
 
     /// The columns that a row reads: not hidden, not later, within the window.

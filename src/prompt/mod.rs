@@ -19,10 +19,11 @@ use crate::error::input;
 use crate::mask::{Columns, Hidden, Treatment};
 
 /// Whose reading of the experiment is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// What the paper says: exact segments, answers end at the separator.
+    #[default]
     Exact,
     /// What the study's released code does, quirks included (Sia, Mueller, Duh 2024).
     Sia2024,

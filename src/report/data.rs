@@ -147,7 +147,7 @@ fn panel_data(study: &Study, panel: &Panel, items: usize) -> Result<PanelData> {
         n: settings.n,
         curves: curves.collect(),
         runs: runs.iter().map(|run| run_data(run)).collect(),
-        examples: examples(&runs, items)?,
+        examples: examples(&runs, ablation, items)?,
         model: settings.model,
         data: settings.data,
         direction: settings.direction,
@@ -165,13 +165,16 @@ fn about(settings: &Settings) -> String {
     });
     match settings.sampling {
         None => about.push("greedy".into()),
-        Some(drawn) => about.push(format!("{} samples at temperature {}", drawn.samples, drawn.temperature)),
+        Some(drawn) => about.push(format!(
+            "{} samples at temperature {}, top-p {} (outputs below: the first)",
+            drawn.samples, drawn.temperature, drawn.top_p
+        )),
     }
     if settings.chat_template.is_some() {
         about.push("in the model's chat template".into());
     }
     if settings.drop_context {
-        about.push("each generation computed by itself".into());
+        about.push("each generation computed by itself at full length".into());
     }
     about.push(format!("weights as {dtype}"));
     about.join(", ")
@@ -213,7 +216,7 @@ fn prompt_data(prompt: ManifestPrompt) -> PromptData {
 }
 
 /// The first items with what every cell of every run put out for them; the same text is stored once.
-fn examples(runs: &[&StoredRun], items: usize) -> Result<Vec<ExampleData>> {
+fn examples(runs: &[&StoredRun], ablation: bool, items: usize) -> Result<Vec<ExampleData>> {
     let Some(first) = runs.first() else { return Ok(Vec::new()) };
     let taken = first.items.iter().take(items);
     let mut examples: Vec<ExampleData> = taken
@@ -229,7 +232,8 @@ fn examples(runs: &[&StoredRun], items: usize) -> Result<Vec<ExampleData>> {
     for (index, run) in runs.iter().enumerate() {
         let folder = RunFolder::new(run.folder.clone());
         let samples = run.manifest.settings.sampling.map_or(1, |drawn| drawn.samples);
-        for cell in &run.cells {
+        let of_panel = |mask: Treatment| mask == Treatment::None || (mask == Treatment::Ablation) == ablation;
+        for cell in run.cells.iter().filter(|cell| of_panel(cell.record.mask)) {
             let record = &cell.record;
             let place = crate::config::Cell { mask: record.mask, from_layer: record.from_layer };
             let lines = folder.generations(&folder.score_path(place))?;

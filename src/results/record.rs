@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::scores::Scores;
 use crate::config::Cell;
@@ -82,19 +83,25 @@ impl Settings {
 
     /// The names of the fields in which two settings differ, with both values.
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let fields = |settings: &Self| match serde_json::to_value(settings) {
-            Ok(serde_json::Value::Object(fields)) => fields,
-            _ => serde_json::Map::new(),
+        let theirs = other.fields();
+        let sentence = |(key, value): (String, Value)| {
+            let theirs = theirs.get(&key).map_or("nothing".into(), ToString::to_string);
+            format!("{key} was {value}, now {theirs}")
         };
-        let theirs = fields(other);
-        fields(self)
-            .into_iter()
-            .filter(|(key, value)| theirs.get(key) != Some(value))
-            .map(|(key, value)| {
-                let theirs = theirs.get(&key).map_or("nothing".into(), ToString::to_string);
-                format!("{key} was {value}, now {theirs}")
-            })
-            .collect()
+        self.named_differences(other).into_iter().map(sentence).collect()
+    }
+
+    /// The fields of these settings that others do not have or have otherwise.
+    pub fn named_differences(&self, other: &Self) -> Vec<(String, Value)> {
+        let theirs = other.fields();
+        self.fields().into_iter().filter(|(key, value)| theirs.get(key) != Some(value)).collect()
+    }
+
+    fn fields(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        }
     }
 }
 

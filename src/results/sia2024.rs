@@ -42,13 +42,19 @@ pub fn path(record: &ScoreRecord) -> Option<PathBuf> {
     };
     let ScoreRecord { format, nprompts, seed, direction, .. } = record;
     let known = MODELS.iter().find(|(ours, _)| *ours == record.model);
-    let model = known.map_or(record.model.replace('/', "--"), |(_, theirs)| (*theirs).into());
+    let model = known
+        .map_or(record.model.replace(['/', '\\', '\0'], "--").replace("..", "--"), |(_, theirs)| {
+            (*theirs).into()
+        });
+    // No name may lead out of the folder.
+    let [format, direction, sets] = [format.as_str(), direction.as_str(), &sets(&record.data)]
+        .map(|name| name.replace(['/', '\\', '\0'], "--").replace("..", "--"));
     Some(
         treated
             .join(format!("format-{format}"))
             .join(SELECT)
             .join(GENERATOR)
-            .join(sets(&record.data))
+            .join(sets)
             .join(format!("{model}-nprompts{nprompts}-seed{seed}.{direction}.json")),
     )
 }
@@ -58,7 +64,7 @@ fn sets(data: &str) -> String {
     match data {
         "mbpp-humaneval" => "MBPP-HEVAL".into(),
         "humaneval" => "HEVAL-HEVAL".into(),
-        data => format!("{0}-{0}", data.to_uppercase().replace('/', "--")),
+        data => format!("{0}-{0}", data.to_uppercase()),
     }
 }
 
@@ -101,6 +107,12 @@ mod tests {
         assert_eq!(scores(&record)[0]["bleu"], json!(40.948));
         record.mask = Treatment::None;
         assert!(shown(&record).expect("a place").starts_with("results/baselines/format-"));
+        record.direction = "../../x".into();
+        let escaping = path(&record).expect("a place");
+        assert!(
+            escaping.components().all(|part| matches!(part, std::path::Component::Normal(_))),
+            "{escaping:?}"
+        );
         record.mask = Treatment::Ablation;
         assert_eq!(shown(&record), None);
     }

@@ -150,7 +150,11 @@ impl RunFolder {
                 }
             }
         }
-        files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        // What others leave beside them (backups, checkpoints of notebooks) are no cells.
+        files.retain(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name == "baseline.json" || name.starts_with("layer-") && name.ends_with(".json")
+        });
         files.sort();
         Ok(files)
     }
@@ -164,6 +168,9 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            return Err(input(format!("{}: damaged ({error}); move it away", path.display())));
+        }
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
     let parsed = serde_json::from_str(&text);
@@ -174,7 +181,12 @@ fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let file = File::open(path).map_err(|e| input(format!("{}: cannot be opened ({e})", path.display())))?;
     let mut all = Vec::new();
     for (number, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.with_context(|| format!("cannot read {}", path.display()))?;
+        let line = line.map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidData => {
+                input(format!("{}:{}: damaged ({error})", path.display(), number + 1))
+            }
+            _ => anyhow::Error::from(error).context(format!("cannot read {}", path.display())),
+        })?;
         let record = serde_json::from_str(&line)
             .map_err(|e| input(format!("{}:{}: damaged ({e})", path.display(), number + 1)))?;
         all.push(record);

@@ -190,6 +190,13 @@ impl BleuStats {
 }
 
 impl BleuStats {
+    /// Counts that text can have: a damaged file must not overflow a sum.
+    pub fn is_possible(&self) -> bool {
+        let counts = self.matches.iter().zip(&self.totals);
+        [self.sys_len, self.ref_len].iter().all(|length| *length < 1 << 40)
+            && counts.into_iter().all(|(matches, total)| matches <= total && *total <= self.sys_len)
+    }
+
     /// What is left without some of the sentences that are in the sum.
     pub fn without(mut self, some: &BleuStats) -> Self {
         self.sys_len -= some.sys_len;

@@ -13,6 +13,18 @@ pub struct PairStats {
     pub chrf: ChrfStats,
 }
 
+impl PairStats {
+    /// Those of some pairs together: of the samples of one item.
+    pub fn sum(pairs: &[Self]) -> Self {
+        let mut all = Self::default();
+        for pair in pairs {
+            all.bleu += &pair.bleu;
+            all.chrf += &pair.chrf;
+        }
+        all
+    }
+}
+
 /// The metrics that every text is scored with.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct TextScorer {

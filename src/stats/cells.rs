@@ -1,10 +1,14 @@
 //! Results folders -> the cells in them, each with what its items add to the score.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
+use crate::config::Cell;
+use crate::engine::check_interrupted;
 use crate::error::input;
+use crate::mask::Treatment;
 use crate::results::{GenerationLine, Item, Manifest, Outcome, RunFolder, ScoreRecord, Scores, read_json};
 use crate::sandbox::Verdict;
 use crate::score::{Bleu, BleuStats};
@@ -23,24 +27,24 @@ impl ItemStats {
     ///
     /// # Errors
     /// A generation that was not scored.
-    pub fn new(scores: &Scores, lines: &[GenerationLine]) -> Result<Self> {
+    pub fn new(scores: &Scores, samples: usize, lines: &[GenerationLine]) -> Result<Self> {
         let unscored = "a generation is not scored as the cell is; `icl-mask score` scores it again";
         match scores {
             Scores::Text(_) => {
                 let stats = lines.iter().map(|line| match &line.outcome {
-                    Outcome::Text { stats } => Ok(stats.bleu),
+                    Outcome::Text { stats } if stats.bleu.is_possible() => Ok(stats.bleu),
                     _ => Err(input(unscored)),
                 });
-                Ok(Self::Bleu(stats.collect::<Result<_>>()?))
+                let stats: Vec<BleuStats> = stats.collect::<Result<_>>()?;
+                Ok(Self::Bleu(stats.chunks(samples.max(1)).map(|some| some.iter().sum()).collect()))
             }
-            Scores::Code(code) => {
+            Scores::Code(_) => {
                 let passed = lines.iter().map(|line| match &line.outcome {
                     Outcome::Program { verdict, .. } => Ok(f64::from(u8::from(*verdict == Verdict::Passed))),
                     _ => Err(input(unscored)),
                 });
                 let passed: Vec<f64> = passed.collect::<Result<_>>()?;
-                let samples = code.samples.max(1);
-                ensure!(passed.len().is_multiple_of(samples), input(unscored));
+                let samples = samples.max(1);
                 Ok(Self::Passed(
                     passed.chunks(samples).map(|some| some.iter().sum::<f64>() / samples as f64).collect(),
                 ))
@@ -110,27 +114,65 @@ impl StoredRun {
         let manifest =
             stored.manifest()?.ok_or_else(|| input(format!("{}: no manifest.json", folder.display())))?;
         let items = stored.items()?;
+        let n = manifest.settings.n;
+        ensure!(
+            n > 0 && items.len() == n,
+            input(format!(
+                "{}: items.jsonl holds {} items, the manifest says {n}",
+                folder.display(),
+                items.len()
+            ))
+        );
         let mut cells = Vec::new();
         for path in stored.score_files()? {
-            let record: ScoreRecord =
-                read_json(&path)?.ok_or_else(|| input(format!("{}: has gone away", path.display())))?;
-            ensure!(
-                record.settings_sha256 == manifest.settings_sha256,
-                input(format!("{}: was made with other settings than its manifest says", path.display()))
-            );
-            let lines = stored.generations(&path)?;
-            let samples = manifest.settings.sampling.map_or(1, |drawn| drawn.samples);
-            let wanted = items.iter().flat_map(|item| (0..samples).map(move |sample| (&item.id, sample)));
-            ensure!(
-                lines.iter().map(|line| (&line.id, line.sample)).eq(wanted),
-                input(format!("{}: its generations are not those of items.jsonl", path.display()))
-            );
-            let of_items = ItemStats::new(&record.scores, &lines)
-                .map_err(|error| input(format!("{}: {error:#}", path.display())))?;
-            cells.push(StoredCell { record, items: of_items });
+            check_interrupted()?;
+            cells.push(StoredCell::read(&stored, &path, &manifest, &items)?);
         }
         cells.sort_by_key(|cell| (cell.record.mask, cell.record.from_layer));
         Ok(Self { folder: folder.into(), manifest, items, cells })
+    }
+}
+
+impl StoredCell {
+    /// Read a cell, and hold its files against each other.
+    fn read(folder: &RunFolder, path: &Path, manifest: &Manifest, items: &[Item]) -> Result<Self> {
+        let refuse = |what: &str| input(format!("{}: {what}", path.display()));
+        let record: ScoreRecord = read_json(path)?.ok_or_else(|| refuse("has gone away"))?;
+        ensure!(
+            record.settings_sha256 == manifest.settings_sha256,
+            refuse("was made with other settings than its manifest says")
+        );
+        let cell = Cell { mask: record.mask, from_layer: record.from_layer };
+        let layers = if cell.mask == Treatment::None {
+            1..=record.n_layers
+        } else {
+            0..=record.n_layers.wrapping_sub(1)
+        };
+        ensure!(
+            record.n_layers > 0
+                && layers.contains(&cell.from_layer)
+                && folder.score_path(cell) == path
+                && record.seed == manifest.settings.seed,
+            refuse("its mask, layer or seed are not those of its place")
+        );
+        let lines = folder.generations(path)?;
+        let samples = manifest.settings.sampling.map_or(1, |drawn| drawn.samples);
+        let wanted = items.iter().flat_map(|item| (0..samples).map(move |sample| (&item.id, sample)));
+        ensure!(
+            lines.iter().map(|line| (&line.id, line.sample)).eq(wanted),
+            refuse("its generations are not those of items.jsonl")
+        );
+        let items =
+            ItemStats::new(&record.scores, samples, &lines).map_err(|error| refuse(&format!("{error:#}")))?;
+        let again = items.score(0..items.len());
+        ensure!(
+            (again - record.scores.main()).abs() < 1e-6,
+            refuse(&format!(
+                "says {}, but its generations score {again}; `icl-mask score` scores them again",
+                record.scores.main()
+            ))
+        );
+        Ok(Self { record, items })
     }
 }
 
@@ -139,27 +181,40 @@ impl StoredRun {
 /// # Errors
 /// A path that cannot be read, or holds none.
 pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
     for path in paths {
-        let before = found.len();
-        walk(path, &mut found)?;
-        if found.len() == before {
+        let before = seen.len();
+        let met = walk(path, &mut found, &mut seen)?;
+        if !met && seen.len() > before {
             return Err(input(format!("{}: no manifest.json here or below", path.display())));
         }
     }
     found.sort();
-    found.dedup();
     Ok(found)
 }
 
-fn walk(path: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+/// Is there a run at or below this path? Folders that were seen, by whatever name, are not walked again.
+fn walk(path: &Path, found: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -> Result<bool> {
+    check_interrupted()?;
+    let refuse = |error: std::io::Error| input(format!("{}: {error}", path.display()));
+    if !seen.insert(path.canonicalize().map_err(refuse)?) {
+        return Ok(false);
+    }
     if path.join("manifest.json").is_file() {
         found.push(path.into());
-        return Ok(());
+        return Ok(true);
     }
-    let entries = std::fs::read_dir(path).map_err(|e| input(format!("{}: {e}", path.display())))?;
-    let mut folders: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(refuse)? {
+        let path = entry.map_err(refuse)?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
+    }
     folders.sort();
-    folders.iter().try_for_each(|folder| walk(folder, found))
+    let mut met = false;
+    for folder in folders {
+        met |= walk(&folder, found, seen)?;
+    }
+    Ok(met)
 }

@@ -54,7 +54,9 @@ pub struct Point {
     pub difference: Option<f64>,
     /// Its 95 % interval: the same resamples of items (and seeds) for both.
     pub difference_interval: Option<[f64; 2]>,
-    /// 95 % interval of the score as a share of the baseline's, resample by resample; absent where a baseline is 0.
+    /// The score as a share of the baseline's, over the seeds that both have; absent where that is 0.
+    pub ratio: Option<f64>,
+    /// Its 95 % interval, resample by resample; absent where a baseline is 0.
     pub ratio_interval: Option<[f64; 2]>,
     /// Two-sided p of the paired randomization test over items.
     pub p: Option<f64>,
@@ -105,8 +107,11 @@ pub struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    /// All statistics.
-    pub fn curve(self) -> Curve {
+    /// All statistics; the baseline's over the seeds that the curve has.
+    pub fn curve(mut self) -> Curve {
+        let has =
+            |seed: u32| self.layers.iter().flat_map(|(_, cells)| cells).any(|cell| cell.record.seed == seed);
+        self.baseline.retain(|cell| has(cell.record.seed));
         let measured: Vec<Measured> =
             self.layers.par_iter().map(|(layer, cells)| measure(*layer, cells, &self.baseline)).collect();
         let corrected = holm(&measured.iter().map(|measured| measured.point.p).collect::<Vec<_>>());
@@ -161,6 +166,9 @@ fn measure(layer: usize, cells: &[&StoredCell], baseline: &[&StoredCell]) -> Mea
         both: if cells.len() > 1 { interval(resampled.over_both()) } else { None },
         difference: spread.as_ref().map(|spread| spread.score - spread.baseline),
         difference_interval: spread.as_ref().and_then(|spread| interval(spread.differences())),
+        ratio: spread
+            .as_ref()
+            .and_then(|spread| (spread.baseline > 0.).then(|| spread.score / spread.baseline)),
         ratio_interval: spread.as_ref().and_then(|spread| interval(spread.ratios()?)),
         p: randomization(&a, &b, DEALS, SEED_OF_DEALS),
         p_corrected: None,

@@ -44,7 +44,8 @@ pub struct Recognised {
     pub definition: Definition,
     /// The layer; `None` where no layer of the model is one.
     pub layer: Option<usize>,
-    /// 95 % interval over resamples of items and seeds; the number of layers stands for no layer.
+    /// 95 % interval over resamples of items and seeds; the number of layers stands for no layer. That of
+    /// [`Definition::NoDifference`] is open above: no number of items can show that there is no difference.
     pub interval: Option<[usize; 2]>,
 }
 
@@ -112,6 +113,34 @@ fn level(intervals: impl DoubleEndedIterator<Item = [f64; 2]> + ExactSizeIterato
     (held > 0).then(|| n - held)
 }
 
+/// For each layer an interval of the difference, so wide that those of all layers together hold the true differences in
+/// 95 % of cases: as many standard deviations of the resamples on either side as the layer that is furthest off needs.
+fn simultaneous(layers: &[Spread]) -> Vec<[f64; 2]> {
+    let deviation = |layer: &Spread| {
+        let differences = layer.differences();
+        let squares = differences.iter().map(|drawn| (drawn - layer.difference()).powi(2)).sum::<f64>();
+        (squares / differences.len().max(1) as f64).sqrt()
+    };
+    let deviations: Vec<f64> = layers.iter().map(deviation).collect();
+    let resamples = layers.first().map_or(0, |layer| layer.scores.len());
+    let furthest = |at: usize| {
+        let off = layers.iter().zip(&deviations).filter(|(_, deviation)| **deviation > TIE).map(
+            |(layer, deviation)| {
+                (layer.scores[at] - layer.baselines[at] - layer.difference()).abs() / deviation
+            },
+        );
+        off.fold(0., f64::max)
+    };
+    let mut most: Vec<f64> = (0..resamples).map(furthest).collect();
+    most.sort_by(f64::total_cmp);
+    // A twentieth of the resamples is further off.
+    let times = most.len().checked_sub(1 + most.len() / 20).map_or(0., |at| most[at]);
+    let around = |(layer, deviation): (&Spread, &f64)| {
+        [-times, times].map(|times| layer.difference() + times * deviation)
+    };
+    layers.iter().zip(&deviations).map(around).collect()
+}
+
 /// By all definitions, from the spreads of all layers in their order.
 pub fn recognise(layers: &[Spread]) -> Vec<Recognised> {
     let (Some(first), n) = (layers.first(), layers.len()) else { return Vec::new() };
@@ -123,20 +152,11 @@ pub fn recognise(layers: &[Spread]) -> Vec<Recognised> {
         let drawn = (0..first.scores.len()).map(|at| of(at).unwrap_or(n) as f64).collect();
         interval(drawn).map(|[low, high]| [low as usize, high as usize])
     };
-    // A resample has no interval of its own; the one around its difference is taken to be as wide as that around the
-    // difference seen.
-    let level_of = |at: usize| {
-        let shifted = layers.iter().zip(&intervals).map(|(layer, [low, high])| {
-            let difference = layer.scores[at] - layer.baselines[at];
-            [low, high].map(|end| difference + end - layer.difference())
-        });
-        level(shifted)
-    };
     vec![
         Recognised {
             definition: Definition::NoDifference,
             layer: level(intervals.iter().copied()),
-            interval: spread(&level_of),
+            interval: level(simultaneous(layers).into_iter()).map(|low| [low, n]).or(Some([n, n])),
         },
         Recognised {
             definition: Definition::Reaches,

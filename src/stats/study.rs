@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::cells::{StoredCell, StoredRun};
 use super::curve::{Cells, Curve};
+use crate::engine::check_interrupted;
 use crate::error::input;
 use crate::mask::Treatment;
 use crate::results::Settings;
@@ -49,6 +50,13 @@ pub struct Study {
     pub panels: Vec<Panel>,
 }
 
+impl Panel {
+    /// Its settings without what may differ within it.
+    pub fn shared(&self) -> Settings {
+        shared(&self.settings)
+    }
+}
+
 /// Settings without what may differ within a panel.
 fn shared(settings: &Settings) -> Settings {
     let mut shared = settings.clone();
@@ -73,6 +81,7 @@ impl Study {
         }
         let mut panels = Vec::new();
         for members in groups.into_values() {
+            check_interrupted()?;
             let whole = panel(&runs, members, &wanted)?;
             let (ablations, masks): (Vec<Curve>, Vec<Curve>) =
                 whole.curves.iter().cloned().partition(|curve| curve.key.mask == Treatment::Ablation);
@@ -87,11 +96,26 @@ fn panel(runs: &[StoredRun], members: Vec<usize>, wanted: &impl Fn(&CurveKey) ->
     let mut treated: BTreeMap<(CurveKey, usize), Vec<&StoredCell>> = BTreeMap::new();
     let mut baselines: BTreeMap<(String, usize), Vec<&StoredCell>> = BTreeMap::new();
     let (mut metric, mut n_layers) = ("", 0);
+    let first = &runs[members[0]];
     for run in members.iter().map(|&index| &runs[index]) {
         let settings = &run.manifest.settings;
+        if !run.items.iter().map(|item| &item.id).eq(first.items.iter().map(|item| &item.id)) {
+            return Err(input(format!(
+                "{} and {}: hold other test items under the same settings",
+                first.folder.display(),
+                run.folder.display()
+            )));
+        }
         let instructed = !settings.format_strings.header.is_empty();
         for cell in &run.cells {
             let record = &cell.record;
+            if n_layers != 0 && n_layers != record.n_layers {
+                return Err(input(format!(
+                    "{}: a cell says that the model has {} layers, others say {n_layers}",
+                    run.folder.display(),
+                    record.n_layers
+                )));
+            }
             (metric, n_layers) = (record.scores.metric(), record.n_layers);
             let (format, nprompts) = (settings.format.clone(), settings.nprompts);
             let cells = match record.mask {

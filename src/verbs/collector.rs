@@ -209,7 +209,9 @@ pub fn scores(
             };
             let pairs: Vec<PairStats> = lines.iter().filter_map(stats).collect();
             ensure!(pairs.len() == lines.len(), wrong);
-            Ok(Scores::text(scorer.corpus(&pairs)))
+            // Items are what is resampled, not their samples.
+            let items: Vec<PairStats> = pairs.chunks(samples.max(1)).map(PairStats::sum).collect();
+            Ok(Scores::text(scorer.corpus(&items)))
         }
         (Scoring::Code(_), Some(runner)) => {
             let verdict = |line: &GenerationLine| match &line.outcome {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::cli::ExportArgs;
+use crate::engine::check_interrupted;
 use crate::error::input;
 use crate::results::{RunFolder, ScoreRecord, read_json, sia2024, write_json};
 use crate::stats::find_runs;
@@ -15,16 +16,18 @@ pub fn export(args: ExportArgs) -> Result<()> {
     let mut cells: BTreeMap<PathBuf, (PathBuf, ScoreRecord)> = BTreeMap::new();
     let mut nameless = 0;
     for folder in find_runs(&args.results)? {
-        for file in RunFolder::new(folder).score_files()? {
+        let run = RunFolder::new(folder);
+        let timed = run.manifest()?.is_some_and(|manifest| manifest.settings.drop_context);
+        for file in run.score_files()? {
             let record: ScoreRecord =
                 read_json(&file)?.ok_or_else(|| input(format!("{}: has gone away", file.display())))?;
-            let Some(path) = sia2024::path(&record) else {
+            let Some(path) = sia2024::path(&record).filter(|_| !timed) else {
                 nameless += 1;
                 continue;
             };
             if let Some((other, _)) = cells.get(&path) {
                 return Err(input(format!(
-                    "{} and {} would both become {}, which knows neither profiles nor samples; name one of their folders",
+                    "{} and {} would both become {}: the study's names know no profile, chat template or samples; name one of their folders",
                     other.display(),
                     file.display(),
                     path.display()
@@ -33,7 +36,19 @@ pub fn export(args: ExportArgs) -> Result<()> {
             cells.insert(path, (file, record));
         }
     }
+    if cells.is_empty() {
+        return Err(input("none of these cells has a place in the study's layout"));
+    }
+    // The study's own results may stand there: none is replaced.
     for (path, (_, record)) in &cells {
+        let path = args.out.join(path);
+        let there = read_json::<serde_json::Value>(&path)?;
+        if there.is_some_and(|there| there != sia2024::scores(record)) {
+            return Err(input(format!("{}: holds other scores; export to another folder", path.display())));
+        }
+    }
+    for (path, (_, record)) in &cells {
+        check_interrupted()?;
         write_json(&args.out.join(path), &sia2024::scores(record))?;
     }
     eprintln!("{} score files in {}", cells.len(), args.out.join("results").display());

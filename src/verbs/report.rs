@@ -12,6 +12,10 @@ use crate::stats::Study;
 
 /// Write the report.
 pub fn report(args: ReportArgs) -> Result<()> {
+    let extension = args.out.extension().unwrap_or_default();
+    if args.out.is_dir() || !["html", "htm"].iter().any(|html| extension == *html) {
+        return Err(input(format!("--out {}: name a file that ends in .html", args.out.display())));
+    }
     let study = Study::new(read_runs(&args.results)?, |_| true)?;
     if study.panels.is_empty() {
         return Err(input("there is no finished cell to report, but for baselines; run some masks first"));

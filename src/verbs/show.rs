@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::model::OpenModel;
 use super::prepare::{Prepared, Scoring, hidden_json};
-use super::say;
+use super::{printable, say};
 use crate::cli::ShowArgs;
 use crate::config::{Cell, Experiment};
 use crate::error::input;
@@ -28,10 +28,10 @@ pub fn show(args: ShowArgs) -> Result<()> {
         .prompts
         .get(args.item)
         .ok_or_else(|| input(format!("--item {}: there are {items} items, 0 to {}", args.item, items - 1)))?;
-    let cells: Vec<Cell> =
-        if args.json { run.cells.iter().take(1).copied().collect() } else { run.cells.clone() };
+    let cells = run.cells.clone();
     if args.json {
-        say(&as_json(&prepared, args.item, cells[0], &model.tokenizer))
+        let masked = cells.iter().find(|cell| cell.mask != Treatment::None);
+        say(&as_json(&prepared, args.item, *masked.unwrap_or(&cells[0]), &model.tokenizer))
     } else {
         text(prompt, &cells, &model.tokenizer)?;
         say(&special_tokens(&prepared.special_tokens(prompt, &model.tokenizer)))?;
@@ -51,11 +51,6 @@ fn program(prepared: &Prepared, item: usize) -> Option<String> {
     let item = &prepared.items[item];
     let problem = item.problem.as_ref()?;
     Some(assembly.whole(problem, &prepared.cleaner().clean(&item.target)))
-}
-
-/// Terminal escapes of a corpus are shown, not obeyed.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{FFFD}' } else { c }).collect()
 }
 
 fn as_json(prepared: &Prepared, item: usize, cell: Cell, tokenizer: &Tokenizer) -> String {

@@ -11,7 +11,7 @@ decides what is equal. What is compared:
 Same draws, so equal but for rounding (1e-9; layers exactly)
     SplitMix64 and its draws are written down again here. On the same 1000 resamples of the items (and of the seeds):
     every `items`, `both` and `difference_interval`, and the recognised layers with their intervals, by all three
-    definitions. On the same 10 000 deals: every `p`. Also the scores and differences themselves, and the stored n-gram
+    definitions (that of no_difference open above, from a band for all layers at once). On the same 10 000 deals: every `p`. Also the scores and differences themselves, and the stored n-gram
     counts against those that sacrebleu extracts from the stored texts and references.
 
 Holm (1e-12)
@@ -291,7 +291,9 @@ def curves_of(runs):
             curve.layers[cell.layer].append(cell)
     for key, curve in curves.items():
         panel, _, fmt, _, nprompts = key
-        curve.baseline = sorted(baselines[panel, fmt, nprompts], key=lambda cell: cell.seed)
+        seeds = {cell.seed for cells in curve.layers.values() for cell in cells}
+        of_curve = [cell for cell in baselines[panel, fmt, nprompts] if cell.seed in seeds]
+        curve.baseline = sorted(of_curve, key=lambda cell: cell.seed)
         curve.layers = {layer: sorted(cells, key=lambda c: c.seed) for layer, cells in sorted(curve.layers.items())}
     return curves
 
@@ -364,6 +366,18 @@ def level(intervals):
     return first
 
 
+def simultaneous(drawn, seen_differences, unit):
+    """An interval for each layer, wide enough for all of them at once; `drawn` is [layer, resample]."""
+    off = drawn / unit - np.array(seen_differences, dtype=float)[:, None] / unit
+    deviations = np.sqrt((off**2).mean(axis=1))
+    moves = deviations > 1e-9
+    furthest = np.abs(off[moves] / deviations[moves, None]).max(axis=0) if moves.any() else np.zeros(drawn.shape[1])
+    # A twentieth of the resamples is further off.
+    times = np.sort(furthest)[len(furthest) - 1 - len(furthest) // 20]
+    centres = [difference / unit for difference in seen_differences]
+    return [[c - times * d - 1e-9, c + times * d + 1e-9] for c, d in zip(centres, deviations)]
+
+
 def recognise(curve):
     """{definition: (layer, [low, high])}, from sums over seeds."""
     n, is_text = len(curve.layers), curve.baseline[0].is_text
@@ -374,17 +388,14 @@ def recognise(curve):
     drawn_baseline = on_resamples(curve.baseline, True)
     differences = drawn - drawn_baseline
     intervals = [interval(row) for row in differences]
-    # The interval around a resample's difference is as wide as the one around the difference seen.
-    around = [[end - (score - baseline) for end in ends] for ends, score in zip(intervals, scores)]
-
-    def shifted(at):
-        return [[d + low, d + high] for d, (low, high) in zip(differences[:, at], around)]
+    bands = simultaneous(differences, [score - baseline for score in scores], unit(curve.baseline))
+    earliest = level(bands)
 
     def spread(of):
         return interval([n if (layer := of(at)) is None else layer for at in range(RESAMPLES)])
 
     return {
-        "no_difference": (level(intervals), spread(lambda at: level(shifted(at)))),
+        "no_difference": (level(intervals), [n if earliest is None else earliest, n]),
         "reaches": (
             reaching(scores, baseline, is_text),
             spread(lambda at: reaching(drawn[:, at], drawn_baseline[at], is_text)),

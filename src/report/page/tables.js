@@ -119,11 +119,10 @@ function recognitionSection(panel) {
   const definitions = [...new Set(panel.curves.flatMap((curve) => curve.recognition.map((entry) => entry.definition)))];
   const cell = (entry) => {
     if (!entry) return make('td', { class: 'none' }, '\u2013');
-    if (!known(entry.layer)) return make('td', { class: 'none' }, 'no layer');
     return make(
       'td',
       {},
-      make('strong', {}, entry.layer),
+      make('strong', {}, known(entry.layer) ? entry.layer : 'no layer'),
       entry.interval ? ` (${entry.interval.map(layer).join(' to ')})` : null,
     );
   };

@@ -1,0 +1,129 @@
+//! The numbers behind a figure of curves.
+
+use serde::Serialize;
+
+use super::curves::is_same;
+use crate::mask::Treatment;
+use crate::prompt::Profile;
+use crate::stats::{Baseline, CurveKey, Panel, Point, SeedScore, Study};
+
+/// A row of the CSV behind the figure: everything of one layer of one curve.
+#[derive(Debug, Default, Serialize)]
+pub struct Row {
+    model: String,
+    data: String,
+    direction: String,
+    format: String,
+    nprompts: usize,
+    mask: Treatment,
+    layer: usize,
+    n_layers: usize,
+    profile: Profile,
+    chat_template: bool,
+    max_new_tokens: usize,
+    samples: usize,
+    dtype: String,
+    n: usize,
+    metric: &'static str,
+    score: f64,
+    seeds: usize,
+    seed_scores: String,
+    seed_deviation: Option<f64>,
+    items_low: Option<f64>,
+    items_high: Option<f64>,
+    both_low: Option<f64>,
+    both_high: Option<f64>,
+    baseline: Option<f64>,
+    difference: Option<f64>,
+    difference_low: Option<f64>,
+    difference_high: Option<f64>,
+    ratio: Option<f64>,
+    ratio_low: Option<f64>,
+    ratio_high: Option<f64>,
+    p: Option<f64>,
+    p_corrected: Option<f64>,
+    seconds: f64,
+}
+
+/// The numbers behind a figure of curves; the baselines' rows have mask `none` and the number of layers as their layer.
+pub fn rows(study: &Study) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for panel in &study.panels {
+        let mut seen: Vec<(&CurveKey, &Baseline)> = Vec::new();
+        for curve in &panel.curves {
+            let new = |baseline: &&Baseline| {
+                !seen.iter().any(|(key, other)| is_same(&curve.key, baseline, key, other))
+            };
+            if let Some(baseline) = curve.baseline.as_ref().filter(new) {
+                seen.push((&curve.key, baseline));
+                rows.push(of_baseline(panel, &curve.key, baseline));
+            }
+            let score = curve.baseline.as_ref().map(|baseline| baseline.score);
+            rows.extend(curve.points.iter().map(|point| of_point(panel, &curve.key, point, score)));
+        }
+    }
+    rows
+}
+
+fn end(interval: Option<[f64; 2]>, at: usize) -> Option<f64> {
+    interval.map(|interval| interval[at])
+}
+
+/// A row without statistics.
+fn plain(panel: &Panel, key: &CurveKey, mask: Treatment, layer: usize, scores: &[SeedScore]) -> Row {
+    let settings = &panel.settings;
+    Row {
+        model: settings.model.clone(),
+        data: settings.data.clone(),
+        direction: settings.direction.clone(),
+        format: key.format.clone(),
+        nprompts: key.nprompts,
+        mask,
+        layer,
+        n_layers: panel.n_layers,
+        profile: settings.profile,
+        chat_template: settings.chat_template.is_some(),
+        max_new_tokens: settings.max_new_tokens,
+        samples: settings.sampling.map_or(1, |drawn| drawn.samples),
+        dtype: settings.dtype.clone(),
+        n: settings.n,
+        metric: panel.metric,
+        seeds: scores.len(),
+        seed_scores: scores.iter().map(|s| format!("{}:{}", s.seed, s.score)).collect::<Vec<_>>().join(" "),
+        ..Row::default()
+    }
+}
+
+fn of_baseline(panel: &Panel, key: &CurveKey, baseline: &Baseline) -> Row {
+    Row {
+        score: baseline.score,
+        items_low: end(baseline.items, 0),
+        items_high: end(baseline.items, 1),
+        both_low: end(baseline.both, 0),
+        both_high: end(baseline.both, 1),
+        seconds: baseline.seconds,
+        ..plain(panel, key, Treatment::None, panel.n_layers, &baseline.seeds)
+    }
+}
+
+fn of_point(panel: &Panel, key: &CurveKey, point: &Point, baseline: Option<f64>) -> Row {
+    Row {
+        score: point.score,
+        seed_deviation: point.seed_deviation(),
+        items_low: end(point.items, 0),
+        items_high: end(point.items, 1),
+        both_low: end(point.both, 0),
+        both_high: end(point.both, 1),
+        baseline,
+        difference: point.difference,
+        difference_low: end(point.difference_interval, 0),
+        difference_high: end(point.difference_interval, 1),
+        ratio: point.ratio,
+        ratio_low: end(point.ratio_interval, 0),
+        ratio_high: end(point.ratio_interval, 1),
+        p: point.p,
+        p_corrected: point.p_corrected,
+        seconds: point.seconds,
+        ..plain(panel, key, key.mask, point.layer, &point.seeds)
+    }
+}

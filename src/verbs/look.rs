@@ -1,0 +1,137 @@
+//! `figure attention`: one prompt computed anew, and what a layer looks at.
+
+use anyhow::{Context, Result};
+
+use super::figure::{check_out, write};
+use super::model::OpenModel;
+use super::prepare::Prepared;
+use super::run::set_threads;
+use crate::cli::AttentionArgs;
+use crate::config::{Cell, Experiment, Run};
+use crate::engine::Plain;
+use crate::error::input;
+use crate::figure::attention::Seen;
+use crate::hub::Wanted;
+use crate::mask::Treatment;
+use crate::model::{Decoder, Matrix, Transformer};
+
+/// The one run and cell that are to be shown: beside a baseline, the other.
+fn one(experiment: &Experiment) -> Result<(Run, Cell)> {
+    let [run] = experiment.runs.as_slice() else {
+        return Err(input(format!(
+            "one prompt is shown, but these settings make {} runs",
+            experiment.runs.len()
+        )));
+    };
+    let masked: Vec<&Cell> = run.cells.iter().filter(|cell| cell.mask != Treatment::None).collect();
+    match masked.as_slice() {
+        [] => Ok((run.clone(), run.cells[0])),
+        [cell] => Ok((run.clone(), **cell)),
+        _ => Err(input(format!(
+            "one prompt is shown, but --mask and --from-layer make {} cells; name one of each",
+            masked.len()
+        ))),
+    }
+}
+
+/// One layer's attention over one prompt.
+pub fn attention(args: AttentionArgs) -> Result<()> {
+    let experiment = Experiment::resolve(args.config.as_deref(), args.settings)?;
+    let (run, cell) = one(&experiment)?;
+    check_out(&args.out)?;
+    let head = match args.head.as_str() {
+        "mean" => None,
+        word => Some(
+            word.parse::<usize>()
+                .map_err(|_| input(format!("--head: `{word}` is neither a number nor mean")))?,
+        ),
+    };
+    if args.layer >= run.model.layers {
+        let last = run.model.layers - 1;
+        return Err(input(format!("--layer {}: {} has the layers 0 to {last}", args.layer, run.model.name)));
+    }
+    set_threads(experiment.threads)?;
+    let model = OpenModel::open(&run.model, Wanted::Weights)?;
+    let heads = model.arch.heads;
+    if let Some(head) = head.filter(|head| *head >= heads) {
+        return Err(input(format!("--head {head}: {} has the heads 0 to {}", run.model.name, heads - 1)));
+    }
+    let prepared = Prepared::new(run.clone(), &model)?;
+    let items = prepared.prompts.len();
+    if args.item >= items {
+        return Err(input(format!("--item {}: there are {items} items, 0 to {}", args.item, items - 1)));
+    }
+    eprintln!("loading {} ({})", run.model.name, run.model.path.display());
+    let decoder = Transformer::load(model.checkpoint()?, experiment.dtype)?;
+    let seen = seen(&decoder, &model, &prepared, cell, [args.item, args.layer], head)?;
+    let name = format!(
+        "attention-{}-item{}-{}-layer{}-{}",
+        run.model.name.replace('/', "--"),
+        args.item,
+        match cell {
+            Cell { mask: Treatment::None, .. } => "none".into(),
+            Cell { mask, from_layer } => format!("{mask}-from{from_layer}"),
+        },
+        args.layer,
+        head.map_or("mean".into(), |head| format!("head{head}"))
+    );
+    let rows: Vec<_> = seen.rows().collect();
+    write(&args.out, &name, &seen.image()?, &rows)
+}
+
+fn seen(
+    decoder: &Transformer,
+    model: &OpenModel,
+    prepared: &Prepared,
+    cell: Cell,
+    [item, layer]: [usize; 2],
+    head: Option<usize>,
+) -> Result<Seen> {
+    let prompt = &prepared.prompts[item];
+    let plan = prepared.plan(cell, prompt);
+    let positions: Vec<usize> = (0..prompt.tokens.len()).collect();
+    let mut entering: Option<Matrix> = match layer {
+        0 => Some(decoder.embed(&prompt.tokens, &positions)?),
+        _ => None,
+    };
+    Plain::new(decoder, &plan, prompt.tokens.len()).feed(&prompt.tokens, |at, states| {
+        if at + 1 == layer {
+            entering = Some(states.clone());
+        }
+    })?;
+    let entering = entering.context("a layer was left out")?;
+    let heads = match head {
+        Some(head) => head..head + 1,
+        None => 0..decoder.arch().heads,
+    };
+    let (n, count) = (positions.len(), heads.len() as f32);
+    let mut weights = vec![vec![0.; n]; n];
+    for head in heads {
+        let of_head = decoder.attention(layer, &entering, plan.at(layer), head)?;
+        for (row, weights) in weights.iter_mut().enumerate() {
+            weights.iter_mut().zip(of_head.row(row)).for_each(|(mean, weight)| *mean += weight / count);
+        }
+    }
+    let segments = &prompt.segments;
+    let named = [
+        ("bos", &segments.bos),
+        ("opening", &segments.opening),
+        ("instructions", &segments.instructions),
+        ("examples", &segments.examples),
+        ("query", &segments.query),
+        ("closing", &segments.closing),
+    ];
+    let treated = match cell.mask {
+        Treatment::None => "nothing hidden".into(),
+        Treatment::Ablation => format!("layer {} without attention", cell.from_layer),
+        mask => format!("{mask} from layer {}", cell.from_layer),
+    };
+    let head = head.map_or("mean over heads".into(), |head| format!("head {head}"));
+    Ok(Seen {
+        title: format!("{}, layer {layer}, {head}, {treated}", prepared.run.model.name),
+        weights,
+        tokens: prompt.tokens.iter().map(|token| model.tokenizer.token_text(*token)).collect(),
+        segments: named.map(|(name, range)| (name.into(), range.clone())).to_vec(),
+        hidden: plan.at(layer).clone(),
+    })
+}
