@@ -161,7 +161,7 @@ fn savings_text(study: &Study, saved: &[Saved]) -> String {
         let twins = study.panels.iter().filter(untimed).flat_map(|panel| &panel.curves);
         for found in twins.filter(|twin| twin.key == curve[0].key).flat_map(|twin| &twin.recognised) {
             if let Some(row) = curve.iter().find(|row| Some(row.layer) == found.layer) {
-                lines.push(format!("  {}: {}", found.definition, row.line()));
+                lines.push(format!("  {}: layer {}", found.definition, row.layer));
             }
         }
     }

@@ -64,6 +64,9 @@ def score_files(folders):
         yield from sorted([*folder.rglob("layer-*.json"), *folder.rglob("none/baseline.json")])
 
 
+ABLATION = "ablate-attention"
+
+
 @dataclass
 class Cell:
     """One score file."""
@@ -118,7 +121,11 @@ def cells_of(panel, results):
     found = by_cell(results[place]) or by_cell(cell for cell in results[place] if cell.run in runs)
     if found is None:
         raise Unjudgeable(f"these folders have cells of {', '.join(place)} twice")
-    return found
+    # Masks and ablations have panels of their own, each with the baselines of its curves.
+    ablation = any(curve["mask"] == ABLATION for curve in panel["curves"])
+    treated = {key: seeds for key, seeds in found.items() if key[0] != "none" and (key[0] == ABLATION) == ablation}
+    settings = {key[1:3] for key in treated}
+    return treated | {key: seeds for key, seeds in found.items() if key[0] == "none" and key[1:3] in settings}
 
 
 def mean_score(seeds):
@@ -185,8 +192,13 @@ class Panel:
         self.cells = cells_of(data, results)
 
     def seeds(self, head, layer):
-        mask, format, nprompts = head
-        return self.cells.get(("none" if layer is None else mask, format, int(nprompts), layer))
+        mask, format, nprompts = head[0], head[1], int(head[2])
+        if layer is not None:
+            return self.cells.get((mask, format, nprompts, layer))
+        # A baseline has the seeds of its curve.
+        has = {seed for key, seeds in self.cells.items() if key[:3] == (mask, format, nprompts) for seed in seeds}
+        baseline = self.cells.get(("none", format, nprompts, None)) or {}
+        return {seed: cell for seed, cell in baseline.items() if mask == "none" or seed in has} or None
 
     def point(self, index, layer):
         curve = self.data["curves"][index]
