@@ -14,13 +14,5 @@ venv=$root/.venv
 wanted=$root/tests/peers/requirements-report.txt
 
 ( need chromium chromium ) || exit 2
-# The copy is written last, so that an install that was broken off is done again.
-if ! cmp -s "$wanted" "$venv/report-installed.txt"; then
-  if ! { python3 -m venv "$venv" &&
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted"; } >&2; then
-    echo "check-report: cannot install playwright (on Debian: apt-get install python3-venv python3-pip)" >&2
-    exit 2
-  fi
-  cp "$wanted" "$venv/report-installed.txt"
-fi
+need_packages "$venv" "$wanted" report-installed.txt || exit 2
 exec "$venv/bin/python" "$root/tests/peers/report_browser.py" --pictures "$root/target/report" "$@"

@@ -4,7 +4,7 @@
 #   1. tools, models and text as in bin/quickstart.sh
 #   2. TTF, FTF, FFT, TTT and the baseline, and FTF without instructions: SENTENCES sentences, seeds 0 and 1
 #   3. figures/main/masks.svg, .png, .csv, with the task-recognition layers printed
-# Hours on two cores: 100 sentences are 108,000 generations. It can be stopped and run again: it goes on with the item that
+# Hours on two cores: 100 sentences are 109,600 generations. It can be stopped and run again: it goes on with the item that
 # is missing.
 # Usage: bash bin/main-figure.sh [SENTENCES]      (100, if not given)
 set -euo pipefail

@@ -25,6 +25,20 @@ need_rust() {
   fi
 }
 
+# Packages of a requirements file into a virtual environment; 2 where that cannot be.
+need_packages() { # need_packages VENV REQUIREMENTS STAMP [OPTIONS of pip]
+  local venv=$1 wanted=$2 stamp=$1/$3
+  shift 3
+  # The copy is written last, so that an install that was broken off is done again.
+  cmp -s "$wanted" "$stamp" && return
+  if ! { python3 -m venv "$venv" &&
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@" --requirement "$wanted"; } >&2; then
+    say "cannot install the packages of $wanted (on Debian: apt-get install python3-venv python3-pip)"
+    return 2
+  fi
+  cp "$wanted" "$stamp"
+}
+
 # Sets `python` to an interpreter with tests/peers/requirements.txt: PEERS_PYTHON, which has it, or `.venv`, which gets it.
 need_peers() {
   python=${PEERS_PYTHON:-.venv/bin/python}

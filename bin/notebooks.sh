@@ -12,19 +12,12 @@
 # The packages (notebooks/requirements.txt) go into .venv.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/bin/needs.sh"
 venv=$root/.venv
 wanted=$root/notebooks/requirements.txt
 out=$root/target/notebooks
 
-# The copy is written last, so that an install that was broken off is done again.
-if ! cmp -s "$wanted" "$venv/notebooks-installed.txt"; then
-  if ! { python3 -m venv "$venv" &&
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted"; } >&2; then
-    echo "notebooks: cannot install jupyter and others (on Debian: apt-get install python3-venv python3-pip)" >&2
-    exit 2
-  fi
-  cp "$wanted" "$venv/notebooks-installed.txt"
-fi
+need_packages "$venv" "$wanted" notebooks-installed.txt || exit 2
 
 # Notebooks are executed in their own folder.
 for name in ICL_MASK_RESULTS ICL_MASK_ATTENTION; do

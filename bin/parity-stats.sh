@@ -16,15 +16,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 venv=$root/.venv
 wanted=$root/tests/peers/requirements-stats.txt
 
-# The copy is written last, so that an install that was broken off is done again.
-if ! cmp -s "$wanted" "$venv/stats-installed.txt"; then
-  if ! { python3 -m venv "$venv" &&
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted"; } >&2; then
-    echo "parity-stats: cannot install scipy and others (on Debian: apt-get install python3-venv python3-pip)" >&2
-    exit 2
-  fi
-  cp "$wanted" "$venv/stats-installed.txt"
-fi
+need_packages "$venv" "$wanted" stats-installed.txt || exit 2
 if [ -z "${ICL_MASK_BIN:-}" ]; then
   need_rust
   (cd "$root" && cargo build --release --locked --quiet --bin icl-mask) >&2 || exit 2

@@ -7,16 +7,15 @@ mod tiny;
 
 use std::collections::HashMap;
 
-use anyhow::Result;
 use candle_core::{IndexOp, Tensor};
-use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, StopRule, generate};
+use icl_mask::engine::{Limits, Plain, Request, StopRule, generate};
 use icl_mask::mask::{Columns, Hidden, MaskPlan};
 use icl_mask::model::{Decoder, Matrix, Transformer};
 use icl_mask::prompt::{Prompt, Segments};
 use serde::Deserialize;
 
 use drawn::Drawn;
-use families::{FAMILIES, TOLERANCE, arrays, build, error, path};
+use families::{Collected, FAMILIES, TOLERANCE, arrays, build, error, path};
 
 /// What of `expected.json` makes the model.
 #[derive(Deserialize)]
@@ -62,15 +61,6 @@ fn open(family: &str) -> (Transformer, Prompt, Inside, HashMap<String, Tensor>) 
         serde_json::from_slice(&read("inside.json")).unwrap(),
         arrays(family, "inside.safetensors"),
     )
-}
-
-struct Collected(Vec<Vec<u32>>);
-
-impl Observer for Collected {
-    fn finished(&mut self, index: usize, generation: Generation) -> Result<()> {
-        self.0[index] = generation.tokens;
-        Ok(())
-    }
 }
 
 #[test]

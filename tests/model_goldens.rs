@@ -7,16 +7,15 @@ mod tiny;
 
 use std::collections::HashMap;
 
-use anyhow::Result;
 use candle_core::{IndexOp, Tensor};
-use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, StopRule, generate};
+use icl_mask::engine::{Limits, Plain, Request, StopRule, generate};
 use icl_mask::mask::{Columns, Hidden, MaskPlan};
 use icl_mask::model::{Decoder, Transformer};
 use icl_mask::prompt::{Profile, Prompt, Segments};
 use serde::Deserialize;
 
 use drawn::Drawn;
-use families::{FAMILIES, TOLERANCE, arrays, build, error, path};
+use families::{Collected, FAMILIES, TOLERANCE, arrays, build, error, path};
 
 const NEW_TOKENS: usize = 10;
 
@@ -149,15 +148,6 @@ fn layers_and_logits_are_those_of_transformers() {
             }
         }
         println!("{family}: largest relative errors {:?}", errors.0);
-    }
-}
-
-struct Collected(Vec<Vec<u32>>);
-
-impl Observer for Collected {
-    fn finished(&mut self, index: usize, generation: Generation) -> Result<()> {
-        self.0[index] = generation.tokens;
-        Ok(())
     }
 }
 

@@ -10,7 +10,6 @@ use super::label::{labels, plain, setting};
 use super::relative;
 use super::sheet::{Entry, Sheet, Sign};
 use super::svg::Part;
-use crate::mask::Treatment;
 use crate::stats::{Baseline, Curve, CurveKey, Panel, Study};
 
 /// What runs along the axes.
@@ -39,7 +38,7 @@ pub fn curves(study: &Study, axis: Axis) -> Result<Image> {
         let names: Vec<String> = names(panel).iter().map(|name| plain(name)).collect();
         format!("{}: {}", title(panel, &study.panels), names.join("; "))
     });
-    let ablation = study.panels.iter().all(is_ablation);
+    let ablation = study.panels.iter().all(Panel::is_ablation);
     let title = match (axis, ablation) {
         (Axis::Layers(_), false) => "Score by the first layer that hides parts of the prompt",
         (Axis::Layers(_), true) => "Score by the layer whose attention is taken out",
@@ -159,13 +158,9 @@ fn by_layer(study: &Study, first: usize) -> Sheet {
     Sheet { columns: columns(&study.panels), charts, legend }
 }
 
-fn is_ablation(panel: &Panel) -> bool {
-    panel.curves.iter().all(|curve| curve.key.mask == Treatment::Ablation)
-}
-
 /// What the layers of a panel's curves do.
 pub(super) fn x_label(panel: &Panel) -> &'static str {
-    if is_ablation(panel) { "layer without attention" } else { "first layer that hides" }
+    if panel.is_ablation() { "layer without attention" } else { "first layer that hides" }
 }
 
 /// The baselines of a panel's curves, each once, with what they are called.
@@ -177,7 +172,7 @@ fn baselines(panel: &Panel) -> Vec<(Level, String)> {
             all.push((&curve.key, baseline));
         }
     }
-    let ablation = is_ablation(panel);
+    let ablation = panel.is_ablation();
     let level = |(nth, (key, baseline)): (usize, &(&CurveKey, &Baseline))| {
         let twins = all.iter().filter(|(other, _)| setting(other) == setting(key)).count();
         let seeds: Vec<String> = baseline.seeds.iter().map(|seed| seed.seed.to_string()).collect();

@@ -54,6 +54,20 @@ pub struct Segments {
     pub closing: Range<usize>,
 }
 
+impl Segments {
+    /// All of them by name, in their order.
+    pub fn named(&self) -> [(&'static str, &Range<usize>); 6] {
+        [
+            ("bos", &self.bos),
+            ("opening", &self.opening),
+            ("instructions", &self.instructions),
+            ("examples", &self.examples),
+            ("query", &self.query),
+            ("closing", &self.closing),
+        ]
+    }
+}
+
 /// A half-open range as `[start, end]`.
 mod as_pair {
     use std::ops::Range;

@@ -6,8 +6,10 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::config::Cell;
 use crate::figure::{Part, labels};
 use crate::mask::Treatment;
+use crate::prompt::Profile;
 use crate::results::{GenerationLine, ManifestPrompt, Outcome, RunFolder, Settings};
 use crate::sandbox::Verdict;
 use crate::score::TextScorer;
@@ -137,7 +139,7 @@ fn panel_data(study: &Study, panel: &Panel, items: usize) -> Result<PanelData> {
             .collect(),
         curve: curve.clone(),
     });
-    let ablation = panel.curves.iter().all(|curve| curve.key.mask == Treatment::Ablation);
+    let ablation = panel.is_ablation();
     let plotted = if ablation { "the attention of one layer taken out, " } else { "" };
     Ok(PanelData {
         about: format!("{plotted}{}", about(&settings)),
@@ -160,8 +162,8 @@ fn about(settings: &Settings) -> String {
     let Settings { n, max_new_tokens, dtype, .. } = settings;
     let mut about = vec![format!("{n} test items"), format!("at most {max_new_tokens} new tokens")];
     about.push(match settings.profile {
-        crate::prompt::Profile::Exact => "profile exact".into(),
-        crate::prompt::Profile::Sia2024 => "profile sia2024".into(),
+        Profile::Exact => "profile exact".into(),
+        Profile::Sia2024 => "profile sia2024".into(),
     });
     match settings.sampling {
         None => about.push("greedy".into()),
@@ -201,14 +203,7 @@ fn run_data(run: &StoredRun) -> RunData {
 fn prompt_data(prompt: ManifestPrompt) -> PromptData {
     let segments = &prompt.segments;
     let segment = |at: usize| {
-        let named = [
-            ("bos", &segments.bos),
-            ("opening", &segments.opening),
-            ("instructions", &segments.instructions),
-            ("examples", &segments.examples),
-            ("query", &segments.query),
-        ];
-        named.into_iter().find(|(_, range)| range.contains(&at)).map_or("closing", |(name, _)| name)
+        segments.named().into_iter().find(|(_, range)| range.contains(&at)).map_or("", |(name, _)| name)
     };
     let texts = prompt.token_texts.iter().enumerate();
     let tokens = texts.map(|(at, text)| TokenData { text: text.clone(), segment: segment(at) }).collect();
@@ -235,7 +230,7 @@ fn examples(runs: &[&StoredRun], ablation: bool, items: usize) -> Result<Vec<Exa
         let of_panel = |mask: Treatment| mask == Treatment::None || (mask == Treatment::Ablation) == ablation;
         for cell in run.cells.iter().filter(|cell| of_panel(cell.record.mask)) {
             let record = &cell.record;
-            let place = crate::config::Cell { mask: record.mask, from_layer: record.from_layer };
+            let place = Cell { mask: record.mask, from_layer: record.from_layer };
             let lines = folder.generations(&folder.score_path(place))?;
             // Of several samples the first stands for all.
             for (at, line) in lines.into_iter().step_by(samples.max(1)).take(examples.len()).enumerate() {

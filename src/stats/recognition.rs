@@ -6,10 +6,9 @@ use std::fmt;
 use serde::Serialize;
 
 use super::cells::StoredCell;
+use super::resampled::{RESAMPLES, Resampled, interval};
 use crate::mask::Treatment;
 use crate::results::ScoreRecord;
-
-use super::resampled::{RESAMPLES, Resampled, interval};
 
 /// The share of the baseline's score that counts as reaching it.
 pub const SHARE: f64 = 0.95;

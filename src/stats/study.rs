@@ -51,6 +51,11 @@ pub struct Study {
 }
 
 impl Panel {
+    /// Its curves are of ablations, and not of masks.
+    pub fn is_ablation(&self) -> bool {
+        self.curves.iter().all(|curve| curve.key.mask == Treatment::Ablation)
+    }
+
     /// Its settings without what may differ within it.
     pub fn shared(&self) -> Settings {
         shared(&self.settings)

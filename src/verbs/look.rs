@@ -112,15 +112,6 @@ fn seen(
             weights.iter_mut().zip(of_head.row(row)).for_each(|(mean, weight)| *mean += weight / count);
         }
     }
-    let segments = &prompt.segments;
-    let named = [
-        ("bos", &segments.bos),
-        ("opening", &segments.opening),
-        ("instructions", &segments.instructions),
-        ("examples", &segments.examples),
-        ("query", &segments.query),
-        ("closing", &segments.closing),
-    ];
     let treated = match cell.mask {
         Treatment::None => "nothing hidden".into(),
         Treatment::Ablation => format!("layer {} without attention", cell.from_layer),
@@ -131,7 +122,7 @@ fn seen(
         title: format!("{}, layer {layer}, {head}, {treated}", prepared.run.model.name),
         weights,
         tokens: prompt.tokens.iter().map(|token| model.tokenizer.token_text(*token)).collect(),
-        segments: named.map(|(name, range)| (name.into(), range.clone())).to_vec(),
+        segments: prompt.segments.named().map(|(name, range)| (name.into(), range.clone())).to_vec(),
         hidden: plan.at(layer).clone(),
     })
 }

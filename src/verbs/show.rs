@@ -85,17 +85,15 @@ fn as_json(prepared: &Prepared, item: usize, cell: Cell, tokenizer: &Tokenizer) 
 
 fn text(prompt: &Prompt, cells: &[Cell], tokenizer: &Tokenizer) -> Result<()> {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let segments = [
-        ("bos", &prompt.segments.bos, "35"),
-        ("opening", &prompt.segments.opening, "35"),
-        ("instructions", &prompt.segments.instructions, "36"),
-        ("examples", &prompt.segments.examples, "33"),
-        ("query", &prompt.segments.query, "32"),
-        ("closing", &prompt.segments.closing, "35"),
-    ];
     say(&format!("item {}, {} tokens\n", prompt.item, prompt.tokens.len()))?;
-    for (name, range, code) in segments {
+    for (name, range) in prompt.segments.named() {
         if !range.is_empty() {
+            let code = match name {
+                "instructions" => 36,
+                "examples" => 33,
+                "query" => 32,
+                _ => 35,
+            };
             let tokens = pieces(prompt, range, tokenizer);
             let tokens = if colour { format!("\x1b[{code}m{tokens}\x1b[0m") } else { tokens };
             say(&format!("{name} [{}, {})\n{tokens}\n", range.start, range.end))?;

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use anyhow::Result;
 use candle_core::{Device, Tensor};
+use icl_mask::engine::{Generation, Observer};
 use icl_mask::model::{Arch, Precision, Transformer};
 use icl_mask::prompt::{Profile, Prompt, Segments};
 
@@ -47,6 +49,16 @@ pub fn build(family: &str, draw: &Drawn, prompt_length: usize, segments: &Segmen
     prompt.tokens = draw.token_ids(prompt_length, arch.vocab);
     prompt.segments = segments.clone();
     (Transformer::new(arch, draw, Precision::F32).unwrap(), prompt)
+}
+
+/// The tokens of generations, by request.
+pub struct Collected(pub Vec<Vec<u32>>);
+
+impl Observer for Collected {
+    fn finished(&mut self, index: usize, generation: Generation) -> Result<()> {
+        self.0[index] = generation.tokens;
+        Ok(())
+    }
 }
 
 /// The largest difference to what is expected, as a share of the largest value expected.
