@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Settings;
+use crate::config::{Settings, TrainingFlags};
 
 /// Find out where in a language model in-context learning happens.
 ///
@@ -23,6 +23,8 @@ pub struct Cli {
 pub enum Verb {
     /// Run an experiment: every mask at every start layer asked for, scores written per layer
     Run(RunArgs),
+    /// Train one adapter (LoRA) per layer and test each: where does training help?
+    Lora(Box<LoraArgs>),
     /// Score stored generations again, or anyone's text against a reference, line by line
     Score(ScoreArgs),
     /// Show one item's prompt with its segments, its tokens, and what a mask hides
@@ -53,6 +55,26 @@ pub struct RunArgs {
     /// The experiment.
     #[command(flatten)]
     pub settings: Settings,
+    /// One line of JSON per finished cell on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Print the plan and load no weights
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `lora`
+#[derive(Debug, Args)]
+pub struct LoraArgs {
+    /// Experiment file: a name of configs/experiments, or a .yaml file, with a section `lora:`; flags win over it
+    #[arg(long, value_name = "NAME|PATH")]
+    pub config: Option<String>,
+    /// The test.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// The training.
+    #[command(flatten)]
+    pub training: TrainingFlags,
     /// One line of JSON per finished cell on stdout
     #[arg(long)]
     pub json: bool,
@@ -135,6 +157,8 @@ pub struct FigureArgs {
 pub enum FigureKind {
     /// Scores by the first layer that hides: a line a treatment, a chart for each model and direction
     Masks(CurvesArgs),
+    /// Scores by the layer that an adapter was trained on (runs of lora), next to those of masks of the same model
+    Lora(CurvesArgs),
     /// Scores by the layer whose attention is taken out (runs with --ablate-attention)
     Ablation(CurvesArgs),
     /// What dropping the context at a layer saves (runs with --drop-context): the study's formula, operations, time
@@ -143,7 +167,7 @@ pub enum FigureKind {
     Attention(Box<AttentionArgs>),
 }
 
-/// `figure masks`, `figure ablation`
+/// `figure masks`, `figure lora`, `figure ablation`
 #[derive(Debug, Args)]
 pub struct CurvesArgs {
     /// Of what.

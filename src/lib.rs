@@ -26,6 +26,9 @@ pub mod model;
 // Prompts and mask plans -> generations.
 pub mod engine;
 
+// Adapters, trained layer by layer.
+pub mod lora;
+
 // Untrusted programs -> verdicts.
 pub mod sandbox;
 
@@ -52,3 +55,6 @@ pub mod error;
 
 // sha256.
 pub mod hash;
+
+// Numbers drawn.
+pub mod random;

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     }
     let done = match verb {
         Verb::Run(args) => verbs::run(args),
+        Verb::Lora(args) => verbs::lora(*args),
         Verb::Score(args) => verbs::score(args),
         Verb::Show(args) => verbs::show(args),
         Verb::Figure(args) => verbs::figure(args),

@@ -4,7 +4,9 @@
 //! removed: positions do not change. (Sia, Mueller, Duh, "Where does In-context Learning Happen in Large Language
 //! Models?", NeurIPS 2024.)
 //!
-//! An ablation instead takes the whole attention out of one layer, which keeps its MLP; above it nothing is hidden.
+//! Two other treatments of one layer go the same way through the engine, since from that layer on a run is not the unmasked
+//! one: an ablation takes the whole attention out of it and keeps its MLP; an adapter changes one of its projections. Neither hides
+//! anything.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -28,10 +30,37 @@ pub enum Treatment {
     All,
     /// No segment is hidden, but one layer has no attention; its MLP stays.
     Ablation,
+    /// No segment is hidden, but one layer has an adapter that was trained for it.
+    Lora,
+}
+
+impl Treatment {
+    /// What its layer says of it.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::None | Self::Segments { .. } | Self::All => Kind::Masks,
+            Self::Ablation => Kind::Ablation,
+            Self::Lora => Kind::Lora,
+        }
+    }
+}
+
+/// Treatments whose curves belong into one chart, since their layers mean the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The first layer that hides something: curves end at the baseline.
+    Masks,
+    /// The layer without attention.
+    Ablation,
+    /// The layer with an adapter.
+    Lora,
 }
 
 /// The name of an ablation in files, the same as of its flag.
 pub const ABLATION: &str = "ablate-attention";
+
+/// The name of a layer's adapter in files, the same as of the verb that trains it.
+pub const LORA: &str = "lora";
 
 /// Not a treatment: see [`Treatment`].
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +82,7 @@ impl FromStr for Treatment {
             b"none" | b"FFF" => Ok(Self::None),
             b"all" => Ok(Self::All),
             name if name == ABLATION.as_bytes() => Ok(Self::Ablation),
+            name if name == LORA.as_bytes() => Ok(Self::Lora),
             &[i, e, q] => {
                 Ok(Self::Segments { instructions: hides(i)?, examples: hides(e)?, query: hides(q)? })
             }
@@ -68,6 +98,7 @@ impl fmt::Display for Treatment {
             Self::None => f.pad("none"),
             Self::All => f.pad("all"),
             Self::Ablation => f.pad(ABLATION),
+            Self::Lora => f.pad(LORA),
             Self::Segments { instructions, examples, query } => {
                 f.pad(&[instructions, examples, query].map(letter).iter().collect::<String>())
             }
@@ -154,6 +185,8 @@ pub enum Hidden {
     AllButOwn,
     /// The layer's attention is taken out, with the bias of its output: rows go past it to the MLP.
     Attention,
+    /// Nothing; but the layer's adapter is at work.
+    Adapted,
 }
 
 impl Hidden {
@@ -166,6 +199,7 @@ impl Hidden {
             Self::Columns(hidden) => hidden.complement(row + 1),
             Self::AllButOwn => Columns(vec![row..row + 1]),
             Self::Attention => Columns::default(),
+            Self::Adapted => Columns(vec![0..row + 1]),
         }
     }
 
@@ -174,15 +208,22 @@ impl Hidden {
         match self {
             Self::Columns(hidden) => !hidden.contains(column),
             Self::AllButOwn | Self::Attention => false,
+            Self::Adapted => true,
         }
     }
 
-    /// Does this layer hide something between `first` and `row` that the row at position `row` would read?
+    /// Of one layer only: those above it are the unmasked model's.
+    fn is_of_one_layer(&self) -> bool {
+        matches!(self, Self::Attention | Self::Adapted)
+    }
+
+    /// Does this layer hide something between `first` and `row` that the row at position `row` would read, or change the
+    /// row itself?
     fn takes_from(&self, first: usize, row: usize) -> bool {
         match self {
             Self::Columns(hidden) => hidden.0.iter().any(|range| range.start <= row && range.end > first),
             Self::AllButOwn => first < row,
-            Self::Attention => true,
+            Self::Attention | Self::Adapted => true,
         }
     }
 }
@@ -200,7 +241,7 @@ pub struct Fork {
     pub rows: Columns,
 }
 
-/// What each layer of one run hides: nothing below `from_layer`, the same columns from it on; or the attention of that
+/// What each layer of one run hides: nothing below `from_layer`, the same columns from it on; or what is done to that
 /// layer alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MaskPlan {
@@ -212,7 +253,7 @@ impl MaskPlan {
     /// The unmasked run.
     pub const UNMASKED: MaskPlan = MaskPlan { from_layer: usize::MAX, hidden: Hidden::NOTHING };
 
-    /// Hide `hidden` at layers `from_layer` and above ([`Hidden::Attention`] at that one only); what hides nothing is the
+    /// Hide `hidden` at layers `from_layer` and above ([`Hidden::Attention`] and [`Hidden::Adapted`] at that one only); what hides nothing is the
     /// unmasked run.
     pub fn new(from_layer: usize, hidden: Hidden) -> Self {
         if hidden == Hidden::NOTHING { Self::UNMASKED } else { Self { from_layer, hidden } }
@@ -220,7 +261,7 @@ impl MaskPlan {
 
     /// What is hidden at layers above `from_layer`.
     pub fn above(&self) -> &Hidden {
-        if self.hidden == Hidden::Attention { &NOTHING } else { &self.hidden }
+        if self.hidden.is_of_one_layer() { &NOTHING } else { &self.hidden }
     }
 
     /// What `layer` hides.
@@ -234,7 +275,7 @@ impl MaskPlan {
 
     /// The layers from which on something else is hidden than below.
     pub fn changes(&self) -> impl Iterator<Item = usize> {
-        let above = (self.hidden == Hidden::Attention).then_some(self.from_layer + 1);
+        let above = self.hidden.is_of_one_layer().then_some(self.from_layer + 1);
         std::iter::once(self.from_layer).chain(above)
     }
 
@@ -243,7 +284,7 @@ impl MaskPlan {
         match &self.hidden {
             _ if self.from_layer >= layers => Self::UNMASKED,
             Hidden::Columns(hidden) => Self::new(self.from_layer, Hidden::Columns(hidden.within(columns))),
-            Hidden::AllButOwn | Hidden::Attention => self.clone(),
+            Hidden::AllButOwn | Hidden::Attention | Hidden::Adapted => self.clone(),
         }
     }
 

@@ -163,6 +163,8 @@ fn any_hidden(length: usize) -> impl Strategy<Value = Hidden> {
     prop_oneof![
         8 => ranges.prop_map(|ranges| Hidden::Columns(Columns::new(ranges.into_iter().map(|(at, n)| at..at + n)))),
         1 => Just(Hidden::AllButOwn),
+        1 => Just(Hidden::Attention),
+        1 => Just(Hidden::Adapted),
     ]
 }
 
@@ -231,6 +233,7 @@ fn next_row(model: &Transformer, prompt: &Prompt, plan: &MaskPlan, noise: bool) 
     for layer in (0..arch.layers).filter(|_| noise) {
         let hidden: Vec<usize> = match plan.at(layer) {
             Hidden::AllButOwn | Hidden::Attention => (0..n).collect(),
+            Hidden::Adapted => Vec::new(),
             Hidden::Columns(columns) => (0..n).filter(|&column| columns.contains(column)).collect(),
         };
         for column in hidden {

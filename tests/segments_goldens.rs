@@ -96,7 +96,7 @@ fn pair(range: &std::ops::Range<usize>) -> [usize; 2] {
 fn hidden(prompt: &Prompt, mask: &str) -> Vec<[usize; 2]> {
     match prompt.hidden(mask.parse().unwrap()) {
         Hidden::Columns(columns) => columns.ranges().iter().map(pair).collect(),
-        Hidden::AllButOwn | Hidden::Attention => panic!("{mask} hides columns"),
+        Hidden::AllButOwn | Hidden::Attention | Hidden::Adapted => panic!("{mask} hides columns"),
     }
 }
 

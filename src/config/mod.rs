@@ -11,11 +11,13 @@ mod model;
 mod named;
 mod resolve;
 mod settings;
+mod training;
 
 pub use layers::Layers;
 pub use model::{ModelChoice, ModelConfig};
 pub use named::{find_format, policy, profile, task};
-pub use settings::{Layered, Origins, Settings, parse_yaml};
+pub use settings::{Layered, Origins, Settings, TrainingFlags, parse_yaml};
+pub use training::{LossOn, Training};
 
 use crate::data::{DataConfig, Direction};
 use crate::mask::Treatment;
@@ -89,6 +91,15 @@ pub struct Running {
     pub time_limit: Option<u64>,
 }
 
+/// A LoRA adapter as PEFT saves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterChoice {
+    /// Its folder.
+    pub path: PathBuf,
+    /// The folder's name, for the results.
+    pub name: String,
+}
+
 /// One run: all cells that share a model, a corpus and a prompt format, a set of demonstrations, and a folder.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -120,6 +131,10 @@ pub struct Run {
     pub drop_context: bool,
     /// How many generations, and how their tokens are chosen.
     pub sampling: Sampling,
+    /// An adapter that is at work in all of them.
+    pub adapter: Option<AdapterChoice>,
+    /// Adapters are to be trained, one for each layer of the grid.
+    pub lora: Option<Training>,
     /// The grid of masks and start layers, baseline first where it is asked for.
     pub cells: Vec<Cell>,
 }
@@ -133,6 +148,10 @@ impl Run {
         };
         let chat = if self.chat.is_some() { "-chat" } else { "" };
         let dropped = if self.drop_context { "-dropped" } else { "" };
+        let adapter =
+            self.adapter.as_ref().map_or(String::new(), |adapter| format!("-adapter-{}", adapter.name));
+        let trained =
+            self.lora.as_ref().map_or(String::new(), |training| format!("-lora{}", training.train_size));
         let Self { format, nprompts, seed, .. } = self;
         let Sampling { samples, temperature, top_p } = self.sampling;
         let sampled = match (self.sampling.draws(), top_p < 1.) {
@@ -140,9 +159,10 @@ impl Run {
             (true, false) => format!("-n{samples}-t{temperature}"),
             (true, true) => format!("-n{samples}-t{temperature}-p{top_p}"),
         };
-        PathBuf::from(&self.model.name)
-            .join(format!("{}.{}", self.data.name, self.direction))
-            .join(format!("{}-k{nprompts}-seed{seed}{profile}{chat}{sampled}{dropped}", format.name))
+        PathBuf::from(&self.model.name).join(format!("{}.{}", self.data.name, self.direction)).join(format!(
+            "{}-k{nprompts}-seed{seed}{profile}{chat}{sampled}{dropped}{adapter}{trained}",
+            format.name
+        ))
     }
 }
 
@@ -181,12 +201,27 @@ pub const DEFAULTS: &str = "default";
 /// Those that experiments with programs start from, over the others.
 pub const CODE_DEFAULTS: &str = "default-code";
 
+/// Those that training starts from, over the others.
+pub const LORA_DEFAULTS: &str = "default-lora";
+
 impl Experiment {
     /// Defaults, then the YAML file if one is given, then the flags.
     ///
     /// # Errors
     /// An [`InputError`](crate::error::InputError) for the first mistake found.
     pub fn resolve(config: Option<&str>, flags: Settings) -> Result<Self> {
+        Self::layered(config, flags, None)
+    }
+
+    /// The same for adapters that are to be trained and tested: cells are their layers, and the model without any.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn resolve_training(config: Option<&str>, flags: Settings, training: TrainingFlags) -> Result<Self> {
+        Self::layered(config, flags, Some(training))
+    }
+
+    fn layered(config: Option<&str>, flags: Settings, training: Option<TrainingFlags>) -> Result<Self> {
         let given = config.map(|name| files::find("experiments", name, "--config")).transpose()?;
         let layer = |names: &[&str]| -> Result<Layered> {
             let mut layered = Layered::default();
@@ -197,14 +232,17 @@ impl Experiment {
             if let Some(file) = &given {
                 layered.file(&file.path, &file.text)?;
             }
-            layered.flags(flags.clone());
+            layered.flags(flags.clone(), training.clone());
             Ok(layered)
         };
+        if training.is_some() {
+            return resolve::experiment(layer(&[DEFAULTS, LORA_DEFAULTS])?, true);
+        }
         let layered = layer(&[DEFAULTS])?;
         // The task has defaults of its own: a corpus, a direction, a format.
         match layered.settings.task.as_deref() {
-            Some([task]) if task == "code" => resolve::experiment(layer(&[DEFAULTS, CODE_DEFAULTS])?),
-            _ => resolve::experiment(layered),
+            Some([task]) if task == "code" => resolve::experiment(layer(&[DEFAULTS, CODE_DEFAULTS])?, false),
+            _ => resolve::experiment(layered, false),
         }
     }
 }

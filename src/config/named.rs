@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::settings::parse_yaml;
 use super::{ChatChoice, Task, files};
 use crate::error::{input, suggest};
-use crate::mask::{ABLATION, Treatment};
+use crate::mask::{ABLATION, LORA, Treatment};
 use crate::prompt::{Format, Profile};
 use crate::sandbox::Policy;
 
@@ -84,6 +84,9 @@ pub fn find_mask(word: &str, origin: &str) -> Result<Treatment> {
     }
     if word == ABLATION {
         return Err(input(format!("{origin}: `{word}` is a flag of its own: write --{ABLATION} LAYERS")));
+    }
+    if word == LORA {
+        return Err(input(format!("{origin}: `{word}` is a verb of its own: icl-mask {LORA}")));
     }
     word.parse().map_err(|error| {
         let known = files::names("mask");

@@ -6,24 +6,29 @@ use anyhow::Result;
 
 use super::named::{bytes, chat, find_format, find_mask, policy, profile, task};
 use super::settings::{Layered, Origins, Settings};
-use super::{Cell, ChatChoice, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task, files, layers};
+use super::{
+    AdapterChoice, Cell, ChatChoice, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task, files,
+    layers,
+};
 use crate::data::{DataConfig, Direction, Kind};
 use crate::error::input;
 use crate::mask::Treatment;
 use crate::prompt::Profile;
 
 /// Settings as typed -> settings as meant.
-struct Resolver {
-    settings: Settings,
-    origins: Origins,
+pub(super) struct Resolver {
+    pub(super) settings: Settings,
+    pub(super) origins: Origins,
+    /// Adapters are to be trained.
+    training: bool,
 }
 
 /// One point of the grid before masks and layers.
 type Words = [String];
 
 /// Parse every word, build the grid, refuse what cannot be.
-pub fn experiment(layered: Layered) -> Result<Experiment> {
-    Resolver { settings: layered.settings, origins: layered.origins }.experiment()
+pub fn experiment(layered: Layered, training: bool) -> Result<Experiment> {
+    Resolver { settings: layered.settings, origins: layered.origins, training }.experiment()
 }
 
 impl Resolver {
@@ -71,9 +76,11 @@ impl Resolver {
         let no_stop = self.yes_or_no("no_stop", &self.settings.no_stop)? || drop_context;
         let data = self.data(task)?;
         let sampling = self.sampling()?;
+        let adapter = self.adapter()?;
+        let trainings = if self.training { self.trainings()? } else { Vec::new() };
         let mut runs = Vec::new();
         for model in &models {
-            let cells = self.cells(model)?;
+            let cells = if self.training { self.adapted_cells(model)? } else { self.cells(model)? };
             for data in &data {
                 for direction in &directions {
                     for format in &formats {
@@ -95,6 +102,8 @@ impl Resolver {
                                         no_stop,
                                         drop_context,
                                         sampling,
+                                        adapter: adapter.clone(),
+                                        lora: None,
                                         cells: cells.clone(),
                                     });
                                 }
@@ -104,7 +113,13 @@ impl Resolver {
                 }
             }
         }
-        let runs = self.with_chats(runs)?;
+        let mut runs = self.with_chats(runs)?;
+        if self.training {
+            let with = |run: Run| {
+                trainings.iter().map(move |training| Run { lora: Some(training.clone()), ..run.clone() })
+            };
+            runs = runs.into_iter().flat_map(with).collect();
+        }
         runs.iter().try_for_each(|run| self.check(run))?;
         Ok(runs)
     }
@@ -148,6 +163,9 @@ impl Resolver {
                 "{}: the study's code knows no chat template; write --chat-template false, or --profile exact",
                 self.origins.of("chat_template")
             )));
+        }
+        if self.training {
+            self.check_training(run)?;
         }
         let programs = matches!(run.data.kind, Kind::Code(_));
         if programs != (run.task == Task::Code) {
@@ -201,8 +219,28 @@ impl Resolver {
         Ok(cells)
     }
 
+    /// The adapter that is at work everywhere, if there is one.
+    fn adapter(&self) -> Result<Option<AdapterChoice>> {
+        let Some(_) = &self.settings.adapter else { return Ok(None) };
+        let path = PathBuf::from(self.one("adapter", &self.settings.adapter)?);
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        match name.filter(|_| path.is_dir()) {
+            Some(name) => Ok(Some(AdapterChoice { path, name })),
+            None => Err(input(format!(
+                "{}: {} is no folder; an adapter is a folder with adapter_config.json and adapter_model.safetensors",
+                self.origins.of("adapter"),
+                path.display()
+            ))),
+        }
+    }
+
     /// Layers of a model, the one past the last among them.
-    fn layers(&self, field: &str, words: &Option<Vec<String>>, model: &ModelChoice) -> Result<Vec<usize>> {
+    pub(super) fn layers(
+        &self,
+        field: &str,
+        words: &Option<Vec<String>>,
+        model: &ModelChoice,
+    ) -> Result<Vec<usize>> {
         let origin = self.origins.of(field);
         Layers::parse(self.list(field, words)?, &origin)?.resolve(model.layers, &model.name, &origin)
     }
@@ -269,13 +307,13 @@ impl Resolver {
         Ok(Running { sandbox, python: self.one("python", &self.settings.python)?.into(), time_limit })
     }
 
-    fn number(&self, field: &str, words: &Option<Vec<String>>) -> Result<f64> {
+    pub(super) fn number(&self, field: &str, words: &Option<Vec<String>>) -> Result<f64> {
         let word = self.one(field, words)?;
         let number = word.parse().ok().filter(|number: &f64| number.is_finite());
         number.ok_or_else(|| input(format!("{}: `{word}` is not a number", self.origins.of(field))))
     }
 
-    fn list<'a>(&self, field: &str, words: &'a Option<Vec<String>>) -> Result<&'a Words> {
+    pub(super) fn list<'a>(&self, field: &str, words: &'a Option<Vec<String>>) -> Result<&'a Words> {
         match words.as_deref() {
             Some(words) if !words.is_empty() && words.iter().all(|word| !word.is_empty()) => Ok(words),
             Some(_) => Err(input(format!("{}: a value is empty", self.origins.of(field)))),
@@ -283,7 +321,7 @@ impl Resolver {
         }
     }
 
-    fn one<'a>(&self, field: &str, words: &'a Option<Vec<String>>) -> Result<&'a str> {
+    pub(super) fn one<'a>(&self, field: &str, words: &'a Option<Vec<String>>) -> Result<&'a str> {
         match self.list(field, words)? {
             [word] => Ok(word),
             words => Err(input(format!("{}: takes one value, not {}", self.origins.of(field), words.len()))),
@@ -300,7 +338,7 @@ impl Resolver {
     }
 
     /// A number of things, at least one.
-    fn count(&self, field: &str, words: &Option<Vec<String>>) -> Result<usize> {
+    pub(super) fn count(&self, field: &str, words: &Option<Vec<String>>) -> Result<usize> {
         let word = self.one(field, words)?;
         let origin = self.origins.of(field);
         match word.parse() {
@@ -334,12 +372,12 @@ impl Resolver {
     }
 
     /// A number of things, or `None` for all of them.
-    fn count_or_all(&self, field: &str, words: &Option<Vec<String>>) -> Result<Option<usize>> {
+    pub(super) fn count_or_all(&self, field: &str, words: &Option<Vec<String>>) -> Result<Option<usize>> {
         if self.one(field, words)? == "all" { Ok(None) } else { self.count(field, words).map(Some) }
     }
 
     /// Numbers and ranges that fit 32 bits.
-    fn numbers(&self, field: &str, words: &Option<Vec<String>>) -> Result<Vec<u64>> {
+    pub(super) fn numbers(&self, field: &str, words: &Option<Vec<String>>) -> Result<Vec<u64>> {
         let origin = self.origins.of(field);
         let numbers = layers::numbers(self.list(field, words)?, &origin)?;
         match numbers.iter().find(|number| **number > u64::from(u32::MAX)) {
@@ -348,7 +386,7 @@ impl Resolver {
         }
     }
 
-    fn each<T>(
+    pub(super) fn each<T>(
         &self,
         field: &str,
         words: &Option<Vec<String>>,

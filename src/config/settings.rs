@@ -14,38 +14,52 @@ use crate::error::{input, suggest};
 /// A value or a list of values, as written.
 pub type Words = Vec<String>;
 
-/// Declares [`Settings`] once: each field is a flag, a YAML key, and mergeable.
+/// Declares settings once: each field is a flag, a YAML key, and mergeable.
 macro_rules! settings {
-    ($($(#[$meta:meta])* $field:ident: $value:literal),* $(,)?) => {
-        /// Every setting of an experiment, as typed. A comma list or a range makes a grid.
+    ($(#[$top:meta])* $name:ident {
+        $($(#[$meta:meta])* $field:ident: $value:literal),* $(,)?
+    } $($section:ident: $of:ty)?) => {
+        $(#[$top])*
         #[derive(Debug, Clone, Default, Args, Deserialize)]
         #[serde(deny_unknown_fields, default)]
-        pub struct Settings {
+        pub struct $name {
             $(
                 #[arg(long, value_name = $value, value_delimiter = ',', num_args = 1, allow_negative_numbers = true)]
                 $(#[$meta])*
                 #[serde(deserialize_with = "words")]
                 pub $field: Option<Vec<String>>,
             )*
+            $(
+                /// Those of a verb of its own, in a section of the file.
+                #[arg(skip)]
+                pub $section: Option<$of>,
+            )?
         }
 
-        impl Settings {
+        impl $name {
             /// The keys a YAML file may hold.
-            pub const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
+            pub const KEYS: &'static [&'static str] = &[$(stringify!($field),)* $(stringify!($section))?];
 
-            fn take(&mut self, mut over: Settings, origin: &Origin, origins: &mut Origins) {
+            fn take(&mut self, mut over: Self, origin: &Origin, origins: &mut Origins) {
                 $(
                     if let Some(value) = over.$field.take() {
                         self.$field = Some(value);
                         origins.0.insert(stringify!($field), origin.clone());
                     }
                 )*
+                $(
+                    if let Some(section) = over.$section.take() {
+                        self.$section.get_or_insert_default().take(section, origin, origins);
+                    }
+                )?
             }
         }
     };
 }
 
 settings! {
+/// Every setting of an experiment, as typed. A comma list or a range makes a grid.
+Settings {
     /// Model: a name of configs/model, a folder, a .gguf file, or owner/name of the hub, @REVISION may follow
     model: "NAME|PATH",
     /// Task: mt (translation), or code (programs, checked by running them)
@@ -108,8 +122,45 @@ settings! {
     python: "NAME|PATH",
     /// Processor seconds of a program; auto: by what the reference solutions take
     time_limit: "SECONDS",
+    /// A LoRA adapter as PEFT saves it, at work in every row of every cell
+    adapter: "FOLDER",
     /// Folder that results are written to
     results: "FOLDER",
+} lora: TrainingFlags
+}
+
+settings! {
+/// How adapters are trained, as typed.
+TrainingFlags {
+    /// Layers, each with an adapter of its own: 14, 0..29 (both ends), all
+    layers: "LAYERS",
+    /// Pairs to train on, the first ones of the training split
+    train_size: "N",
+    /// Pairs whose loss says when to stop; 0 for none
+    dev_size: "N",
+    /// What of the layer is adapted, of q, k, v, o, gate, up, down: o is the attention output
+    projection: "NAME",
+    /// Rank of the change
+    rank: "R",
+    /// It is scaled by this over the rank
+    alpha: "A",
+    /// Share of the adapter's inputs that are left out at random
+    dropout: "P",
+    /// Of AdamW at the first step; it falls linearly to 0
+    learning_rate: "RATE",
+    /// Of AdamW
+    weight_decay: "W",
+    /// Norm that gradients are scaled down to; none: never
+    max_grad_norm: "NORM",
+    /// Pairs of a step
+    train_batch: "N",
+    /// Times that all pairs are seen at most
+    epochs: "N",
+    /// Epochs without a smaller dev loss after which training ends
+    patience: "N",
+    /// Tokens whose loss is counted: whole (all, as in the study) or target (the answer's)
+    loss: "WHAT",
+}
 }
 
 /// Where a setting was written.
@@ -146,17 +197,18 @@ impl Origins {
             Some(Origin::Flag) => true,
             Some(Origin::File(path, _)) => {
                 let name = path.file_stem().unwrap_or_default();
-                name != super::DEFAULTS && name != super::CODE_DEFAULTS
+                ![super::DEFAULTS, super::CODE_DEFAULTS, super::LORA_DEFAULTS]
+                    .contains(&&*name.to_string_lossy())
             }
             None => false,
         }
     }
 }
 
-/// The key of a top-level `key: value` line, in its canonical spelling.
+/// The key of a `key: value` line, in its canonical spelling.
 fn key_of(line: &str) -> Option<&str> {
     let (key, _) = line.split_once(':')?;
-    Some(key.trim_end())
+    Some(key.trim())
 }
 
 /// Layers of settings, later ones over earlier ones.
@@ -174,13 +226,15 @@ impl Layered {
     /// # Errors
     /// An unknown key or a wrong type, with file, line and the nearest known key.
     pub fn file(&mut self, path: &Path, text: &str) -> Result<()> {
-        let settings = parse_yaml::<Option<Settings>>(path, text, Settings::KEYS)?.unwrap_or_default();
+        let keys = [Settings::KEYS, TrainingFlags::KEYS].concat();
+        let settings = parse_yaml::<Option<Settings>>(path, text, &keys)?.unwrap_or_default();
         self.settings.take(settings, &Origin::File(path.into(), text.into()), &mut self.origins);
         Ok(())
     }
 
     /// Put flags on top.
-    pub fn flags(&mut self, flags: Settings) {
+    pub fn flags(&mut self, flags: Settings, training: Option<TrainingFlags>) {
+        let flags = Settings { lora: training, ..flags };
         self.settings.take(flags, &Origin::Flag, &mut self.origins);
     }
 }

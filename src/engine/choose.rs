@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::model::{Decoder, Matrix};
+use crate::random::uniform;
 
 /// How one generation draws its tokens: by the softmax of its logits at a temperature, from the likeliest tokens whose
 /// probability reaches `top_p` (nucleus sampling; Holtzman et al., 2020).
@@ -78,7 +79,7 @@ impl Sample {
             weights.truncate(inside);
             total = weights.iter().map(|(_, weight)| weight).sum();
         }
-        let mut left = self.uniform(length) * total;
+        let mut left = uniform(self.stream, length as u64) * total;
         for &(token, weight) in &weights {
             left -= weight;
             if left < 0. {
@@ -88,15 +89,6 @@ impl Sample {
         // Rounding may leave a rest: the last token that can be drawn at all.
         let last = weights.iter().rfind(|(_, weight)| *weight > 0.);
         Ok(last.map_or(0, |(token, _)| *token))
-    }
-
-    /// From 0 to 1, 1 not included, the same for the same stream and number: SplitMix64 (Steele, Lea and Flood, 2014).
-    fn uniform(&self, number: usize) -> f64 {
-        let step = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mixed = self.stream.wrapping_add(step);
-        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
@@ -137,10 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_its_own_and_the_same_again() {
-        let draw = |stream, number| Sample { temperature: 1., top_p: 1., stream }.uniform(number);
-        assert_eq!(draw(7, 3), draw(7, 3));
-        assert!(draw(7, 3) != draw(8, 3) && draw(7, 3) != draw(7, 4));
+    fn a_logit_that_is_no_number_is_refused() {
         let sample = Sample { temperature: 1., top_p: 1., stream: 0 };
         assert!(sample.draw(&[0., f32::NAN], 0).is_err());
     }

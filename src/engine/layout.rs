@@ -141,7 +141,8 @@ impl<'a> Layout<'a> {
                 let gone = Columns::new(hidden.ranges().iter().chain(forked.ranges()).cloned());
                 !gone.complement(region.end).within(&region).is_empty()
             }
-            Hidden::AllButOwn | Hidden::Attention => false,
+            // Only ever at one layer.
+            Hidden::AllButOwn | Hidden::Attention | Hidden::Adapted => false,
         };
         let chosen_from = region.end > self.context.len() && !forked.contains(region.end - 1);
         if branch.from >= self.layers || read || chosen_from {

@@ -36,6 +36,15 @@ pub struct Stage {
     pub write: BlockId,
     /// What is read.
     pub reads: StageReads,
+    /// The adapter of the first layer is at work; it is a stage of one layer then.
+    pub adapted: bool,
+}
+
+impl Stage {
+    /// From the first layer on, as in the unmasked run.
+    pub fn below(write: BlockId, reads: StageReads) -> Self {
+        Self { from: 0, write, reads, adapted: false }
+    }
 }
 
 /// What rows of a stage read: [`Reads`], owned.
@@ -146,6 +155,7 @@ impl Strand<'_> {
         Rows {
             positions: &self.positions,
             write: stage.write,
+            adapted: stage.adapted,
             reads: match &stage.reads {
                 StageReads::Columns(reads) => Reads::Columns(reads),
                 StageReads::Own => Reads::Own,

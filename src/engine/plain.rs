@@ -37,11 +37,12 @@ impl<'a> Plain<'a> {
             let reads: Vec<Read> =
                 visible.map(|range| Read { block, start: range.start, end: range.end }).collect();
             let reads = match self.plan.at(layer) {
-                Hidden::Columns(_) => Reads::Columns(&reads),
+                Hidden::Columns(_) | Hidden::Adapted => Reads::Columns(&reads),
                 Hidden::AllButOwn => Reads::Own,
                 Hidden::Attention => Reads::Nothing,
             };
-            let rows = Rows { positions: &positions, write: block, reads };
+            let adapted = *self.plan.at(layer) == Hidden::Adapted;
+            let rows = Rows { positions: &positions, write: block, reads, adapted };
             self.decoder.layer(layer, &mut states, &[rows], &mut self.kv)?;
             after(layer, &states);
         }

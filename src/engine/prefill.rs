@@ -47,7 +47,7 @@ impl Sweep<'_> {
         if c == 0 {
             return Ok(());
         }
-        let trunk_stages = [Stage { from: 0, write: trunk, reads: whole(&[(trunk, 0..c)]) }];
+        let trunk_stages = [Stage::below(trunk, whole(&[(trunk, 0..c)]))];
         let forked: Vec<Forked> = (self.layout.context_branches.iter().zip(&self.context_branches))
             .map(|(branch, &own)| {
                 let blocks = Blocks { context: trunk, context_branch: Some(own), trunk, shared: own, own };
@@ -117,7 +117,7 @@ impl Sweep<'_> {
             .iter()
             .map(|(job, _)| {
                 let (n, block) = (self.layout.jobs[*job].prompt.tokens.len(), self.trunks[job].block);
-                [Stage { from: 0, write: block, reads: whole(&[(context, 0..c), (block, c..n)]) }]
+                [Stage::below(block, whole(&[(context, 0..c), (block, c..n)]))]
             })
             .collect();
         // By branch, what it computes itself.
@@ -238,7 +238,9 @@ pub fn stages(blocks: &Blocks, forks: [&[Fork]; 2], plan: &MaskPlan, sizes: [usi
             Hidden::Columns(hidden) => StageReads::Columns(reads(blocks, forks, layer, hidden, sizes)),
             Hidden::AllButOwn => StageReads::Own,
             Hidden::Attention => StageReads::Nothing,
+            Hidden::Adapted => StageReads::Columns(reads(blocks, forks, layer, &Columns::default(), sizes)),
         },
+        adapted: *plan.at(layer) == Hidden::Adapted,
     };
     layers.into_iter().map(stage).collect()
 }

@@ -207,7 +207,7 @@ impl Sweep<'_> {
     fn generated(&self, blocks: &Blocks, branch: &Branch, n: usize) -> Vec<Stage> {
         let (c, end) = (self.layout.context.len(), n + self.rule.max_new_tokens);
         let below = whole(&[(blocks.context, 0..c), (blocks.trunk, c..n), (blocks.shared, n..end)]);
-        let mut all = vec![Stage { from: 0, write: blocks.shared, reads: below }];
+        let mut all = vec![Stage::below(blocks.shared, below)];
         if branch.from < self.decoder.arch().layers {
             let forks = [self.layout.context_forks(branch), branch.forks.as_slice()];
             all.extend(stages(blocks, forks, &branch.plan, [c, n, end]));

@@ -93,6 +93,7 @@ fn generated_row_layers(arch: &Arch, job: &Job) -> [[u64; 2]; 2] {
 fn visible(branch: &Branch, n: usize) -> usize {
     match branch.plan.above() {
         Hidden::Columns(hidden) => n - hidden.within(&(0..n)).len(),
+        Hidden::Adapted => n,
         Hidden::AllButOwn | Hidden::Attention => 0,
     }
 }

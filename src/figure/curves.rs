@@ -10,6 +10,7 @@ use super::label::{labels, plain, setting};
 use super::relative;
 use super::sheet::{Entry, Sheet, Sign};
 use super::svg::Part;
+use crate::mask::Kind;
 use crate::stats::{Baseline, Curve, CurveKey, Panel, Study};
 
 /// What runs along the axes.
@@ -38,10 +39,16 @@ pub fn curves(study: &Study, axis: Axis) -> Result<Image> {
         let names: Vec<String> = names(panel).iter().map(|name| plain(name)).collect();
         format!("{}: {}", title(panel, &study.panels), names.join("; "))
     });
-    let ablation = study.panels.iter().all(Panel::is_ablation);
-    let title = match (axis, ablation) {
-        (Axis::Layers(_), false) => "Score by the first layer that hides parts of the prompt",
-        (Axis::Layers(_), true) => "Score by the layer whose attention is taken out",
+    let mut kinds: Vec<Kind> = study.panels.iter().map(Panel::kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let title = match (axis, kinds.as_slice()) {
+        (Axis::Layers(_), [Kind::Ablation]) => "Score by the layer whose attention is taken out",
+        (Axis::Layers(_), [Kind::Lora]) => "Score by the layer that an adapter is trained on",
+        (Axis::Layers(_), [.., Kind::Lora]) => {
+            "Score by the first layer that hides parts of the prompt, and by the layer that an adapter is trained on"
+        }
+        (Axis::Layers(_), _) => "Score by the first layer that hides parts of the prompt",
         (Axis::Relative, _) => "Score, as a share of the baseline's, by relative depth",
     };
     let description = described.collect::<Vec<_>>().join(". ");
@@ -160,7 +167,11 @@ fn by_layer(study: &Study, first: usize) -> Sheet {
 
 /// What the layers of a panel's curves do.
 pub(super) fn x_label(panel: &Panel) -> &'static str {
-    if panel.is_ablation() { "layer without attention" } else { "first layer that hides" }
+    match panel.kind() {
+        Kind::Masks => "first layer that hides",
+        Kind::Ablation => "layer without attention",
+        Kind::Lora => "layer with an adapter",
+    }
 }
 
 /// The baselines of a panel's curves, each once, with what they are called.
@@ -172,15 +183,16 @@ fn baselines(panel: &Panel) -> Vec<(Level, String)> {
             all.push((&curve.key, baseline));
         }
     }
-    let ablation = panel.is_ablation();
+    let kind = panel.kind();
     let level = |(nth, (key, baseline)): (usize, &(&CurveKey, &Baseline))| {
         let twins = all.iter().filter(|(other, _)| setting(other) == setting(key)).count();
         let seeds: Vec<String> = baseline.seeds.iter().map(|seed| seed.seed.to_string()).collect();
         let seeds = if twins > 1 { format!(", seeds {}", seeds.join(", ")) } else { String::new() };
-        let name = match (ablation, nth) {
-            (true, _) => format!("all attention, {}{seeds}", setting(key)),
-            (false, 0) => format!("nothing hidden{seeds}"),
-            (false, _) => format!("nothing hidden, {}{seeds}", setting(key)),
+        let name = match (kind, nth) {
+            (Kind::Ablation, _) => format!("all attention, {}{seeds}", setting(key)),
+            (Kind::Lora, _) => format!("no adapter, {}{seeds}", setting(key)),
+            (Kind::Masks, 0) => format!("nothing hidden{seeds}"),
+            (Kind::Masks, _) => format!("nothing hidden, {}{seeds}", setting(key)),
         };
         (Level { value: baseline.score, dash: DASHES[nth.min(2)] }, name)
     };

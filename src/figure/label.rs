@@ -10,6 +10,7 @@ pub fn label(key: &CurveKey) -> Vec<Part> {
     match key.mask {
         Treatment::All => vec![Part::plain("every token but the row's own")],
         Treatment::Ablation => vec![Part::plain(setting(key))],
+        Treatment::Lora => vec![Part::plain(trained(key))],
         Treatment::None => joined(shown.map(|(there, name)| (there, name, false))),
         Treatment::Segments { instructions, examples, query } => {
             let hidden = [instructions, examples, query];
@@ -32,6 +33,11 @@ fn joined(parts: [(bool, &str, bool); 3]) -> Vec<Part> {
         }
     }
     label
+}
+
+/// `400 pairs`
+fn trained(key: &CurveKey) -> String {
+    key.train_size.map_or("adapter".into(), |size| format!("{size} pairs"))
 }
 
 /// `5 examples, with instructions`
@@ -79,7 +85,13 @@ mod tests {
     use super::*;
 
     fn key(mask: &str, instructed: bool, nprompts: usize) -> CurveKey {
-        CurveKey { mask: mask.parse().expect("a mask"), format: "f".into(), instructed, nprompts }
+        CurveKey {
+            mask: mask.parse().expect("a mask"),
+            format: "f".into(),
+            instructed,
+            nprompts,
+            train_size: None,
+        }
     }
 
     #[test]

@@ -7,10 +7,12 @@
 
 use anyhow::Result;
 
+mod adapter;
 mod arch;
 mod arena;
 mod checkpoint;
 pub mod cpu;
+pub mod grad;
 mod kv;
 mod load;
 mod look;
@@ -19,12 +21,14 @@ mod parts;
 mod rope;
 mod transformer;
 
+pub use adapter::{Adapter, LowRank, Projection};
 pub use arch::{
     Activation, Arch, Biases, Family, Fields, Llama3Scaling, NormKind, Positions, Rope, RopeScaling, Wiring,
 };
 pub use checkpoint::{Checkpoint, Held, Precision, Weights};
 pub use cpu::Matrix;
 pub use kv::{BlockId, Extent, KvStore, Read};
+pub use names::{Names, Qkv, module_name};
 pub use transformer::Transformer;
 
 /// Rows of one sequence in a packed batch, at one layer.
@@ -36,6 +40,8 @@ pub struct Rows<'a> {
     pub write: BlockId,
     /// What they read.
     pub reads: Reads<'a>,
+    /// The layer's adapter, if it has one, changes them.
+    pub adapted: bool,
 }
 
 impl Rows<'_> {

@@ -1,5 +1,6 @@
 //! What transformers calls the tensors of each family. One table: the loader, GGUF and adapters read it.
 
+use super::adapter::Projection;
 use super::arch::{Arch, Family};
 
 /// Tensor names of one family, without `.weight` and `.bias`; those of a block follow the block's own name.
@@ -139,4 +140,21 @@ impl Names {
             Family::Gemma3 => &GEMMA3,
         }
     }
+}
+
+/// What transformers calls the module of a projection; `None` where the family has none of its own for it.
+pub fn module_name(arch: &Arch, layer: usize, projection: Projection) -> Option<String> {
+    projection.sizes(arch)?;
+    let names = Names::of(arch);
+    let part = match (projection, names.qkv) {
+        (Projection::Q, Qkv::Apart([q, ..])) => q,
+        (Projection::K, Qkv::Apart([_, k, _])) => k,
+        (Projection::V, Qkv::Apart([.., v])) => v,
+        (Projection::Q | Projection::K | Projection::V, _) => return None,
+        (Projection::O, _) => names.output,
+        (Projection::Gate, _) => names.gate,
+        (Projection::Up, _) => names.up,
+        (Projection::Down, _) => names.down,
+    };
+    Some(format!("{}.{layer}.{part}", names.blocks))
 }

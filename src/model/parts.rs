@@ -25,6 +25,8 @@ pub struct Linear {
     weights: Weights,
     /// Where each weight's outputs begin in a row.
     starts: Vec<usize>,
+    /// Where the last weight's outputs end, short of what fills them up.
+    end: usize,
     /// Length of a row of outputs: each weight's are filled up to 16.
     stride: usize,
     /// `[stride]`
@@ -48,6 +50,7 @@ impl Linear {
             starts.push(stride);
             stride += part.matrix.shape()[0].next_multiple_of(LANES);
         }
+        let end = parts.last().zip(starts.last()).map_or(0, |(part, start)| start + part.matrix.shape()[0]);
         let mut bias = parts.iter().any(|part| part.bias.is_some()).then(|| vec![0.; stride]);
         if let Some(bias) = &mut bias {
             for (part, &start) in parts.iter().zip(&starts) {
@@ -63,7 +66,7 @@ impl Linear {
             Some(dense) => Weights::Packed(Arc::new(packed(&dense, width)?)),
             None => Weights::Held(matrices),
         };
-        Ok(Self { weights, starts, stride, bias })
+        Ok(Self { weights, starts, end, stride, bias })
     }
 
     /// Where the outputs of weight `part` begin in a row.
@@ -77,6 +80,17 @@ impl Linear {
             Weights::Packed(panels) => Some(panels),
             Weights::Held(_) => None,
         }
+    }
+
+    /// The weights transposed, for gradients.
+    ///
+    /// # Errors
+    /// They are not held as f32.
+    pub fn transposed(&self) -> Result<Panels> {
+        let Weights::Packed(panels) = &self.weights else {
+            bail!("gradients need weights as f32");
+        };
+        Ok(panels.transposed(self.end))
     }
 
     /// `x [rows, in or more]` -> `y [rows, stride]`
@@ -158,10 +172,14 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// `[rows, hidden]` -> `[rows, hidden]`; `inner` is room for what is between.
-    pub fn forward(&self, x: &Matrix, inner: &mut Matrix, y: &mut Matrix) -> Result<()> {
-        self.into.forward(x, inner)?;
-        let gated = self.into.starts.len() == 2;
+    /// It multiplies by a gate.
+    pub fn is_gated(&self) -> bool {
+        self.into.starts.len() == 2
+    }
+
+    /// What comes out of the first products, gate and up, in place -> what goes into the last one.
+    pub fn activate(&self, inner: &mut Matrix) {
+        let gated = self.is_gated();
         let up = if gated { self.into.start(1) } else { 0 };
         each_row(inner, |_, row| {
             let (gate, up) = row.split_at_mut(up);
@@ -172,7 +190,6 @@ impl Mlp {
                 self.activation.apply(&mut up[..self.width]);
             }
         });
-        self.down.forward(inner, y)
     }
 }
 

@@ -44,6 +44,17 @@ impl RopeTable {
         }
     }
 
+    /// Rotate the other way: what [`rotate`](Self::rotate) does to a gradient.
+    pub fn rotate_back(&self, position: usize, head: &mut [f32]) {
+        let half = self.frequencies.len();
+        let run = self.runs[position / RUN].get_or_init(|| self.run(position / RUN * RUN));
+        let (cosines, sines) = run[position % RUN * 2 * half..][..2 * half].split_at(half);
+        let (first, second) = head[..2 * half].split_at_mut(half);
+        for (((a, b), cosine), sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
+            (*a, *b) = (*a * cosine + *b * sine, *b * cosine - *a * sine);
+        }
+    }
+
     fn run(&self, first: usize) -> Vec<f32> {
         let angles =
             |position: usize| self.frequencies.iter().map(move |frequency| position as f32 * frequency);

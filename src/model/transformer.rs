@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Result, bail};
 use candle_core::Device;
 
+use super::adapter::Fitted;
 use super::arch::{Positions, Wiring};
 use super::cpu::attend;
 use super::cpu::product::{Best, Panels};
@@ -16,7 +17,9 @@ use super::load::Source;
 use super::names::Names;
 use super::parts::{Linear, Mlp, Weight};
 use super::rope::RopeTable;
-use super::{Arch, Checkpoint, Decoder, Held, KvStore, Matrix, Precision, Reads, Rows, Weights};
+use super::{
+    Adapter, Arch, Checkpoint, Decoder, Held, KvStore, Matrix, Precision, Projection, Reads, Rows, Weights,
+};
 
 /// A decoder-only transformer of any [`Family`](super::Family).
 pub struct Transformer {
@@ -33,6 +36,7 @@ pub struct Transformer {
     rope: Option<[RopeTable; 2]>,
     /// `[heads]`, where positions are ALiBi
     slopes: Option<Vec<f32>>,
+    fitted: Option<Fitted>,
     buffers: Mutex<Buffers>,
 }
 
@@ -112,7 +116,19 @@ impl Transformer {
         };
         let positions = positions.map(Table::Held);
         let buffers = Mutex::default();
-        Ok(Self { embedding, positions, embedding_norm, blocks, norm, head, rope, slopes, buffers, arch })
+        Ok(Self {
+            embedding,
+            positions,
+            embedding_norm,
+            blocks,
+            norm,
+            head,
+            rope,
+            slopes,
+            fitted: None,
+            buffers,
+            arch,
+        })
     }
 }
 
@@ -143,22 +159,33 @@ impl Decoder for Transformer {
         let Buffers { normed, qkv, attended, inner, out, mlp_out } = &mut *buffers;
         norm(&block.attention_norm, states, normed);
         block.attention.qkv.forward(normed, qkv)?;
+        use Projection::{Down, Gate, K, O, Q, Up, V};
+        self.adapt_rows(layer, &[Q, K, V], batch, normed, (&block.attention.qkv, qkv));
         let positions: Vec<usize> = batch.iter().flat_map(|rows| rows.positions).copied().collect();
         self.positioned(layer, qkv, &positions);
         self.store(layer, qkv, batch, kv);
         self.attend(layer, qkv, batch, kv, attended);
         block.attention.o.forward(attended, out)?;
+        self.adapt_rows(layer, &[O], batch, attended, (&block.attention.o, out));
         silence(out, batch);
+        let mlp = |normed: &Matrix, inner: &mut Matrix, out: &mut Matrix| -> Result<()> {
+            block.mlp.into.forward(normed, inner)?;
+            self.adapt_rows(layer, &[Gate, Up], batch, normed, (&block.mlp.into, inner));
+            block.mlp.activate(inner);
+            block.mlp.down.forward(inner, out)?;
+            self.adapt_rows(layer, &[Down], batch, inner, (&block.mlp.down, out));
+            Ok(())
+        };
         if self.arch.wiring == Wiring::Parallel {
             norm(&block.mlp_norm, states, normed);
-            block.mlp.forward(normed, inner, mlp_out)?;
+            mlp(normed, inner, mlp_out)?;
             add(mlp_out, out);
             add(states, mlp_out);
             return Ok(());
         }
         add_normed(&block.after_attention, states, out);
         norm(&block.mlp_norm, states, normed);
-        block.mlp.forward(normed, inner, mlp_out)?;
+        mlp(normed, inner, mlp_out)?;
         add_normed(&block.after_mlp, states, mlp_out);
         Ok(())
     }
@@ -193,7 +220,7 @@ impl Table {
     }
 }
 
-fn norm(norm: &NormWeights, from: &Matrix, to: &mut Matrix) {
+pub(super) fn norm(norm: &NormWeights, from: &Matrix, to: &mut Matrix) {
     to.reshape(from.rows(), from.width());
     each_row(to, |row, to| norm.row(from.row(row), to));
 }
@@ -211,7 +238,7 @@ fn silence(out: &mut Matrix, batch: &[Rows]) {
 }
 
 /// Add what a part of a block puts out to the states, normed first where the family does so.
-fn add_normed(norm: &Option<NormWeights>, states: &mut Matrix, out: &mut Matrix) {
+pub(super) fn add_normed(norm: &Option<NormWeights>, states: &mut Matrix, out: &mut Matrix) {
     if let Some(norm) = norm {
         let width = states.width();
         each_row(out, |_, row| norm.row_in_place(&mut row[..width]));
@@ -220,7 +247,50 @@ fn add_normed(norm: &Option<NormWeights>, states: &mut Matrix, out: &mut Matrix)
 }
 
 impl Transformer {
-    fn last_normed(&self, states: &Matrix) -> Matrix {
+    /// Put an adapter to work, in place of any other: in every row, or in the rows that are marked alone.
+    ///
+    /// # Errors
+    /// It belongs to another model.
+    pub fn adapt(&mut self, adapter: Adapter, everywhere: bool) -> Result<()> {
+        adapter.check(&self.arch)?;
+        self.fitted = Some(Fitted { adapter, everywhere });
+        Ok(())
+    }
+
+    pub(super) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    pub(super) fn head(&self) -> &Linear {
+        &self.head
+    }
+
+    pub(super) fn last_norm(&self) -> &NormWeights {
+        &self.norm
+    }
+
+    /// The rotation of a layer's queries and keys, where positions are rotary.
+    pub(super) fn rope_of(&self, layer: usize) -> Option<&RopeTable> {
+        self.rope.as_ref().map(|rope| &rope[usize::from(self.arch.window(layer).is_some())])
+    }
+
+    /// Add what the adapters of projections that are stacked in one product give.
+    fn adapt_rows(
+        &self,
+        layer: usize,
+        projections: &[Projection],
+        batch: &[Rows],
+        x: &Matrix,
+        (linear, y): (&Linear, &mut Matrix),
+    ) {
+        let Some(fitted) = &self.fitted else { return };
+        for &projection in projections {
+            let column = linear.start(projection.part(self.arch.gated));
+            fitted.add((layer, projection), batch, x, y, column);
+        }
+    }
+
+    pub(super) fn last_normed(&self, states: &Matrix) -> Matrix {
         let mut normed = Matrix::default();
         norm(&self.norm, states, &mut normed);
         normed
@@ -243,9 +313,9 @@ impl Transformer {
     }
 
     /// Norm queries and keys head by head and rotate them to their positions, where the family does so.
-    fn positioned(&self, layer: usize, qkv: &mut Matrix, positions: &[usize]) {
+    pub(super) fn positioned(&self, layer: usize, qkv: &mut Matrix, positions: &[usize]) {
         let Attention { qkv: parts, q_norm, k_norm, .. } = &self.blocks[layer].attention;
-        let rope = self.rope.as_ref().map(|rope| &rope[usize::from(self.arch.window(layer).is_some())]);
+        let rope = self.rope_of(layer);
         if rope.is_none() && q_norm.is_none() && k_norm.is_none() {
             return;
         }
@@ -267,7 +337,7 @@ impl Transformer {
     }
 
     /// Write the keys and values of all rows.
-    fn store(&self, layer: usize, qkv: &Matrix, batch: &[Rows], kv: &mut KvStore) {
+    pub(super) fn store(&self, layer: usize, qkv: &Matrix, batch: &[Rows], kv: &mut KvStore) {
         let parts = &self.blocks[layer].attention.qkv;
         let width = self.arch.kv_heads * self.arch.head_dim;
         let (keys, values) = (parts.start(1), parts.start(2));
@@ -280,7 +350,14 @@ impl Transformer {
         });
     }
 
-    fn attend(&self, layer: usize, qkv: &Matrix, batch: &[Rows], kv: &KvStore, attended: &mut Matrix) {
+    pub(super) fn attend(
+        &self,
+        layer: usize,
+        qkv: &Matrix,
+        batch: &[Rows],
+        kv: &KvStore,
+        attended: &mut Matrix,
+    ) {
         let Arch { heads, kv_heads, head_dim, score_scale, .. } = self.arch;
         attended.reshape(qkv.rows(), heads * head_dim);
         let attention = attend::Attention {

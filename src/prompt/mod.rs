@@ -251,6 +251,7 @@ impl Prompt {
             Treatment::None => Hidden::NOTHING,
             Treatment::All => Hidden::AllButOwn,
             Treatment::Ablation => Hidden::Attention,
+            Treatment::Lora => Hidden::Adapted,
             Treatment::Segments { instructions, examples, query } => Hidden::Columns(match self.study {
                 Some(lengths) => lengths.hidden(instructions, examples, query),
                 None => Columns::new(

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::config::Cell;
 use crate::figure::{Part, labels};
-use crate::mask::Treatment;
+use crate::mask::{Kind, Treatment};
 use crate::prompt::Profile;
 use crate::results::{GenerationLine, ManifestPrompt, Outcome, RunFolder, Settings};
 use crate::sandbox::Verdict;
@@ -139,8 +139,12 @@ fn panel_data(study: &Study, panel: &Panel, items: usize) -> Result<PanelData> {
             .collect(),
         curve: curve.clone(),
     });
-    let ablation = panel.is_ablation();
-    let plotted = if ablation { "the attention of one layer taken out, " } else { "" };
+    let kind = panel.kind();
+    let plotted = match kind {
+        Kind::Masks => "",
+        Kind::Ablation => "the attention of one layer taken out, ",
+        Kind::Lora => "an adapter trained on one layer, ",
+    };
     Ok(PanelData {
         about: format!("{plotted}{}", about(&settings)),
         metric: panel.metric,
@@ -149,7 +153,7 @@ fn panel_data(study: &Study, panel: &Panel, items: usize) -> Result<PanelData> {
         n: settings.n,
         curves: curves.collect(),
         runs: runs.iter().map(|run| run_data(run)).collect(),
-        examples: examples(&runs, ablation, items)?,
+        examples: examples(&runs, kind, items)?,
         model: settings.model,
         data: settings.data,
         direction: settings.direction,
@@ -211,7 +215,7 @@ fn prompt_data(prompt: ManifestPrompt) -> PromptData {
 }
 
 /// The first items with what every cell of every run put out for them; the same text is stored once.
-fn examples(runs: &[&StoredRun], ablation: bool, items: usize) -> Result<Vec<ExampleData>> {
+fn examples(runs: &[&StoredRun], kind: Kind, items: usize) -> Result<Vec<ExampleData>> {
     let Some(first) = runs.first() else { return Ok(Vec::new()) };
     let taken = first.items.iter().take(items);
     let mut examples: Vec<ExampleData> = taken
@@ -227,7 +231,7 @@ fn examples(runs: &[&StoredRun], ablation: bool, items: usize) -> Result<Vec<Exa
     for (index, run) in runs.iter().enumerate() {
         let folder = RunFolder::new(run.folder.clone());
         let samples = run.manifest.settings.sampling.map_or(1, |drawn| drawn.samples);
-        let of_panel = |mask: Treatment| mask == Treatment::None || (mask == Treatment::Ablation) == ablation;
+        let of_panel = |mask: Treatment| mask == Treatment::None || mask.kind() == kind;
         for cell in run.cells.iter().filter(|cell| of_panel(cell.record.mask)) {
             let record = &cell.record;
             let place = Cell { mask: record.mask, from_layer: record.from_layer };

@@ -9,7 +9,7 @@ mod table;
 
 pub use record::{
     Drawn, GenerationLine, Item, Manifest, ManifestPrompt, Outcome, PartialLine, ScoreRecord, Settings,
-    SpecialTokens, pair, round,
+    SpecialTokens, TrainedOn, pair, round,
 };
 pub use scores::{CodeScores, Runner, Scores, TextScores};
 pub use store::{RunFolder, read_json, write_atomically, write_json};

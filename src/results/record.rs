@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::scores::Scores;
-use crate::config::Cell;
+use crate::config::{Cell, Training};
 use crate::data::{Example, Problem};
 use crate::engine::Stop;
 use crate::hash::Hash;
@@ -58,8 +58,24 @@ pub struct Settings {
     /// Each was computed and timed by itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drop_context: bool,
+    /// sha256 of the adapter that was at work, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    /// How the adapters were trained, where some were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<TrainedOn>,
     /// Type of weights and activations.
     pub dtype: String,
+}
+
+/// What adapters were trained on, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainedOn {
+    /// sha256 over the pairs, those of the dev loss included.
+    pub pairs_sha256: String,
+    /// How.
+    #[serde(flatten)]
+    pub training: Training,
 }
 
 /// How generations were drawn.

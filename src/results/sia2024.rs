@@ -38,7 +38,7 @@ pub fn path(record: &ScoreRecord) -> Option<PathBuf> {
                 .join(format!("instructions-{i}_prompts-{e}_query-{q}"))
                 .join(format!("layer-{}", record.from_layer))
         }
-        Treatment::All | Treatment::Ablation => return None,
+        Treatment::All | Treatment::Ablation | Treatment::Lora => return None,
     };
     let ScoreRecord { format, nprompts, seed, direction, .. } = record;
     let known = MODELS.iter().find(|(ours, _)| *ours == record.model);

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::record::{GenerationLine, Item, Manifest, PartialLine, ScoreRecord, Settings};
 use crate::config::Cell;
 use crate::error::input;
-use crate::mask::Treatment;
+use crate::mask::{LORA, Treatment};
 
 /// `results/<model>/<data>.<direction>/<format>-k<k>-seed<s>[-<profile>][-chat]`
 #[derive(Debug, Clone)]
@@ -35,6 +35,11 @@ impl RunFolder {
             _ => format!("layer-{}.json", cell.from_layer),
         };
         self.0.join(cell.mask.to_string()).join(file)
+    }
+
+    /// The folder of a layer's adapter.
+    pub fn adapter_path(&self, layer: usize) -> PathBuf {
+        self.0.join(LORA).join(format!("layer-{layer}"))
     }
 
     /// The manifest, if a run was here before.

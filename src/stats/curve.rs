@@ -8,7 +8,7 @@ use super::paired::{holm, randomization};
 use super::recognition::{Recognised, Spread, recognise};
 use super::resampled::{RESAMPLES, Resampled, interval};
 use super::study::CurveKey;
-use crate::mask::Treatment;
+use crate::mask::Kind;
 
 /// Deals of a randomization test: sacreBLEU's number.
 const DEALS: usize = 10_000;
@@ -128,7 +128,7 @@ impl Cells<'_> {
             baseline.as_ref().is_some_and(|baseline| seeds(&baseline.seeds) == seeds(&point.seeds))
         };
         let whole = points.len() == self.n_layers
-            && self.key.mask != Treatment::Ablation
+            && self.key.mask.kind() == Kind::Masks
             && points.iter().all(same_seeds);
         let spreads: Option<Vec<Spread>> = spreads.into_iter().collect();
         let recognised = match spreads.filter(|_| whole) {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::cells::StoredCell;
 use super::resampled::{RESAMPLES, Resampled, interval};
-use crate::mask::Treatment;
+use crate::mask::{Kind, Treatment};
 use crate::results::ScoreRecord;
 
 /// The share of the baseline's score that counts as reaching it.
@@ -175,7 +175,7 @@ pub fn suggested(records: &[ScoreRecord], mask: Treatment) -> Option<String> {
     let baseline = &records.iter().find(|record| record.mask == Treatment::None)?.scores;
     let mut curve: Vec<&ScoreRecord> = records.iter().filter(|record| record.mask == mask).collect();
     curve.sort_by_key(|record| record.from_layer);
-    if mask == Treatment::Ablation || curve.len() < curve.first()?.n_layers {
+    if mask.kind() != Kind::Masks || curve.len() < curve.first()?.n_layers {
         return None;
     }
     let scores: Vec<f64> = curve.iter().map(|record| record.scores.main()).collect();

@@ -9,8 +9,8 @@ use super::cells::{StoredCell, StoredRun};
 use super::curve::{Cells, Curve};
 use crate::engine::check_interrupted;
 use crate::error::input;
-use crate::mask::Treatment;
-use crate::results::Settings;
+use crate::mask::{Kind, Treatment};
+use crate::results::{Settings, TrainedOn};
 
 /// What a curve is of, within its panel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -23,6 +23,9 @@ pub struct CurveKey {
     pub instructed: bool,
     /// Number of demonstrations.
     pub nprompts: usize,
+    /// Pairs that the adapters were trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_size: Option<usize>,
 }
 
 /// All curves of one model, corpus and direction under the same settings: of masks, or of ablations.
@@ -51,9 +54,9 @@ pub struct Study {
 }
 
 impl Panel {
-    /// Its curves are of ablations, and not of masks.
-    pub fn is_ablation(&self) -> bool {
-        self.curves.iter().all(|curve| curve.key.mask == Treatment::Ablation)
+    /// What its curves are of.
+    pub fn kind(&self) -> Kind {
+        self.curves.first().map_or(Kind::Masks, |curve| curve.key.mask.kind())
     }
 
     /// Its settings without what may differ within it.
@@ -67,6 +70,9 @@ fn shared(settings: &Settings) -> Settings {
     let mut shared = settings.clone();
     (shared.format, shared.nprompts, shared.seed) = (String::new(), 0, 0);
     shared.format_strings = Default::default();
+    if let Some(TrainedOn { pairs_sha256, training }) = &mut shared.lora {
+        (training.train_size, *pairs_sha256) = (0, String::new());
+    }
     shared
 }
 
@@ -88,10 +94,12 @@ impl Study {
         for members in groups.into_values() {
             check_interrupted()?;
             let whole = panel(&runs, members, &wanted)?;
-            let (ablations, masks): (Vec<Curve>, Vec<Curve>) =
-                whole.curves.iter().cloned().partition(|curve| curve.key.mask == Treatment::Ablation);
-            let part = |curves: Vec<Curve>| Panel { curves, ..whole.clone() };
-            panels.extend([masks, ablations].map(part).into_iter().filter(|panel| !panel.curves.is_empty()));
+            let part = |kind: Kind| {
+                let curves = whole.curves.iter().filter(|curve| curve.key.mask.kind() == kind).cloned();
+                Panel { curves: curves.collect(), ..whole.clone() }
+            };
+            let parts = [Kind::Masks, Kind::Ablation, Kind::Lora].map(part);
+            panels.extend(parts.into_iter().filter(|panel| !panel.curves.is_empty()));
         }
         Ok(Self { panels, runs })
     }
@@ -99,7 +107,7 @@ impl Study {
 
 fn panel(runs: &[StoredRun], members: Vec<usize>, wanted: &impl Fn(&CurveKey) -> bool) -> Result<Panel> {
     let mut treated: BTreeMap<(CurveKey, usize), Vec<&StoredCell>> = BTreeMap::new();
-    let mut baselines: BTreeMap<(String, usize), Vec<&StoredCell>> = BTreeMap::new();
+    let mut baselines: BTreeMap<(String, usize, Option<usize>), Vec<&StoredCell>> = BTreeMap::new();
     let (mut metric, mut n_layers) = ("", 0);
     let first = &runs[members[0]];
     for run in members.iter().map(|&index| &runs[index]) {
@@ -123,10 +131,11 @@ fn panel(runs: &[StoredRun], members: Vec<usize>, wanted: &impl Fn(&CurveKey) ->
             }
             (metric, n_layers) = (record.scores.metric(), record.n_layers);
             let (format, nprompts) = (settings.format.clone(), settings.nprompts);
+            let train_size = settings.lora.as_ref().map(|lora| lora.training.train_size);
             let cells = match record.mask {
-                Treatment::None => baselines.entry((format, nprompts)).or_default(),
+                Treatment::None => baselines.entry((format, nprompts, train_size)).or_default(),
                 mask => {
-                    let key = CurveKey { mask, format, instructed, nprompts };
+                    let key = CurveKey { mask, format, instructed, nprompts, train_size };
                     treated.entry((key, record.from_layer)).or_default()
                 }
             };
@@ -147,7 +156,8 @@ fn panel(runs: &[StoredRun], members: Vec<usize>, wanted: &impl Fn(&CurveKey) ->
         curves.entry(key).or_default().push((layer, by_seed(cells)));
     }
     let curves = curves.into_iter().filter(|(key, _)| wanted(key)).map(|(key, layers)| {
-        let baseline = baselines.get(&(key.format.clone(), key.nprompts)).cloned().unwrap_or_default();
+        let of = (key.format.clone(), key.nprompts, key.train_size);
+        let baseline = baselines.get(&of).cloned().unwrap_or_default();
         Cells { key, n_layers, layers, baseline: by_seed(baseline) }.curve()
     });
     let mut curves: Vec<Curve> = curves.collect();

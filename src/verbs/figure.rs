@@ -12,7 +12,7 @@ use crate::cli::{CurvesArgs, FigureArgs, FigureKind, SelectionArgs};
 use crate::engine::check_interrupted;
 use crate::error::{input, suggest};
 use crate::figure::{Axis, Image, Saved, curves, names, plain, rows, savings, title, with_ending};
-use crate::mask::Treatment;
+use crate::mask::{Kind, Treatment};
 use crate::results::{Settings, write_atomically};
 use crate::stats::{Curve, Definition, Panel, StoredRun, Study, find_runs};
 
@@ -20,15 +20,20 @@ use crate::stats::{Curve, Definition, Panel, StoredRun, Study, find_runs};
 pub fn figure(args: FigureArgs) -> Result<()> {
     match args.kind {
         FigureKind::Masks(args) => {
-            let study = study(&args.selection, false, |mask| mask != Treatment::Ablation)?;
+            let study = study(&args.selection, false, |mask| mask.kind() == Kind::Masks)?;
             draw_curves(&study, &args, "masks")
         }
+        FigureKind::Lora(args) => {
+            let mut study = study(&args.selection, false, |mask| mask.kind() != Kind::Ablation)?;
+            beside_adapters(&mut study)?;
+            draw_curves(&study, &args, "lora")
+        }
         FigureKind::Ablation(args) => {
-            let study = study(&args.selection, false, |mask| mask == Treatment::Ablation)?;
+            let study = study(&args.selection, false, |mask| mask.kind() == Kind::Ablation)?;
             draw_curves(&study, &args, "ablation")
         }
         FigureKind::Savings(args) => {
-            let study = study(&args, true, |mask| mask != Treatment::Ablation)?;
+            let study = study(&args, true, |mask| mask.kind() == Kind::Masks)?;
             let (image, saved) = savings(&study)?;
             write(&args.out, "savings", &image, &saved)?;
             match args.json {
@@ -77,6 +82,23 @@ fn study(args: &SelectionArgs, timed: bool, kind: impl Fn(Treatment) -> bool) ->
         )),
         false => Ok(study),
     }
+}
+
+/// Curves of adapters, and those of masks beside them that are of the same model and languages.
+///
+/// # Errors
+/// There is none of adapters.
+fn beside_adapters(study: &mut Study) -> Result<()> {
+    let of = |panel: &Panel| (panel.settings.model.clone(), panel.settings.direction.clone());
+    let adapted = study.panels.iter().filter(|panel| panel.kind() == Kind::Lora);
+    let adapted: Vec<(String, String)> = adapted.map(of).collect();
+    if adapted.is_empty() {
+        return Err(input("there is no finished cell with an adapter to draw (icl-mask lora makes some)"));
+    }
+    study.panels.retain(|panel| adapted.contains(&of(panel)));
+    // Side by side, the masks first.
+    study.panels.sort_by_key(|panel| (of(panel), panel.kind()));
+    Ok(())
 }
 
 /// All runs at or below some folders.
@@ -170,7 +192,7 @@ fn savings_text(study: &Study, saved: &[Saved]) -> String {
 
 fn incomplete(curve: &Curve, n_layers: usize) -> String {
     match &curve.baseline {
-        _ if curve.key.mask == Treatment::Ablation => String::new(),
+        _ if curve.key.mask.kind() != Kind::Masks => String::new(),
         None => ": no baseline to compare with".into(),
         Some(_) if curve.points.len() < n_layers => {
             format!(": {} of {n_layers} layers finished", curve.points.len())

@@ -115,6 +115,7 @@ fn seen(
     let treated = match cell.mask {
         Treatment::None => "nothing hidden".into(),
         Treatment::Ablation => format!("layer {} without attention", cell.from_layer),
+        Treatment::Lora => format!("layer {} with an adapter", cell.from_layer),
         mask => format!("{mask} from layer {}", cell.from_layer),
     };
     let head = head.map_or("mean over heads".into(), |head| format!("head {head}"));

@@ -7,15 +7,16 @@ use anyhow::Result;
 
 use super::cleaner::Cleaner;
 use super::model::OpenModel;
-use crate::config::{Cell, Run, Sampling, Task};
-use crate::data::{Corpus, Direction, Example, docstring, languages};
+use crate::config::{Cell, Run, Sampling, Task, Training};
+use crate::data::{Corpus, Direction, Example, docstring, languages, load_training};
 use crate::engine::{Request, Sample, Stop, StopRule};
 use crate::error::input;
 use crate::hash::Hash;
+use crate::lora::{Text, peft};
 use crate::mask::{Hidden, MaskPlan};
 use crate::model::{Family, Precision};
 use crate::prompt::{ChatTemplate, Profile, Prompt, Prompter, Tokenizer, demonstrations};
-use crate::results::{Drawn, Item, Manifest, ManifestPrompt, Settings, SpecialTokens, pair};
+use crate::results::{Drawn, Item, Manifest, ManifestPrompt, Settings, SpecialTokens, TrainedOn, pair};
 use crate::score::{Assembly, TextScorer, Tokenize};
 
 /// How answers are scored.
@@ -61,6 +62,12 @@ pub struct Prepared {
     data_sha256: String,
     /// sha256 of the chat template, if there is one.
     chat_sha256: Option<String>,
+    /// sha256 of the adapter that is at work, if there is one.
+    adapter_sha256: Option<String>,
+    /// What adapters are trained on, if they are: pairs to train on, then those of the dev loss.
+    pub texts: Vec<Text>,
+    /// sha256 over them.
+    pairs_sha256: Option<String>,
 }
 
 impl Prepared {
@@ -80,10 +87,28 @@ impl Prepared {
         let prompts = prompts(&run, model, chat.as_ref(), &items, &demonstrations, substitute.as_ref())?;
         let context = model.arch.context;
         prompts.iter().try_for_each(|prompt| prompt.check_fits(run.max_new_tokens, context))?;
+        let (texts, pairs_sha256) = match &run.lora {
+            Some(training) => texts(&run, training, &corpus, model)?,
+            None => (Vec::new(), None),
+        };
+        let adapter_sha256 = run.adapter.as_ref().map(|adapter| peft::sha256(&adapter.path)).transpose()?;
         let rule = stop_rule(&run, model);
         let chat_sha256 = chat.map(|chat| chat.sha256().to_string());
         let data_sha256 = corpus.hash;
-        Ok(Self { demonstrations, substitute, items, prompts, rule, scoring, data_sha256, chat_sha256, run })
+        Ok(Self {
+            demonstrations,
+            substitute,
+            items,
+            prompts,
+            rule,
+            scoring,
+            data_sha256,
+            chat_sha256,
+            adapter_sha256,
+            texts,
+            pairs_sha256,
+            run,
+        })
     }
 
     /// What a cell hides of a prompt.
@@ -144,6 +169,11 @@ impl Prepared {
             max_new_tokens: *max_new_tokens,
             no_stop: *no_stop,
             drop_context: self.run.drop_context,
+            adapter: self.adapter_sha256.clone(),
+            lora: self.run.lora.clone().map(|training| TrainedOn {
+                pairs_sha256: self.pairs_sha256.clone().unwrap_or_default(),
+                training,
+            }),
             sampling: self.run.sampling.draws().then_some(Drawn { samples, temperature, top_p }),
             dtype: dtype.to_string(),
         }
@@ -207,12 +237,14 @@ impl Prepared {
     }
 }
 
-/// Ranges as pairs; `"own"` where every column but the row's own is hidden, `"attention"` where a layer has none.
+/// Ranges as pairs; `"own"` where every column but the row's own is hidden, `"attention"` where a layer has none,
+/// `"adapter"` where it has one.
 pub fn hidden_json(hidden: &Hidden) -> serde_json::Value {
     match hidden {
         Hidden::Columns(columns) => columns.ranges().iter().map(pair).map(Vec::from).collect(),
         Hidden::AllButOwn => "own".into(),
         Hidden::Attention => "attention".into(),
+        Hidden::Adapted => "adapter".into(),
     }
 }
 
@@ -265,6 +297,32 @@ fn prompts(
         prompter(&others).prompt(item)
     };
     items.iter().map(prompt).collect()
+}
+
+/// The pairs that adapters are trained on and stopped by, and the sha256 over them.
+fn texts(
+    run: &Run,
+    training: &Training,
+    corpus: &Corpus,
+    model: &OpenModel,
+) -> Result<(Vec<Text>, Option<String>)> {
+    let pairs = load_training(&run.data, &run.direction)?;
+    let first = |flag: &str, from: &[Example], n: usize, what: &str| match from.get(..n) {
+        Some(some) => Ok(some.to_vec()),
+        None => Err(input(format!("--{flag} {n}: {} has only {} {what}", corpus.name, from.len()))),
+    };
+    let mut all = first("train-size", &pairs, training.train_size, "training pairs")?;
+    let dev = first("dev-size", &corpus.demonstrations, training.dev_size, "pairs for the dev loss")?;
+    all.extend(dev);
+    let mut hash = Hash::default();
+    for text in all.iter().flat_map(|pair| [&pair.id, &pair.source, &pair.target]) {
+        hash.bytes((text.len() as u64).to_le_bytes());
+        hash.bytes(text);
+    }
+    let texts: Vec<Text> =
+        all.iter().map(|pair| Text::new(pair, &run.format, &model.tokenizer)).collect::<Result<_>>()?;
+    texts.iter().try_for_each(|text| text.check_fits(model.arch.context))?;
+    Ok((texts, Some(hash.hex())))
 }
 
 /// The first items of the test set.

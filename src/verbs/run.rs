@@ -12,11 +12,12 @@ use super::model::OpenModel;
 use super::plan;
 use super::prepare::{Prepared, as_items};
 use crate::cli::RunArgs;
-use crate::config::{Cell, Experiment, ModelChoice, Run, Task};
+use crate::config::{Cell, Experiment, ModelChoice, Run, Task, Training};
 use crate::data::Example;
 use crate::engine::{Limits, Memory, Request, generate, generate_alone};
 use crate::error::input;
 use crate::hub::Wanted;
+use crate::lora::{Text, peft};
 use crate::mask::Treatment;
 use crate::model::{Decoder, Precision, Transformer};
 use crate::results::{PartialLine, RunFolder, ScoreRecord, Settings, table};
@@ -62,25 +63,49 @@ pub fn set_threads(threads: Option<usize>) -> Result<()> {
 }
 
 /// A run made ready, with its folder.
-struct Planned {
+pub(super) struct Planned {
     prepared: Prepared,
     folder: RunFolder,
 }
 
 impl Planned {
-    fn new(run: &Run, model: &OpenModel, results: &Path) -> Result<Self> {
+    pub(super) fn new(run: &Run, model: &OpenModel, results: &Path) -> Result<Self> {
         let folder = RunFolder::new(results.join(run.folder()));
         Ok(Self { prepared: Prepared::new(run.clone(), model)?, folder })
     }
 }
 
+/// Of a run that trains adapters.
+impl Planned {
+    pub(super) fn training(&self) -> Option<&Training> {
+        self.prepared.run.lora.as_ref()
+    }
+
+    pub(super) fn texts(&self) -> &[Text] {
+        &self.prepared.texts
+    }
+
+    pub(super) fn layers(&self) -> Vec<usize> {
+        let cells = self.prepared.run.cells.iter();
+        cells.filter(|cell| cell.mask == Treatment::Lora).map(|cell| cell.from_layer).collect()
+    }
+}
+
 /// What is finished and what is not of one model's runs. Refuses folders of other settings and what cannot fit.
-fn unfinished(model: &OpenModel, planned: Vec<Planned>, experiment: &Experiment) -> Result<Vec<Work>> {
+pub(super) fn unfinished(
+    model: &OpenModel,
+    planned: Vec<Planned>,
+    experiment: &Experiment,
+) -> Result<Vec<Work>> {
     let model_sha256 = model.checkpoint()?.hash()?;
     let mut work = Vec::new();
     for planned in planned {
         let settings = planned.prepared.settings(&model_sha256, experiment.dtype);
         planned.folder.check(&settings)?;
+        if let Some(adapter) = &planned.prepared.run.adapter {
+            // It must belong to the model; it is read again when it is put to work.
+            peft::read(&adapter.path, &model.arch)?;
+        }
         let mut planned = Work::new(planned, settings)?;
         if !planned.pending.is_empty() {
             planned.limits = limits(&planned, model, experiment)?;
@@ -109,21 +134,28 @@ fn run_model(
     checker: Option<&Checker>,
     json: bool,
 ) -> Result<()> {
-    let dtype = experiment.dtype;
     let mut decoder: Option<Transformer> = None;
     for mut work in work {
         if !work.pending.is_empty() {
             if decoder.is_none() {
-                eprintln!("loading {} ({})", choice.name, choice.path.display());
-                decoder = Some(Transformer::load(model.checkpoint()?, dtype)?);
+                decoder = Some(load(choice, model, experiment.dtype)?);
             }
-            if let Some(decoder) = &decoder {
+            if let Some(decoder) = &mut decoder {
+                if let Some(adapter) = &work.prepared.run.adapter {
+                    decoder.adapt(peft::read(&adapter.path, &model.arch)?, true)?;
+                }
                 work.compute(decoder, model, checker, json)?;
             }
         }
         work.close();
     }
     Ok(())
+}
+
+/// The weights of a model.
+pub(super) fn load(choice: &ModelChoice, model: &OpenModel, dtype: Precision) -> Result<Transformer> {
+    eprintln!("loading {} ({})", choice.name, choice.path.display());
+    Transformer::load(model.checkpoint()?, dtype)
 }
 
 /// How much is computed at a time within the memory there is.
@@ -187,18 +219,23 @@ impl Work {
         Ok(Self { prepared, folder, settings, settings_sha256, pending, finished, limits })
     }
 
-    fn compute(
+    /// Write what its results will be of.
+    pub(super) fn begin(&self, model: &OpenModel) -> Result<()> {
+        let Self { prepared, folder, .. } = self;
+        let known = folder.manifest()?.map(|manifest| manifest.hidden).unwrap_or_default();
+        let manifest = prepared.manifest(self.settings.clone(), model, known);
+        folder.begin(&manifest, &as_items(&prepared.items))
+    }
+
+    pub(super) fn compute(
         &mut self,
         decoder: &dyn Decoder,
         model: &OpenModel,
         checker: Option<&Checker>,
         json: bool,
     ) -> Result<()> {
-        let Self { prepared, folder, .. } = &*self;
-        let known = folder.manifest()?.map(|manifest| manifest.hidden).unwrap_or_default();
-        let manifest = prepared.manifest(self.settings.clone(), model, known);
-        folder.begin(&manifest, &as_items(&prepared.items))?;
-
+        self.begin(model)?;
+        let prepared = &self.prepared;
         let generations: Vec<Vec<Option<PartialLine>>> =
             self.pending.iter().map(|&cell| self.kept(cell)).collect::<Result<_>>()?;
         // Item by item, so that all cells of a prompt stand together and share its trunk.
@@ -264,7 +301,7 @@ impl Work {
     }
 
     /// The closing table and what it suggests.
-    fn close(mut self) {
+    pub(super) fn close(mut self) {
         self.finished.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
         eprintln!("\n{}\n{}", self.folder.path().display(), table(&self.finished));
         let mut masks: Vec<Treatment> = self.finished.iter().map(|record| record.mask).collect();

@@ -61,7 +61,7 @@ fn as_json(prepared: &Prepared, item: usize, cell: Cell, tokenizer: &Tokenizer) 
     let ranges = match hidden {
         Hidden::Columns(_) => hidden_json(&hidden),
         // Above and below it all is read.
-        Hidden::Attention => json!([]),
+        Hidden::Attention | Hidden::Adapted => json!([]),
         Hidden::AllButOwn => json!([[0, prompt.tokens.len()]]),
     };
     let mut value = json!({
@@ -130,7 +130,7 @@ fn hides(prompt: &Prompt, mask: Treatment, layers: &[usize], tokenizer: &Tokeniz
         [] => String::new(),
     };
     match prompt.hidden(mask) {
-        Hidden::AllButOwn | Hidden::Attention => {
+        Hidden::AllButOwn | Hidden::Attention | Hidden::Adapted => {
             format!("{mask}: {layers} each row reads its own column only")
         }
         Hidden::Columns(columns) if columns.is_empty() => format!("{mask}: hides nothing"),

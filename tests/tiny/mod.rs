@@ -11,16 +11,16 @@ use icl_mask::config::{Cell, files};
 use icl_mask::data::Example;
 use icl_mask::mask::{MaskPlan, Treatment};
 use icl_mask::model::{
-    Activation, Arch, Biases, Family, Held, NormKind, Positions, Precision, Rope, RopeScaling, Transformer,
-    Weights, Wiring,
+    Activation, Adapter, Arch, Biases, Family, Held, LowRank, Matrix, NormKind, Positions, Precision,
+    Projection, Rope, RopeScaling, Transformer, Weights, Wiring,
 };
 use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 
 pub const LAYERS: usize = 4;
 const THETA: f64 = 10_000.;
 
-/// Treatments of the study.
-pub const MASKS: [&str; 8] = ["none", "all", "TTF", "FTF", "FFT", "TFF", "TTT", "ablate-attention"];
+/// Treatments of the study; `lora` has an adapter of its own in each layer.
+pub const MASKS: [&str; 9] = ["none", "all", "TTF", "FTF", "FFT", "TFF", "TTT", "ablate-attention", "lora"];
 
 /// A tokenizer of the goldens: `smollm` adds no BOS, `llama-bpe` does.
 pub fn tokenizer(name: &str) -> Tokenizer {
@@ -101,7 +101,24 @@ pub fn windowed_model(
     windows: [Option<usize>; LAYERS],
 ) -> Transformer {
     let arch = Arch { windows: windows.to_vec(), ..arch(family, tokenizer.vocab_size()) };
-    Transformer::new(arch, &RandomWeights, Precision::F32).expect("a tiny model")
+    let mut model = Transformer::new(arch.clone(), &RandomWeights, Precision::F32).expect("a tiny model");
+    model.adapt(adapter(&arch), false).expect("an adapter that fits");
+    model
+}
+
+/// Every projection of every layer changed.
+pub fn adapter(arch: &Arch) -> Adapter {
+    let places = (0..arch.layers).flat_map(|layer| Projection::ALL.map(|projection| (layer, projection)));
+    let low_rank = |(layer, projection): (usize, Projection)| {
+        let [inputs, outputs] = projection.sizes(arch)?;
+        let matrix = |name: &str, shape: [usize; 2]| {
+            let values = random(&format!("{name}{layer}{projection}"), &shape).expect("a tensor");
+            Matrix::from_rows(shape[1], values.flatten_all().and_then(|all| all.to_vec1()).expect("floats"))
+        };
+        let (a, b) = (matrix("a", [inputs, 3]), matrix("b", [3, outputs]));
+        Some(((layer, projection), LowRank { a, b, scale: 0.5 }))
+    };
+    Adapter(places.filter_map(low_rank).collect())
 }
 
 pub fn format(name: &str) -> Format {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::lanes::{LANES, Lanes, dispatched, exp};
 use super::matrix::Matrix;
-use super::product::{Target, Tile, vectors};
+use super::product::{Target, Tile, many};
 use crate::model::kv::{Head, KvStore, Read};
 use crate::model::{Reads, Rows};
 
@@ -244,32 +244,6 @@ unsafe fn tile_with<L: Lanes>(work: &Work, scratch: &mut Scratch) {
         // SAFETY: this row and head are this task's own.
         let out = unsafe { std::slice::from_raw_parts_mut(work.out.at(at), head_dim) };
         out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum * scale);
-    }
-}
-
-/// A product of any number of rows and vectors, tile by tile.
-#[inline(always)]
-unsafe fn many<L: Lanes>(product: Tile, rows: usize, count: usize) {
-    let wide = rows <= L::WIDE_TILE.0 || count.is_multiple_of(L::WIDE_TILE.1);
-    let (tile_rows, most) = if wide { L::WIDE_TILE } else { L::TILE };
-    let mut vector = 0;
-    while vector < count {
-        let take = vectors(count - vector, most);
-        let mut row = 0;
-        while row < rows {
-            let some = tile_rows.min(rows - row);
-            unsafe {
-                let part = Tile {
-                    a: product.a.add(row * product.a_stride),
-                    b: product.b.add(vector * product.b_vector),
-                    c: product.c.add(row * product.c_stride + vector * LANES),
-                    ..product
-                };
-                part.run::<L>(some, take);
-            }
-            row += some;
-        }
-        vector += take;
     }
 }
 

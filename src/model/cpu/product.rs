@@ -67,6 +67,22 @@ impl Panels {
         panel.iter().map(move |line| line.0[row % LANES])
     }
 
+    /// The first `outputs` rows of the stacked weights, transposed and packed: what takes a gradient of the outputs to one
+    /// of the inputs.
+    pub fn transposed(&self, outputs: usize) -> Self {
+        assert!(outputs <= self.stride);
+        let stride = self.width.next_multiple_of(LANES);
+        let mut data = lines(stride / LANES * outputs);
+        data.par_chunks_mut(outputs).enumerate().for_each(|(panel, lines)| {
+            let inputs = panel * LANES..self.width.min((panel + 1) * LANES);
+            for (output, line) in lines.iter_mut().enumerate() {
+                let from = &self.data[output / LANES * self.width..][inputs.clone()];
+                line.0.iter_mut().zip(from).for_each(|(to, from)| *to = from.0[output % LANES]);
+            }
+        });
+        Self { stride, width: outputs, data }
+    }
+
     /// The first `width` columns of `x [rows, ..]` -> the outputs of some panels, from `column` on in the rows of `y`.
     pub fn apply(&self, x: &Matrix, panels: Range<usize>, y: &mut Matrix, column: usize) {
         let rows = x.rows();
@@ -200,7 +216,7 @@ fn column_tiles(panels: usize) -> Vec<Range<usize>> {
 
 /// How many vectors to take of those that are left: `most`, but two and two rather than three and one.
 #[inline(always)]
-pub fn vectors(left: usize, most: usize) -> usize {
+fn vectors(left: usize, most: usize) -> usize {
     if left == most + 1 && most > 1 { left / 2 } else { left.min(most) }
 }
 
@@ -245,6 +261,52 @@ unsafe fn run_task_with<L: Lanes>(task: &Task) {
             row += rows;
         }
         input += depth;
+    }
+}
+
+/// A small product of plain matrices, row by row: `c [rows, width] (+)= a [rows, depth] times b [depth, width]`, where rows
+/// of `b` and `c` are filled up to a multiple of 16.
+pub fn small(a: &[f32], [rows, depth]: [usize; 2], b: &[f32], c: &mut [f32], add: bool) {
+    let (a_stride, width) = (a.len() / rows.max(1), c.len() / rows.max(1));
+    assert!(rows > 0 && a_stride >= depth && width.is_multiple_of(LANES) && b.len() >= depth * width);
+    assert!(a.len() == rows * a_stride && c.len() == rows * width);
+    let (a, b) = (a.as_ptr(), b.as_ptr());
+    let c = c.as_mut_ptr();
+    let tile = Tile { depth, a, a_stride, b, b_vector: LANES, b_depth: width, c, c_stride: width, add };
+    // SAFETY: sizes were compared.
+    unsafe { small_product(tile, rows, width / LANES) }
+}
+
+dispatched! {
+    unsafe fn small_product(tile: Tile, rows: usize, vectors: usize) = many;
+}
+
+/// A product of any number of rows and vectors, tile by tile.
+///
+/// # Safety
+/// As [`Tile::run`].
+#[inline(always)]
+pub unsafe fn many<L: Lanes>(product: Tile, rows: usize, count: usize) {
+    let wide = rows <= L::WIDE_TILE.0 || count.is_multiple_of(L::WIDE_TILE.1);
+    let (tile_rows, most) = if wide { L::WIDE_TILE } else { L::TILE };
+    let mut vector = 0;
+    while vector < count {
+        let take = vectors(count - vector, most);
+        let mut row = 0;
+        while row < rows {
+            let some = tile_rows.min(rows - row);
+            unsafe {
+                let part = Tile {
+                    a: product.a.add(row * product.a_stride),
+                    b: product.b.add(vector * product.b_vector),
+                    c: product.c.add(row * product.c_stride + vector * LANES),
+                    ..product
+                };
+                part.run::<L>(some, take);
+            }
+            row += some;
+        }
+        vector += take;
     }
 }
 

@@ -134,6 +134,34 @@ impl Sigmoid {
         // SAFETY: loads and stores stay within the slice.
         unsafe { sigmoid(self, values) }
     }
+
+    /// Its slopes, in place of its inputs, and its values, as many.
+    pub fn with_slope(self, x: &mut [f32], values: &mut [f32]) {
+        assert!(x.len() == values.len());
+        // SAFETY: loads and stores stay within the slices.
+        unsafe { sigmoid_slope(self, x, values) }
+    }
+}
+
+dispatched! {
+    unsafe fn sigmoid_slope(function: Sigmoid, x: &mut [f32], values: &mut [f32]) = sigmoid_slope_with;
+}
+
+#[inline(always)]
+unsafe fn sigmoid_slope_with<L: Lanes>(function: Sigmoid, xs: &mut [f32], values: &mut [f32]) {
+    let Sigmoid { scale, cubic } = function;
+    for at in (0..xs.len()).step_by(LANES) {
+        unsafe {
+            let (x, one) = (load::<L>(xs, at, 0.), L::splat(1.));
+            let square = x.mul(x);
+            let inner = x.fma(square.mul(x), L::splat(cubic)).mul(L::splat(-scale));
+            let sigmoid = one.div(one.add(exp(inner)));
+            let slope_inside = one.fma(square, L::splat(3. * cubic)).mul(L::splat(scale));
+            let value = x.mul(sigmoid);
+            store(sigmoid.fma(value.mul(one.sub(sigmoid)), slope_inside), xs, at);
+            store(value, values, at);
+        }
+    }
 }
 
 dispatched! {

@@ -336,10 +336,8 @@ function isAblation(curve) {
   return curve.mask === 'ablate-attention';
 }
 
+/** What the layers of a panel's curves, all of one kind, do. */
 function axisName(panel) {
-  const removed = panel.curves.filter(isAblation).length;
-  if (!removed) return 'first layer that hides';
-  return removed === panel.curves.length
-    ? 'layer without attention'
-    : 'first layer that hides, or layer without attention';
+  const names = { 'ablate-attention': 'layer without attention', lora: 'layer with an adapter' };
+  return names[panel.curves[0]?.mask] ?? 'first layer that hides';
 }

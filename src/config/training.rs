@@ -1,0 +1,157 @@
+//! How adapters are trained.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::resolve::Resolver;
+use super::{Cell, ModelChoice, Run, Task};
+use crate::error::input;
+use crate::mask::Treatment;
+use crate::model::Projection;
+
+/// Which tokens' loss is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LossOn {
+    /// All tokens of a pair but the first, as the study has it.
+    Whole,
+    /// Those of the answer.
+    Target,
+}
+
+/// How adapters are trained. Results depend on all of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// Pairs to train on, the first ones of the training split.
+    pub train_size: usize,
+    /// Pairs whose loss says when to stop, the first ones of what demonstrations are drawn from.
+    pub dev_size: usize,
+    /// What of the layer is adapted.
+    pub projections: Vec<Projection>,
+    /// Rank of the change.
+    pub rank: usize,
+    /// It is scaled by this over the rank.
+    pub alpha: f64,
+    /// Share of the adapter's inputs that are left out at random, in training.
+    pub dropout: f64,
+    /// AdamW's, at the first step; it falls linearly to 0.
+    pub learning_rate: f64,
+    /// AdamW's.
+    pub weight_decay: f64,
+    /// Gradients are scaled down to this norm; `None`: never.
+    pub max_grad_norm: Option<f64>,
+    /// Pairs of a step.
+    pub batch: usize,
+    /// Times that all pairs are seen at most.
+    pub epochs: usize,
+    /// Epochs without a smaller dev loss after which training ends.
+    pub patience: usize,
+    /// Which tokens' loss is counted.
+    pub loss_on: LossOn,
+}
+
+impl Resolver {
+    /// One for each number of pairs.
+    pub(super) fn trainings(&self) -> Result<Vec<Training>> {
+        let typed = self.settings.lora.clone().unwrap_or_default();
+        let projections = self.each("projection", &typed.projection, |word, origin| {
+            let unknown =
+                |known| input(format!("{origin}: unknown projection `{word}`; write some of {known}"));
+            word.parse::<Projection>().map_err(unknown)
+        })?;
+        let loss_on = match self.one("loss", &typed.loss)? {
+            "whole" => LossOn::Whole,
+            "target" => LossOn::Target,
+            word => {
+                return Err(input(format!(
+                    "{}: unknown `{word}`; write whole or target",
+                    self.origins.of("loss")
+                )));
+            }
+        };
+        let max_grad_norm = match self.one("max_grad_norm", &typed.max_grad_norm)? {
+            "none" => None,
+            _ => Some(self.above("max_grad_norm", &typed.max_grad_norm, f64::MIN_POSITIVE, f64::MAX)?),
+        };
+        let one = Training {
+            train_size: 0,
+            dev_size: self.numbers("dev_size", &typed.dev_size)?.first().map_or(0, |size| *size as usize),
+            projections,
+            rank: self.count("rank", &typed.rank)?,
+            alpha: self.above("alpha", &typed.alpha, f64::MIN_POSITIVE, f64::MAX)?,
+            dropout: self.above("dropout", &typed.dropout, 0., 0.99)?,
+            learning_rate: self.above("learning_rate", &typed.learning_rate, f64::MIN_POSITIVE, f64::MAX)?,
+            weight_decay: self.above("weight_decay", &typed.weight_decay, 0., 1.)?,
+            max_grad_norm,
+            batch: self.count("train_batch", &typed.train_batch)?,
+            epochs: self.count("epochs", &typed.epochs)?,
+            patience: self.count("patience", &typed.patience)?,
+            loss_on,
+        };
+        let sizes = self.numbers("train_size", &typed.train_size)?;
+        match sizes.contains(&0) {
+            true => Err(input(format!("{}: must be at least 1", self.origins.of("train_size")))),
+            false => Ok(sizes
+                .into_iter()
+                .map(|size| Training { train_size: size as usize, ..one.clone() })
+                .collect()),
+        }
+    }
+
+    fn above(&self, field: &str, words: &Option<Vec<String>>, least: f64, most: f64) -> Result<f64> {
+        let number = self.number(field, words)?;
+        match (least..=most).contains(&number) {
+            true => Ok(number),
+            false if least > 0. => Err(input(format!("{}: {number} is not above 0", self.origins.of(field)))),
+            false => {
+                Err(input(format!("{}: {number} is not from {least} to {most}", self.origins.of(field))))
+            }
+        }
+    }
+
+    /// The model as it is, and with an adapter at each layer asked for.
+    pub(super) fn adapted_cells(&self, model: &ModelChoice) -> Result<Vec<Cell>> {
+        let typed = self.settings.lora.clone().unwrap_or_default();
+        let layers = self.layers("layers", &typed.layers, model)?;
+        if let Some(layer) = layers.iter().find(|layer| **layer >= model.layers) {
+            return Err(input(format!(
+                "{}: {} has layers 0 to {}, so none is number {layer}",
+                self.origins.of("layers"),
+                model.name,
+                model.layers - 1
+            )));
+        }
+        let baseline = Cell { mask: Treatment::None, from_layer: model.layers };
+        let adapted = layers.into_iter().map(|from_layer| Cell { mask: Treatment::Lora, from_layer });
+        let mut cells: Vec<Cell> = std::iter::once(baseline).chain(adapted).collect();
+        let mut seen = std::collections::HashSet::new();
+        cells.retain(|cell| seen.insert(*cell));
+        Ok(cells)
+    }
+
+    /// What makes no sense where adapters are trained.
+    pub(super) fn check_training(&self, run: &Run) -> Result<()> {
+        let refuse = |field: &str, what: &str| Err(input(format!("{}: {what}", self.origins.of(field))));
+        let masks = ["mask", "from_layer", "ablate_attention"];
+        match () {
+            () if run.task == Task::Code => {
+                refuse("task", "adapters are trained on translations; write --task mt")
+            }
+            () if run.chat.is_some() => {
+                refuse("chat_template", "adapters are trained on plain text; write false")
+            }
+            () if run.adapter.is_some() => {
+                refuse("adapter", "is for run; lora trains adapters of its own, on the model as it is")
+            }
+            () if run.drop_context => refuse("drop_context", "is for run: an adapter drops no context"),
+            () if masks.iter().any(|field| self.origins.is_asked_for(field)) => {
+                let field = masks.iter().find(|field| self.origins.is_asked_for(field)).unwrap_or(&"mask");
+                refuse(
+                    field,
+                    "lora masks nothing; train first, then icl-mask run --adapter FOLDER --mask ...",
+                )
+            }
+            () => Ok(()),
+        }
+    }
+}

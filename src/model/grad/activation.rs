@@ -1,0 +1,52 @@
+//! The MLP's function, back.
+
+use candle_core::cpu::erf::erf_f32;
+
+use crate::model::Activation;
+use crate::model::cpu::Matrix;
+use crate::model::cpu::rowwise::{Sigmoid, each_row};
+use crate::model::parts::Mlp;
+
+/// The gradient of what goes into the MLP's last product -> that of what the first ones put out, `inner`: gate and up, or up
+/// alone.
+pub fn backward(mlp: &Mlp, inner: &Matrix, back: &Matrix) -> Matrix {
+    let (width, gated) = (mlp.width, mlp.is_gated());
+    let up = if gated { mlp.into.start(1) } else { 0 };
+    let mut out = Matrix::zeros(inner.rows(), inner.width());
+    each_row(&mut out, |row, out| {
+        let (inner, back) = (inner.row(row), &back.row(row)[..width]);
+        if !gated {
+            out[..width].copy_from_slice(&inner[..width]);
+            let mut values = vec![0.; width];
+            with_slope(mlp.activation, &mut out[..width], &mut values);
+            out[..width].iter_mut().zip(back).for_each(|(slope, back)| *slope *= back);
+            return;
+        }
+        // Slopes where the gate's gradient goes, values where that of the up projection goes.
+        let (gate, rest) = out.split_at_mut(up);
+        let (gate, values) = (&mut gate[..width], &mut rest[..width]);
+        gate.copy_from_slice(&inner[..width]);
+        with_slope(mlp.activation, gate, values);
+        let factors = inner[up..up + width].iter().zip(back);
+        for ((slope, value), (up, back)) in gate.iter_mut().zip(values).zip(factors) {
+            *slope *= up * back;
+            *value *= back;
+        }
+    });
+    out
+}
+
+/// The function's slopes, in place of its inputs, and its values.
+fn with_slope(activation: Activation, x: &mut [f32], values: &mut [f32]) {
+    match activation {
+        Activation::Silu => Sigmoid::SILU.with_slope(x, values),
+        Activation::GeluTanh => Sigmoid::GELU_TANH.with_slope(x, values),
+        Activation::Gelu => {
+            for (x, value) in x.iter_mut().zip(values) {
+                let below = (erf_f32(*x * std::f32::consts::FRAC_1_SQRT_2) + 1.) * 0.5;
+                let density = (-0.5 * *x * *x).exp() / (2. * std::f32::consts::PI).sqrt();
+                (*value, *x) = (below * *x, below + *x * density);
+            }
+        }
+    }
+}

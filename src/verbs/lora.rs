@@ -1,0 +1,272 @@
+//! `lora`: one adapter per layer trained, then each tested. An adapter is written as soon as it is trained; the tests of all
+//! of them go through the sweep together, sharing the layers below each one's.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use super::model::OpenModel;
+use super::plan;
+use super::run::{Planned, Work, load, set_threads, unfinished};
+use super::say;
+use crate::cli::LoraArgs;
+use crate::config::{Cell, Experiment, ModelChoice, Training};
+use crate::engine::weights;
+use crate::error::input;
+use crate::hub::Wanted;
+use crate::lora::{Diverged, Frozen, Text, Trained, peft, train};
+use crate::mask::Treatment;
+use crate::model::grad::{Differentiable, pass_bytes};
+use crate::model::{Adapter, Arch, Decoder, Precision, Transformer};
+use crate::results::{RunFolder, write_json};
+
+/// Train and test.
+pub fn lora(args: LoraArgs) -> Result<()> {
+    let experiment = Experiment::resolve_training(args.config.as_deref(), args.settings, args.training)?;
+    set_threads(experiment.threads)?;
+    if experiment.dtype != Precision::F32 {
+        return Err(input(format!(
+            "--dtype {}: adapters are trained with weights as f32; write --dtype f32",
+            experiment.dtype
+        )));
+    }
+    if args.dry_run {
+        plan::print(&experiment, args.json)?;
+    }
+    // Input is checked for the whole grid before anything is computed.
+    let mut models: Vec<(ModelChoice, OpenModel, Vec<Planned>)> = Vec::new();
+    for run in &experiment.runs {
+        if models.last().is_none_or(|(choice, ..)| choice.path != run.model.path) {
+            models.push((run.model.clone(), OpenModel::open(&run.model, Wanted::Description)?, Vec::new()));
+        }
+        if let Some((_, model, planned)) = models.last_mut() {
+            planned.push(Planned::new(run, model, &experiment.results)?);
+        }
+    }
+    if args.dry_run {
+        return models
+            .iter()
+            .flat_map(|(_, model, planned)| planned.iter().map(move |one| (model, one)))
+            .try_for_each(|(model, one)| match one.training() {
+                Some(training) => say(&training_plan(&model.arch, training, one.texts(), one.layers())),
+                None => Ok(()),
+            });
+    }
+    let mut diverged = Vec::new();
+    for (choice, mut model, planned) in models {
+        model.fetch_weights(&choice)?;
+        let mut works = unfinished(&model, planned, &experiment)?;
+        if works.iter().any(|work| !work.pending.is_empty()) {
+            works.iter().try_for_each(|work| check_memory(&experiment, &model.arch, work))?;
+            let mut decoder = load(&choice, &model, experiment.dtype)?;
+            for group in groups(&works) {
+                let group: Vec<&Work> = group.into_iter().map(|at| &works[at]).collect();
+                diverged.extend(train_layers(&decoder, &model, &group)?);
+            }
+            for work in &mut works {
+                test(work, &mut decoder, &model, args.json)?;
+            }
+        }
+        works.into_iter().for_each(Work::close);
+    }
+    match diverged.len() {
+        0 => Ok(()),
+        count => bail!("{count} adapters were not trained: {}", diverged.join("; ")),
+    }
+}
+
+/// Runs whose states can be shared: of the same pairs, whatever their number, in the same format.
+fn groups(works: &[Work]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (index, work) in works.iter().enumerate() {
+        let same = |other: &usize| {
+            let (a, b) = (&work.prepared.run, &works[*other].prepared.run);
+            (&a.data.name, &a.direction, &a.format) == (&b.data.name, &b.direction, &b.format)
+        };
+        match groups.iter_mut().find(|group| group.first().is_some_and(same)) {
+            Some(group) => group.push(index),
+            None => groups.push(vec![index]),
+        }
+    }
+    groups
+}
+
+/// Train what is missing, layer by layer upwards, so that each layer of the trunk is computed once for all runs of a group.
+/// Returns what did not come to an end.
+fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Result<Vec<String>> {
+    let missing = |work: &Work| -> Vec<usize> {
+        let trained = |layer: &usize| work.folder.adapter_path(*layer).is_dir();
+        adapted(&work.pending).filter(|layer| !trained(layer)).collect()
+    };
+    let mut layers: Vec<usize> = group.iter().flat_map(|work| missing(work)).collect();
+    layers.sort_unstable();
+    layers.dedup();
+    let (Some(&first), Some(largest)) = (layers.first(), group.iter().max_by_key(|work| size(work))) else {
+        return Ok(Vec::new());
+    };
+    let differentiable = Differentiable::new(decoder, first)?;
+    let (texts, pairs) = (&largest.prepared.texts, size(largest));
+    let mut frozen = Frozen::new(decoder, texts)?;
+    let mut diverged = Vec::new();
+    // The dev loss without an adapter: runs of one call differ in the number of pairs and the seed alone.
+    let mut before = None;
+    for layer in layers {
+        frozen.advance_to(layer)?;
+        for work in group.iter().filter(|work| missing(work).contains(&layer)) {
+            let (run, training) = (&work.prepared.run, training(work)?);
+            work.begin(model)?;
+            match train(
+                &differentiable,
+                &frozen,
+                training,
+                run.seed,
+                0..training.train_size,
+                pairs..texts.len(),
+                &mut before,
+            ) {
+                Ok(trained) => {
+                    write(&work.folder, layer, &trained, &model.arch, &run.model.name, training)?;
+                    eprintln!("{}", line(&trained, training));
+                }
+                Err(error) if error.is::<Diverged>() => {
+                    eprintln!("{error}");
+                    diverged.push(error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(diverged)
+}
+
+fn training(work: &Work) -> Result<&Training> {
+    work.prepared.run.lora.as_ref().context("a run without training")
+}
+
+fn size(work: &Work) -> usize {
+    work.prepared.run.lora.as_ref().map_or(0, |training| training.train_size)
+}
+
+/// Layers of cells with adapters.
+fn adapted(cells: &[Cell]) -> impl Iterator<Item = usize> + '_ {
+    cells.iter().filter(|cell| cell.mask == Treatment::Lora).map(|cell| cell.from_layer)
+}
+
+/// What came of one layer.
+fn line(trained: &Trained, training: &Training) -> String {
+    let log = &trained.log;
+    let mean = |steps: &[crate::lora::Step]| {
+        steps.iter().map(|step| step.loss).sum::<f64>() / steps.len().max(1) as f64
+    };
+    let an_epoch = training.train_size.div_ceil(training.batch);
+    let (start, end) =
+        (&log.steps[..an_epoch.min(log.steps.len())], &log.steps[log.steps.len().saturating_sub(an_epoch)..]);
+    let dev = match (log.dev_losses.first(), log.dev_losses.get(log.best_epoch)) {
+        (Some(before), Some(best)) if training.dev_size > 0 => {
+            format!(", dev {before:.4} to {best:.4} after epoch {}", log.best_epoch)
+        }
+        _ => String::new(),
+    };
+    format!(
+        "layer {:>2}, {} pairs, seed {}: loss {:.4} to {:.4}{dev}, {:.1} s",
+        log.layer,
+        training.train_size,
+        log.seed,
+        mean(start),
+        mean(end),
+        log.seconds
+    )
+}
+
+/// `lora/layer-<l>/`, whole or not at all.
+fn write(
+    folder: &RunFolder,
+    layer: usize,
+    trained: &Trained,
+    arch: &Arch,
+    base: &str,
+    training: &Training,
+) -> Result<()> {
+    let path = folder.adapter_path(layer);
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let partial = parent.join(format!(".layer-{layer}.{}.partial", std::process::id()));
+    let attempt = || -> Result<()> {
+        peft::write(&partial, &trained.adapter, arch, base, training.alpha, training.dropout)?;
+        write_json(&partial.join("training.json"), &trained.log)?;
+        Ok(std::fs::rename(&partial, &path)?)
+    };
+    attempt()
+        .inspect_err(|_| drop(std::fs::remove_dir_all(&partial)))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Test the adapters that are there, all in one sweep, and the model as it is.
+fn test(work: &mut Work, decoder: &mut Transformer, model: &OpenModel, json: bool) -> Result<()> {
+    let folder = work.folder.clone();
+    let there = |cell: &Cell| cell.mask == Treatment::None || folder.adapter_path(cell.from_layer).is_dir();
+    work.pending.retain(there);
+    let mut all = Adapter::default();
+    for layer in adapted(&work.pending) {
+        let path = folder.adapter_path(layer);
+        let adapter = peft::read(&path, decoder.arch())?;
+        if adapter.0.keys().any(|(changed, _)| *changed != layer) {
+            return Err(input(format!(
+                "{}: changes another layer than {layer}; move it away",
+                path.display()
+            )));
+        }
+        all.join(adapter)?;
+    }
+    decoder.adapt(all, false)?;
+    match work.pending.is_empty() {
+        true => Ok(()),
+        false => work.compute(decoder, model, None, json),
+    }
+}
+
+/// Refuse a training that cannot fit into memory.
+fn check_memory(experiment: &Experiment, arch: &Arch, work: &Work) -> Result<()> {
+    let Some(budget) = experiment.memory_budget() else { return Ok(()) };
+    let rows: usize = work.prepared.texts.iter().map(|text| text.tokens.len()).sum();
+    let longest = work.prepared.texts.iter().map(|text| text.tokens.len()).max().unwrap_or(0);
+    // Beside each weight its transpose.
+    let needed = 2 * weights(arch, Precision::F32, None)
+        + Frozen::bytes(rows, arch.hidden)
+        + pass_bytes(arch, longest);
+    if needed <= budget {
+        return Ok(());
+    }
+    let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30));
+    Err(input(format!(
+        "training {} needs {} of memory (weights and their transposes {}, states of {rows} tokens {}, a pass {}) and {} are \
+         {}; fewer pairs (--train-size) take less",
+        work.prepared.run.model.name,
+        gib(needed),
+        gib(2 * weights(arch, Precision::F32, None)),
+        gib(Frozen::bytes(rows, arch.hidden)),
+        gib(pass_bytes(arch, longest)),
+        gib(budget),
+        if experiment.memory.is_some() { "allowed by --memory" } else { "available" },
+    )))
+}
+
+/// What training would take.
+fn training_plan(arch: &Arch, training: &Training, texts: &[Text], layers: Vec<usize>) -> String {
+    let tokens = |texts: &[Text]| texts.iter().map(|text| text.tokens.len()).sum::<usize>();
+    let (pairs, dev) = texts.split_at(training.train_size.min(texts.len()));
+    let (pairs, dev) = (tokens(pairs), tokens(dev));
+    let a_layer = arch.multiply_adds_per_row() / arch.layers as u64;
+    let vocabulary = (arch.vocab * arch.hidden) as u64;
+    // Forward and back through the layers from the adapted one on, and the dev pairs forward.
+    let row = |layer: usize| (arch.layers - layer) as u64 * a_layer + vocabulary;
+    let seen = (training.epochs * 2 * pairs + (training.epochs + 1) * dev) as u64;
+    let work: u64 = layers.iter().map(|&layer| row(layer) * seen).sum();
+    format!(
+        "  training: {} adapters; {} pairs of {pairs} tokens, {} steps at most; dev loss of {dev} tokens; at most {:.3} tera \
+         multiply-adds",
+        layers.len(),
+        training.train_size,
+        training.epochs * training.train_size.div_ceil(training.batch),
+        work as f64 / 1e12
+    )
+}
