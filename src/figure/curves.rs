@@ -63,7 +63,7 @@ pub fn title(panel: &Panel, among: &[Panel]) -> String {
     };
     let own = name(panel);
     let mut differing: Vec<String> = Vec::new();
-    for other in among.iter().filter(|other| name(other) == own) {
+    for other in among.iter().filter(|other| name(other) == own && other.kind() == panel.kind()) {
         let differences = panel.shared().named_differences(&other.shared());
         differing.extend(differences.into_iter().map(|(field, value)| format!("{field} {value}")));
     }

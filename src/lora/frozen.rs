@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::Text;
 use crate::engine::check_interrupted;
 use crate::model::grad::Packed;
-use crate::model::{Decoder, Extent, KvStore, Matrix, Read, Reads, Rows, Transformer};
+use crate::model::{Decoder, Matrix, Transformer};
 
 /// The states of all texts, `[rows, hidden]`, as they enter one layer.
 pub struct Frozen<'a> {
@@ -61,7 +61,9 @@ impl<'a> Frozen<'a> {
             let mut states = self.states.select(range.clone());
             let packed = Packed::new(now.iter().map(ExactSizeIterator::len));
             for layer in self.layer..layer {
-                through(self.model, layer, &mut states, &packed)?;
+                packed.at_layer(self.model.arch(), layer, |batch, kv| {
+                    self.model.layer(layer, &mut states, batch, kv)
+                })?;
             }
             let width = states.width();
             self.states.data_mut()[range.start * width..range.end * width].copy_from_slice(states.data());
@@ -87,24 +89,4 @@ impl<'a> Frozen<'a> {
     pub fn tokens(&self, text: usize) -> usize {
         self.texts[text].tokens.len()
     }
-}
-
-/// One layer of the unchanged model over whole sequences.
-fn through(model: &Transformer, layer: usize, states: &mut Matrix, packed: &Packed) -> Result<()> {
-    let mut kv = KvStore::default();
-    let extent = |rows: usize| Extent { columns: 0..rows, layers: layer..layer + 1 };
-    let blocks: Vec<_> =
-        packed.sequences.iter().map(|rows| kv.add(model.arch(), extent(rows.len()))).collect();
-    let reads: Vec<[Read; 1]> = (packed.sequences.iter().zip(&blocks))
-        .map(|(rows, &block)| [Read { block, start: 0, end: rows.len() }])
-        .collect();
-    let batch: Vec<Rows> = (packed.sequences.iter().zip(&blocks).zip(&reads))
-        .map(|((rows, &write), reads)| Rows {
-            positions: &packed.positions[rows.clone()],
-            write,
-            reads: Reads::Columns(reads),
-            adapted: false,
-        })
-        .collect();
-    model.layer(layer, states, &batch, &mut kv)
 }

@@ -149,6 +149,12 @@ pub struct ScoreRecord {
     /// sha256 of the chat template, if the prompt is put into one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_template: Option<String>,
+    /// sha256 of the adapter that was at work in every row, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    /// Pairs that adapters of this run were trained on, where some were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_size: Option<usize>,
     /// Number of test items.
     pub n: usize,
     /// The scores.
@@ -193,6 +199,8 @@ impl ScoreRecord {
             nprompts: settings.nprompts,
             profile: settings.profile,
             chat_template: settings.chat_template.clone(),
+            adapter: settings.adapter.clone(),
+            train_size: settings.lora.as_ref().map(|lora| lora.training.train_size),
             n: settings.n,
             scores,
             prompt_tokens: 0,

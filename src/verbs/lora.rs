@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 
 use super::model::OpenModel;
 use super::plan;
@@ -44,13 +45,14 @@ pub fn lora(args: LoraArgs) -> Result<()> {
         }
     }
     if args.dry_run {
-        return models
-            .iter()
-            .flat_map(|(_, model, planned)| planned.iter().map(move |one| (model, one)))
-            .try_for_each(|(model, one)| match one.training() {
-                Some(training) => say(&training_plan(&model.arch, training, one.texts(), one.layers())),
-                None => Ok(()),
-            });
+        for (_, model, planned) in &models {
+            for one in planned {
+                let Some(training) = one.training() else { continue };
+                let plan = TrainingPlan::new(&model.arch, training, one.texts(), &one.layers());
+                say(&if args.json { serde_json::to_string(&plan)? } else { plan.text() })?;
+            }
+        }
+        return Ok(());
     }
     let mut diverged = Vec::new();
     for (choice, mut model, planned) in models {
@@ -104,6 +106,7 @@ fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Re
     let (Some(&first), Some(largest)) = (layers.first(), group.iter().max_by_key(|work| size(work))) else {
         return Ok(Vec::new());
     };
+    keep_memory();
     let differentiable = Differentiable::new(decoder, first)?;
     let (texts, pairs) = (&largest.prepared.texts, size(largest));
     let mut frozen = Frozen::new(decoder, texts)?;
@@ -137,6 +140,18 @@ fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Re
         }
     }
     Ok(diverged)
+}
+
+/// A pass takes and gives back the same large matrices again and again. glibc would return each to the system, which then
+/// clears its pages anew.
+fn keep_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: two settings of the allocator, which may be set at any time.
+    unsafe {
+        // The most that glibc accepts.
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+    }
 }
 
 fn training(work: &Work) -> Result<&Training> {
@@ -251,22 +266,49 @@ fn check_memory(experiment: &Experiment, arch: &Arch, work: &Work) -> Result<()>
 }
 
 /// What training would take.
-fn training_plan(arch: &Arch, training: &Training, texts: &[Text], layers: Vec<usize>) -> String {
-    let tokens = |texts: &[Text]| texts.iter().map(|text| text.tokens.len()).sum::<usize>();
-    let (pairs, dev) = texts.split_at(training.train_size.min(texts.len()));
-    let (pairs, dev) = (tokens(pairs), tokens(dev));
-    let a_layer = arch.multiply_adds_per_row() / arch.layers as u64;
-    let vocabulary = (arch.vocab * arch.hidden) as u64;
-    // Forward and back through the layers from the adapted one on, and the dev pairs forward.
-    let row = |layer: usize| (arch.layers - layer) as u64 * a_layer + vocabulary;
-    let seen = (training.epochs * 2 * pairs + (training.epochs + 1) * dev) as u64;
-    let work: u64 = layers.iter().map(|&layer| row(layer) * seen).sum();
-    format!(
-        "  training: {} adapters; {} pairs of {pairs} tokens, {} steps at most; dev loss of {dev} tokens; at most {:.3} tera \
-         multiply-adds",
-        layers.len(),
-        training.train_size,
-        training.epochs * training.train_size.div_ceil(training.batch),
-        work as f64 / 1e12
-    )
+#[derive(Serialize)]
+struct TrainingPlan {
+    adapters: usize,
+    train_size: usize,
+    /// Tokens of all pairs, seen once an epoch.
+    pair_tokens: usize,
+    /// Tokens of the dev loss.
+    dev_tokens: usize,
+    /// Steps of the optimizer for each adapter, at most.
+    steps: usize,
+    /// Of all adapters, at most.
+    multiply_adds: u64,
+}
+
+impl TrainingPlan {
+    fn new(arch: &Arch, training: &Training, texts: &[Text], layers: &[usize]) -> Self {
+        let tokens = |texts: &[Text]| texts.iter().map(|text| text.tokens.len()).sum::<usize>();
+        let (pairs, dev) = texts.split_at(training.train_size.min(texts.len()));
+        let (pair_tokens, dev_tokens) = (tokens(pairs), tokens(dev));
+        let a_layer = arch.multiply_adds_per_row() / arch.layers as u64;
+        // Forward and back through the layers from the adapted one on, and the dev pairs forward.
+        let row = |layer: usize| (arch.layers - layer) as u64 * a_layer + (arch.vocab * arch.hidden) as u64;
+        let seen = (training.epochs * (2 * pair_tokens + dev_tokens)) as u64;
+        Self {
+            adapters: layers.len(),
+            train_size: training.train_size,
+            pair_tokens,
+            dev_tokens,
+            steps: training.epochs * training.train_size.div_ceil(training.batch),
+            multiply_adds: layers.iter().map(|&layer| row(layer) * seen).sum(),
+        }
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "  training: {} adapters; {} pairs of {} tokens, {} steps at most; dev loss of {} tokens; at most {:.3} tera \
+             multiply-adds",
+            self.adapters,
+            self.train_size,
+            self.pair_tokens,
+            self.steps,
+            self.dev_tokens,
+            self.multiply_adds as f64 / 1e12
+        )
+    }
 }

@@ -10,6 +10,7 @@ mod look;
 mod lora;
 mod model;
 mod models;
+mod pairs;
 mod plan;
 mod prepare;
 mod progress;

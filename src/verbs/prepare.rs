@@ -7,8 +7,9 @@ use anyhow::Result;
 
 use super::cleaner::Cleaner;
 use super::model::OpenModel;
-use crate::config::{Cell, Run, Sampling, Task, Training};
-use crate::data::{Corpus, Direction, Example, docstring, languages, load_training};
+use super::pairs::pairs;
+use crate::config::{Cell, Run, Sampling, Task};
+use crate::data::{Corpus, Direction, Example, docstring, languages};
 use crate::engine::{Request, Sample, Stop, StopRule};
 use crate::error::input;
 use crate::hash::Hash;
@@ -88,7 +89,7 @@ impl Prepared {
         let context = model.arch.context;
         prompts.iter().try_for_each(|prompt| prompt.check_fits(run.max_new_tokens, context))?;
         let (texts, pairs_sha256) = match &run.lora {
-            Some(training) => texts(&run, training, &corpus, model)?,
+            Some(training) => pairs(&run, training, &corpus, model)?,
             None => (Vec::new(), None),
         };
         let adapter_sha256 = run.adapter.as_ref().map(|adapter| peft::sha256(&adapter.path)).transpose()?;
@@ -297,32 +298,6 @@ fn prompts(
         prompter(&others).prompt(item)
     };
     items.iter().map(prompt).collect()
-}
-
-/// The pairs that adapters are trained on and stopped by, and the sha256 over them.
-fn texts(
-    run: &Run,
-    training: &Training,
-    corpus: &Corpus,
-    model: &OpenModel,
-) -> Result<(Vec<Text>, Option<String>)> {
-    let pairs = load_training(&run.data, &run.direction)?;
-    let first = |flag: &str, from: &[Example], n: usize, what: &str| match from.get(..n) {
-        Some(some) => Ok(some.to_vec()),
-        None => Err(input(format!("--{flag} {n}: {} has only {} {what}", corpus.name, from.len()))),
-    };
-    let mut all = first("train-size", &pairs, training.train_size, "training pairs")?;
-    let dev = first("dev-size", &corpus.demonstrations, training.dev_size, "pairs for the dev loss")?;
-    all.extend(dev);
-    let mut hash = Hash::default();
-    for text in all.iter().flat_map(|pair| [&pair.id, &pair.source, &pair.target]) {
-        hash.bytes((text.len() as u64).to_le_bytes());
-        hash.bytes(text);
-    }
-    let texts: Vec<Text> =
-        all.iter().map(|pair| Text::new(pair, &run.format, &model.tokenizer)).collect::<Result<_>>()?;
-    texts.iter().try_for_each(|text| text.check_fits(model.arch.context))?;
-    Ok((texts, Some(hash.hex())))
 }
 
 /// The first items of the test set.

@@ -23,7 +23,7 @@ use super::cpu::Matrix;
 use super::cpu::product::Panels;
 use super::cpu::rowwise::add;
 use super::transformer::{Block, norm};
-use super::{Adapter, Arch, Decoder, Extent, KvStore, Projection, Read, Reads, Rows, Transformer};
+use super::{Adapter, Arch, BlockId, Decoder, Extent, KvStore, Projection, Read, Reads, Rows, Transformer};
 
 /// A frozen decoder made ready for gradients: beside each weight of the layers from the first one on its transpose.
 pub struct Differentiable<'a> {
@@ -66,6 +66,30 @@ impl Packed {
     /// Rows in all.
     pub fn rows(&self) -> usize {
         self.positions.len()
+    }
+
+    /// Do something with the rows of one layer, each sequence with a block of its own to write to and read from.
+    pub fn at_layer<T>(&self, arch: &Arch, layer: usize, of: impl FnOnce(&[Rows], &mut KvStore) -> T) -> T {
+        let mut kv = KvStore::default();
+        let extent = |rows: usize| Extent { columns: 0..rows, layers: layer..layer + 1 };
+        let blocks: Vec<_> = self.sequences.iter().map(|rows| kv.add(arch, extent(rows.len()))).collect();
+        let reads: Vec<[Read; 1]> = (self.sequences.iter().zip(&blocks))
+            .map(|(rows, &block)| [Read { block, start: 0, end: rows.len() }])
+            .collect();
+        let rows = |((rows, &write), reads): ((&Range<usize>, &BlockId), _)| Rows {
+            positions: &self.positions[rows.clone()],
+            write,
+            reads: Reads::Columns(reads),
+            adapted: false,
+        };
+        let batch: Vec<Rows> = self
+            .sequences
+            .iter()
+            .zip(&blocks)
+            .zip(reads.iter().map(<[Read; 1]>::as_slice))
+            .map(rows)
+            .collect();
+        of(&batch, &mut kv)
     }
 }
 
@@ -130,9 +154,9 @@ impl<'a> Differentiable<'a> {
     /// # Errors
     /// A product fails.
     pub fn loss(&self, pass: &Pass) -> Result<Loss> {
-        let (mut states, mut kv) = (pass.states.clone(), KvStore::default());
+        let mut states = pass.states.clone();
         for at in pass.layer..self.model.arch().layers {
-            self.forward(at, &mut states, pass, &mut kv, None)?;
+            self.forward(at, &mut states, pass, None)?;
         }
         loss::cross_entropy(self.model, None, &mut states, pass.next)
     }
@@ -143,11 +167,11 @@ impl<'a> Differentiable<'a> {
     /// A product fails.
     pub fn gradient(&self, pass: &Pass, share: f32, gradient: &mut Gradient) -> Result<Loss> {
         assert!(pass.layer >= self.first, "gradients reach down to layer {}", self.first);
-        let (mut states, mut kv) = (pass.states.clone(), KvStore::default());
+        let mut states = pass.states.clone();
         let mut inputs = Inputs::default();
         let mut saved = Vec::new();
         for at in pass.layer..self.model.arch().layers {
-            saved.push(self.forward(at, &mut states, pass, &mut kv, Some(&mut inputs))?);
+            saved.push(self.forward(at, &mut states, pass, Some(&mut inputs))?);
         }
         let loss = loss::cross_entropy(self.model, Some((&self.head, share)), &mut states, pass.next)?;
         let mut back = states;
@@ -165,7 +189,6 @@ impl<'a> Differentiable<'a> {
         layer: usize,
         states: &mut Matrix,
         pass: &Pass,
-        kv: &mut KvStore,
         inputs: Option<&mut Inputs>,
     ) -> Result<Saved> {
         use Projection::{Down, Gate, K, O, Q, Up, V};
@@ -190,7 +213,7 @@ impl<'a> Differentiable<'a> {
         block.attention.qkv.forward(&normed, &mut qkv)?;
         adapt(&[Q, K, V], &normed, &mut qkv, &block.attention.qkv);
         keep(|inputs| &mut inputs.normed, &normed);
-        self.attend(layer, &qkv, pass.packed, kv, &mut attended);
+        self.attend(layer, &qkv, pass.packed, &mut attended);
         block.attention.o.forward(&attended, &mut out)?;
         adapt(&[O], &attended, &mut out, &block.attention.o);
         keep(|inputs| &mut inputs.attended, &attended);
@@ -225,29 +248,13 @@ impl<'a> Differentiable<'a> {
     }
 
     /// Queries, keys and values as the products give them -> what attention reads, through the same code as everywhere.
-    fn attend(&self, layer: usize, qkv: &Matrix, packed: &Packed, kv: &mut KvStore, attended: &mut Matrix) {
-        let arch = self.model.arch();
-        let blocks: Vec<_> = packed
-            .sequences
-            .iter()
-            .map(|rows| kv.add(arch, Extent { columns: 0..rows.len(), layers: layer..layer + 1 }))
-            .collect();
-        let reads: Vec<[Read; 1]> = (packed.sequences.iter().zip(&blocks))
-            .map(|(rows, &block)| [Read { block, start: 0, end: rows.len() }])
-            .collect();
-        let batch: Vec<Rows> = (packed.sequences.iter().zip(&blocks).zip(&reads))
-            .map(|((rows, &write), reads)| Rows {
-                positions: &packed.positions[rows.clone()],
-                write,
-                reads: Reads::Columns(reads),
-                adapted: false,
-            })
-            .collect();
+    fn attend(&self, layer: usize, qkv: &Matrix, packed: &Packed, attended: &mut Matrix) {
         let mut placed = qkv.clone();
         self.model.positioned(layer, &mut placed, &packed.positions);
-        self.model.store(layer, &placed, &batch, kv);
-        self.model.attend(layer, &placed, &batch, kv, attended);
-        blocks.into_iter().for_each(|block| kv.remove(arch, block));
+        packed.at_layer(self.model.arch(), layer, |batch, kv| {
+            self.model.store(layer, &placed, batch, kv);
+            self.model.attend(layer, &placed, batch, kv, attended);
+        });
     }
 
     /// One layer back: the gradient of what it puts out, `[rows, hidden]`, becomes in place that of what enters it. At the

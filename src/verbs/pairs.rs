@@ -1,0 +1,36 @@
+//! What adapters are trained on.
+
+use anyhow::Result;
+
+use super::model::OpenModel;
+use crate::config::{Run, Training};
+use crate::data::{Corpus, Example, load_training};
+use crate::error::input;
+use crate::hash::Hash;
+use crate::lora::Text;
+
+/// The pairs that adapters are trained on and stopped by, and the sha256 over them.
+pub fn pairs(
+    run: &Run,
+    training: &Training,
+    corpus: &Corpus,
+    model: &OpenModel,
+) -> Result<(Vec<Text>, Option<String>)> {
+    let all = load_training(&run.data, &run.direction)?;
+    let first = |flag: &str, from: &[Example], n: usize, what: &str| match from.get(..n) {
+        Some(some) => Ok(some.to_vec()),
+        None => Err(input(format!("--{flag} {n}: {} has only {} {what}", corpus.name, from.len()))),
+    };
+    let mut all = first("train-size", &all, training.train_size, "training pairs")?;
+    let dev = first("dev-size", &corpus.demonstrations, training.dev_size, "pairs for the dev loss")?;
+    all.extend(dev);
+    let mut hash = Hash::default();
+    for text in all.iter().flat_map(|pair| [&pair.id, &pair.source, &pair.target]) {
+        hash.bytes((text.len() as u64).to_le_bytes());
+        hash.bytes(text);
+    }
+    let texts: Vec<Text> =
+        all.iter().map(|pair| Text::new(pair, &run.format, &model.tokenizer)).collect::<Result<_>>()?;
+    texts.iter().try_for_each(|text| text.check_fits(model.arch.context))?;
+    Ok((texts, Some(hash.hex())))
+}
