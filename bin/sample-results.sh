@@ -4,6 +4,7 @@
 #   masks       none, TTF, FTF, FFT, TTT, and FTF without instructions, at all layers; seeds 0 and 1
 #   ablation    the attention of every third layer taken out; 5 examples with and without instructions, none without
 #   savings     TTF at a few layers, each generation computed by itself
+#   lora        an adapter of every third layer, trained on the ten demonstrations; the rate is high, so that ten do something
 # Usage: bash bin/sample-results.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,3 +20,6 @@ set -x
 "$bin" run "${common[@]}" --ablate-attention 0,3,6,9,12,15,18,21,23 --format qa_lines
 "$bin" run "${common[@]}" --ablate-attention 0,3,6,9,12,15,18,21,23 --format qa_lines_none --nprompts 0,5
 "$bin" run "${common[@]}" --mask none,TTF --from-layer 8,16,18,20,22 --drop-context
+"$bin" lora --model qwen2.5-coder-0.5b --data notebooks/sample/phrases.yaml --direction en-fr --limit 6 --max-new-tokens 16 \
+  --layers 0,3,6,9,12,15,18,21,23 --train-size 10 --dev-size 0 --train-batch 5 --epochs 12 --rank 2 --alpha 8 \
+  --learning-rate 0.004 --results notebooks/sample/results

@@ -17,11 +17,13 @@ pub fn export(args: ExportArgs) -> Result<()> {
     let mut nameless = 0;
     for folder in find_runs(&args.results)? {
         let run = RunFolder::new(folder);
-        let timed = run.manifest()?.is_some_and(|manifest| manifest.settings.drop_context);
+        let own = run.manifest()?.map(|manifest| manifest.settings);
+        // Made for their times, or for adapters, which the study lays out otherwise.
+        let apart = own.is_some_and(|own| own.drop_context || own.lora.is_some() || own.adapter.is_some());
         for file in run.score_files()? {
             let record: ScoreRecord =
                 read_json(&file)?.ok_or_else(|| input(format!("{}: has gone away", file.display())))?;
-            let Some(path) = sia2024::path(&record).filter(|_| !timed) else {
+            let Some(path) = sia2024::path(&record).filter(|_| !apart) else {
                 nameless += 1;
                 continue;
             };
@@ -54,7 +56,8 @@ pub fn export(args: ExportArgs) -> Result<()> {
     eprintln!("{} score files in {}", cells.len(), args.out.join("results").display());
     if nameless > 0 {
         eprintln!(
-            "{nameless} left out: the study's layout has no place for the mask `all` and for ablations"
+            "{nameless} left out: the study's layout has no place for the mask `all`, ablations, adapters and runs made for their \
+             times"
         );
     }
     Ok(())

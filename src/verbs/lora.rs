@@ -15,7 +15,7 @@ use crate::config::{Cell, Experiment, ModelChoice, Training};
 use crate::engine::weights;
 use crate::error::input;
 use crate::hub::Wanted;
-use crate::lora::{Diverged, Frozen, Text, Trained, peft, train};
+use crate::lora::{Diverged, Frozen, Step, Text, Trained, peft, train};
 use crate::mask::Treatment;
 use crate::model::grad::{Differentiable, pass_bytes};
 use crate::model::{Adapter, Arch, Decoder, Precision, Transformer};
@@ -106,7 +106,6 @@ fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Re
     let (Some(&first), Some(largest)) = (layers.first(), group.iter().max_by_key(|work| size(work))) else {
         return Ok(Vec::new());
     };
-    keep_memory();
     let differentiable = Differentiable::new(decoder, first)?;
     let (texts, pairs) = (&largest.prepared.texts, size(largest));
     let mut frozen = Frozen::new(decoder, texts)?;
@@ -142,18 +141,6 @@ fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Re
     Ok(diverged)
 }
 
-/// A pass takes and gives back the same large matrices again and again. glibc would return each to the system, which then
-/// clears its pages anew.
-fn keep_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: two settings of the allocator, which may be set at any time.
-    unsafe {
-        // The most that glibc accepts.
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
-    }
-}
-
 fn training(work: &Work) -> Result<&Training> {
     work.prepared.run.lora.as_ref().context("a run without training")
 }
@@ -167,15 +154,15 @@ fn adapted(cells: &[Cell]) -> impl Iterator<Item = usize> + '_ {
     cells.iter().filter(|cell| cell.mask == Treatment::Lora).map(|cell| cell.from_layer)
 }
 
-/// What came of one layer.
+/// What came of one layer: mean losses of the first epoch and the last, dev losses before and after.
 fn line(trained: &Trained, training: &Training) -> String {
     let log = &trained.log;
-    let mean = |steps: &[crate::lora::Step]| {
-        steps.iter().map(|step| step.loss).sum::<f64>() / steps.len().max(1) as f64
+    let mean = |steps: &[Step]| steps.iter().map(|step| step.loss).sum::<f64>() / steps.len().max(1) as f64;
+    let epochs: Vec<f64> = log.steps.chunk_by(|a, b| a.epoch == b.epoch).map(mean).collect();
+    let loss = match epochs.as_slice() {
+        [first, .., last] => format!("loss {first:.4} to {last:.4}"),
+        some => format!("loss {:.4}", some.first().unwrap_or(&f64::NAN)),
     };
-    let an_epoch = training.train_size.div_ceil(training.batch);
-    let (start, end) =
-        (&log.steps[..an_epoch.min(log.steps.len())], &log.steps[log.steps.len().saturating_sub(an_epoch)..]);
     let dev = match (log.dev_losses.first(), log.dev_losses.get(log.best_epoch)) {
         (Some(before), Some(best)) if training.dev_size > 0 => {
             format!(", dev {before:.4} to {best:.4} after epoch {}", log.best_epoch)
@@ -183,13 +170,8 @@ fn line(trained: &Trained, training: &Training) -> String {
         _ => String::new(),
     };
     format!(
-        "layer {:>2}, {} pairs, seed {}: loss {:.4} to {:.4}{dev}, {:.1} s",
-        log.layer,
-        training.train_size,
-        log.seed,
-        mean(start),
-        mean(end),
-        log.seconds
+        "layer {:>2}, {} pairs, seed {}: {loss}{dev}, {:.1} s",
+        log.layer, training.train_size, log.seed, log.seconds
     )
 }
 

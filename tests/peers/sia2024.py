@@ -83,7 +83,9 @@ def wanted_of(record):
 def records(results):
     """Folders of runs to export, and the score files of their cells that the layout has a place for."""
     manifests = sorted(results.rglob("manifest.json"))
-    folders = [path.parent for path in manifests if not read(path)["settings"].get("drop_context")]
+    apart = ("drop_context", "lora", "adapter")
+    settings = {path.parent: read(path)["settings"] for path in manifests}
+    folders = [folder for folder, of in settings.items() if not any(of.get(key) for key in apart)]
     cells = [path for folder in folders for path in sorted(folder.glob("*/*.json"))]
     cells = [path for path in cells if path.parent.name not in ("all", "ablate-attention")]
     if not cells:
