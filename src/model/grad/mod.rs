@@ -4,26 +4,27 @@
 //! Rows of whole sequences are packed without padding, as everywhere. What backward needs of each layer is kept by
 //! forward; attention's weights are computed again, as they are larger than what they are made of.
 
-use std::ops::Range;
-
 use anyhow::Result;
 
 mod activation;
 mod attention;
 mod loss;
 mod norm;
+mod packed;
 mod parts;
 
 pub use loss::Loss;
+pub use packed::Packed;
 pub use parts::{Gradient, Noise};
 
 use self::parts::{Ends, Inputs};
 use super::arch::Wiring;
 use super::cpu::Matrix;
 use super::cpu::product::Panels;
-use super::cpu::rowwise::add;
-use super::transformer::{Block, norm};
-use super::{Adapter, Arch, BlockId, Decoder, Extent, KvStore, Projection, Read, Reads, Rows, Transformer};
+use super::cpu::rowwise::{NormWeights, add};
+use super::parts::Linear;
+use super::transformer::{Block, add_normed, norm};
+use super::{Adapter, Arch, Decoder, Projection, Transformer};
 
 /// A frozen decoder made ready for gradients: beside each weight of the layers from the first one on its transpose.
 pub struct Differentiable<'a> {
@@ -40,57 +41,6 @@ struct Transposes {
     o: Panels,
     into: Panels,
     down: Panels,
-}
-
-/// Sequences packed one behind the other.
-#[derive(Debug, Clone, Default)]
-pub struct Packed {
-    /// The rows of each.
-    pub sequences: Vec<Range<usize>>,
-    /// Position of each row in its sequence.
-    pub positions: Vec<usize>,
-}
-
-impl Packed {
-    /// Sequences of these lengths.
-    pub fn new(lengths: impl IntoIterator<Item = usize>) -> Self {
-        let mut packed = Self::default();
-        for length in lengths {
-            let start = packed.positions.len();
-            packed.positions.extend(0..length);
-            packed.sequences.push(start..start + length);
-        }
-        packed
-    }
-
-    /// Rows in all.
-    pub fn rows(&self) -> usize {
-        self.positions.len()
-    }
-
-    /// Do something with the rows of one layer, each sequence with a block of its own to write to and read from.
-    pub fn at_layer<T>(&self, arch: &Arch, layer: usize, of: impl FnOnce(&[Rows], &mut KvStore) -> T) -> T {
-        let mut kv = KvStore::default();
-        let extent = |rows: usize| Extent { columns: 0..rows, layers: layer..layer + 1 };
-        let blocks: Vec<_> = self.sequences.iter().map(|rows| kv.add(arch, extent(rows.len()))).collect();
-        let reads: Vec<[Read; 1]> = (self.sequences.iter().zip(&blocks))
-            .map(|(rows, &block)| [Read { block, start: 0, end: rows.len() }])
-            .collect();
-        let rows = |((rows, &write), reads): ((&Range<usize>, &BlockId), _)| Rows {
-            positions: &self.positions[rows.clone()],
-            write,
-            reads: Reads::Columns(reads),
-            adapted: false,
-        };
-        let batch: Vec<Rows> = self
-            .sequences
-            .iter()
-            .zip(&blocks)
-            .zip(reads.iter().map(<[Read; 1]>::as_slice))
-            .map(rows)
-            .collect();
-        of(&batch, &mut kv)
-    }
 }
 
 /// What goes through the layers from the adapted one on.
@@ -183,7 +133,7 @@ impl<'a> Differentiable<'a> {
         Ok(loss)
     }
 
-    /// One layer forward, `states` in place.
+    /// One layer forward, `states` in place; at the adapted one what enters its projections is noted.
     fn forward(
         &self,
         layer: usize,
@@ -191,60 +141,88 @@ impl<'a> Differentiable<'a> {
         pass: &Pass,
         inputs: Option<&mut Inputs>,
     ) -> Result<Saved> {
-        use Projection::{Down, Gate, K, O, Q, Up, V};
-        let (arch, block) = (self.model.arch(), &self.model.blocks()[layer]);
-        let entering = states.clone();
-        let gated = arch.gated;
-        let adapt =
-            |projections: &[Projection], x: &Matrix, y: &mut Matrix, linear: &super::parts::Linear| {
-                for &projection in projections.iter().filter(|_| layer == pass.layer) {
-                    pass.add(projection, x, y, linear.start(projection.part(gated)));
-                }
-            };
+        let (block, parallel) = (&self.model.blocks()[layer], self.model.arch().wiring == Wiring::Parallel);
         let mut inputs = inputs.filter(|_| layer == pass.layer);
-        let mut keep = |which: fn(&mut Inputs) -> &mut Matrix, x: &Matrix| {
-            if let Some(inputs) = inputs.as_deref_mut() {
-                which(inputs).clone_from(x);
-            }
-        };
-        let [mut normed, mut qkv, mut attended, mut out, mut inner, mut mlp_out] =
-            std::array::from_fn(|_| Matrix::default());
-        norm(&block.attention_norm, states, &mut normed);
-        block.attention.qkv.forward(&normed, &mut qkv)?;
-        adapt(&[Q, K, V], &normed, &mut qkv, &block.attention.qkv);
-        keep(|inputs| &mut inputs.normed, &normed);
-        self.attend(layer, &qkv, pass.packed, &mut attended);
-        block.attention.o.forward(&attended, &mut out)?;
-        adapt(&[O], &attended, &mut out, &block.attention.o);
-        keep(|inputs| &mut inputs.attended, &attended);
-        let mut sandwiched = Matrix::default();
-        if block.after_attention.is_some() {
-            sandwiched = trimmed(&out, arch.hidden);
-        }
-        if arch.wiring != Wiring::Parallel {
-            super::transformer::add_normed(&block.after_attention, states, &mut out);
+        let entering = states.clone();
+        let (qkv, mut out) = self.attention_forward(layer, states, pass, inputs.as_deref_mut())?;
+        let before_norm = self.before(&block.after_attention, &out);
+        if !parallel {
+            add_normed(&block.after_attention, states, &mut out);
         }
         let middle = states.clone();
-        norm(&block.mlp_norm, states, &mut normed);
-        block.mlp.into.forward(&normed, &mut inner)?;
-        adapt(&[Gate, Up], &normed, &mut inner, &block.mlp.into);
-        keep(|inputs| &mut inputs.mlp_normed, &normed);
-        let before = inner.clone();
-        block.mlp.activate(&mut inner);
-        block.mlp.down.forward(&inner, &mut mlp_out)?;
-        adapt(&[Down], &inner, &mut mlp_out, &block.mlp.down);
-        keep(|inputs| &mut inputs.activated, &inner);
-        let mut mlp_sandwiched = Matrix::default();
-        if block.after_mlp.is_some() {
-            mlp_sandwiched = trimmed(&mlp_out, arch.hidden);
-        }
-        if arch.wiring == Wiring::Parallel {
+        let (inner, mut mlp_out) = self.mlp_forward(layer, states, pass, inputs)?;
+        let mlp_before_norm = self.before(&block.after_mlp, &mlp_out);
+        if parallel {
             add(&mut mlp_out, &out);
-            add(states, &mlp_out);
-        } else {
-            super::transformer::add_normed(&block.after_mlp, states, &mut mlp_out);
         }
-        Ok(Saved { entering, qkv, out: sandwiched, middle, inner: before, mlp_out: mlp_sandwiched })
+        add_normed(&block.after_mlp, states, &mut mlp_out);
+        Ok(Saved { entering, qkv, out: before_norm, middle, inner, mlp_out: mlp_before_norm })
+    }
+
+    /// States -> queries, keys and values as the products give them, and what attention puts out.
+    fn attention_forward(
+        &self,
+        layer: usize,
+        states: &Matrix,
+        pass: &Pass,
+        inputs: Option<&mut Inputs>,
+    ) -> Result<(Matrix, Matrix)> {
+        use Projection::{K, O, Q, V};
+        let Block { attention_norm, attention, .. } = &self.model.blocks()[layer];
+        let [mut normed, mut qkv, mut attended, mut out] = std::array::from_fn(|_| Matrix::default());
+        norm(attention_norm, states, &mut normed);
+        attention.qkv.forward(&normed, &mut qkv)?;
+        self.adapt(layer, pass, &[Q, K, V], &normed, (&attention.qkv, &mut qkv));
+        self.attend(layer, &qkv, pass.packed, &mut attended);
+        attention.o.forward(&attended, &mut out)?;
+        self.adapt(layer, pass, &[O], &attended, (&attention.o, &mut out));
+        if let Some(inputs) = inputs {
+            (inputs.normed, inputs.attended) = (normed, attended);
+        }
+        Ok((qkv, out))
+    }
+
+    /// States -> gate and up as the products give them, and what the MLP puts out.
+    fn mlp_forward(
+        &self,
+        layer: usize,
+        states: &Matrix,
+        pass: &Pass,
+        inputs: Option<&mut Inputs>,
+    ) -> Result<(Matrix, Matrix)> {
+        use Projection::{Down, Gate, Up};
+        let Block { mlp_norm, mlp, .. } = &self.model.blocks()[layer];
+        let [mut normed, mut inner, mut out] = std::array::from_fn(|_| Matrix::default());
+        norm(mlp_norm, states, &mut normed);
+        mlp.into.forward(&normed, &mut inner)?;
+        self.adapt(layer, pass, &[Gate, Up], &normed, (&mlp.into, &mut inner));
+        let mut activated = inner.clone();
+        mlp.activate(&mut activated);
+        mlp.down.forward(&activated, &mut out)?;
+        self.adapt(layer, pass, &[Down], &activated, (&mlp.down, &mut out));
+        if let Some(inputs) = inputs {
+            (inputs.mlp_normed, inputs.activated) = (normed, activated);
+        }
+        Ok((inner, out))
+    }
+
+    /// Add what the adapter gives to projections of its layer that are stacked in one product.
+    fn adapt(
+        &self,
+        layer: usize,
+        pass: &Pass,
+        projections: &[Projection],
+        x: &Matrix,
+        (linear, y): (&Linear, &mut Matrix),
+    ) {
+        for &projection in projections.iter().filter(|_| layer == pass.layer) {
+            pass.add(projection, x, y, linear.start(projection.part(self.model.arch().gated)));
+        }
+    }
+
+    /// What enters a norm that follows a part of a block, where there is one.
+    fn before(&self, norm: &Option<NormWeights>, out: &Matrix) -> Matrix {
+        norm.as_ref().map_or(Matrix::default(), |_| trimmed(out, self.model.arch().hidden))
     }
 
     /// Queries, keys and values as the products give them -> what attention reads, through the same code as everywhere.
