@@ -49,3 +49,9 @@ need_peers() {
     cp "$wanted" "$installed"
   fi
 }
+
+# The same, and PEFT beside it: tests/peers/requirements-lora.txt, which PEERS_PYTHON then has.
+need_peft() {
+  need_peers || return 2
+  [ -n "${PEERS_PYTHON:-}" ] || need_packages .venv tests/peers/requirements-lora.txt lora-installed.txt
+}
