@@ -11,14 +11,14 @@ use super::plan;
 use super::run::{Planned, Work, load, set_threads, unfinished};
 use super::say;
 use crate::cli::LoraArgs;
-use crate::config::{Cell, Experiment, ModelChoice, Training};
+use crate::config::{Cell, Experiment, ModelChoice, Run, Training};
 use crate::engine::weights;
 use crate::error::input;
 use crate::hub::Wanted;
 use crate::lora::{Diverged, Frozen, Step, Text, Trained, peft, train};
 use crate::mask::Treatment;
 use crate::model::grad::{Differentiable, pass_bytes};
-use crate::model::{Adapter, Arch, Decoder, Precision, Transformer};
+use crate::model::{Adapter, Arch, Decoder, Precision, Transformer, module_name};
 use crate::results::{RunFolder, write_json};
 
 /// Train and test.
@@ -41,6 +41,7 @@ pub fn lora(args: LoraArgs) -> Result<()> {
             models.push((run.model.clone(), OpenModel::open(&run.model, Wanted::Description)?, Vec::new()));
         }
         if let Some((_, model, planned)) = models.last_mut() {
+            check_projections(run, &model.arch)?;
             planned.push(Planned::new(run, model, &experiment.results)?);
         }
     }
@@ -74,6 +75,18 @@ pub fn lora(args: LoraArgs) -> Result<()> {
     match diverged.len() {
         0 => Ok(()),
         count => bail!("{count} adapters were not trained: {}", diverged.join("; ")),
+    }
+}
+
+/// Each projection must be a module of its own, which PEFT's files can name.
+fn check_projections(run: &Run, arch: &Arch) -> Result<()> {
+    let projections = run.lora.iter().flat_map(|training| &training.projections);
+    match projections.into_iter().find(|&&projection| module_name(arch, 0, projection).is_none()) {
+        None => Ok(()),
+        Some(projection) => Err(input(format!(
+            "--projection {projection}: {} has no such module of its own; write --projection o",
+            run.model.name
+        ))),
     }
 }
 
