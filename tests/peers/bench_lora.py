@@ -7,8 +7,9 @@ Both train an adapter at each of the layers with the study's settings (the defau
 the same order, keep the one of the best epoch by the dev loss, and test it, and the model as it is, on the same items,
 greedily. icl-mask is one process with its loading. The loop is what somebody careful would write: float32, sdpa, the base
 model loaded once, an adapter attached and removed a layer, only the adapter with gradients (so that autograd stops at the
-adapted layer), batches in pieces of similar lengths padded to the longest, no gradients for the dev loss, generation in
-batches with the cache and until the first line's end. Sizes of pieces and batches are the fastest of some, tried before.
+adapted layer), batches in pieces of similar lengths padded to the longest, no gradients for the dev loss, which is computed
+once for all layers before training, generation in batches with the cache and until the first line's end. Sizes of pieces and
+batches are the fastest of some, tried before.
 
 Half of the loop's layers come before icl-mask's process and half after it, every second round the other way round; medians
 are reported. The losses differ by dropout's random numbers. Seconds of one layer are a line in the number of layers above
@@ -71,6 +72,8 @@ class Loop:
         self.ends = [i for i, token in enumerate(bpe.tokens) if token in ("<|endoftext|>", "<|im_end|>")]
         self.ends += [i for i in range(len(bpe.tokens)) if b"\n" in spelled(bpe, i)]
         self.layers, self.piece, self.generated = self.model.config.num_hidden_layers, None, None
+        # Dev loss before training, which no layer changes, and its seconds.
+        self.unchanged = None
 
     # --- Parts ---
 
@@ -114,9 +117,10 @@ class Loop:
         optimizer = torch.optim.AdamW(arrays, lr=s["learning_rate"], weight_decay=s["weight_decay"])
         schedule = get_linear_schedule_with_warmup(optimizer, 0, steps)
         losses = []
-        begun = time.perf_counter()
-        dev, best, kept = [self.dev_loss(model)], 0, [array.detach().clone() for array in arrays]
-        seconds["dev"] += time.perf_counter() - begun
+        if self.unchanged is None:
+            begun = time.perf_counter()
+            self.unchanged = (self.dev_loss(model), time.perf_counter() - begun)
+        dev, best, kept = [self.unchanged[0]], 0, [array.detach().clone() for array in arrays]
         for epoch in range(1, s["epochs"] + 1):
             begun = time.perf_counter()
             model.train()
@@ -185,13 +189,17 @@ class Loop:
     # --- One layer ---
 
     def layer(self, layer):
-        begun = time.perf_counter()
         model = begin(self.model, layer, self.settings)
         found = self.train(model)
         found["seconds"]["test"], tokens = self.test(model, self.prompts, self.generated)
         model.unload()
-        found["seconds"]["all"] = time.perf_counter() - begun
+        found["seconds"]["all"] = sum(found["seconds"].values())
         return found | {"generated_tokens": sum(map(len, tokens))}
+
+    @torch.no_grad()
+    def warm(self):
+        """After some time of waiting, before anything is timed."""
+        self.model(**padded(self.texts["dev"][:4] or self.texts["train"][:4]), use_cache=False)
 
     def baseline(self):
         seconds, tokens = self.test(self.model, self.prompts, self.generated)
@@ -220,7 +228,7 @@ class Bench:
             "model": args.model, "measured_layers": self.layers, "settings": self.settings, "items": args.limit,
             "new_tokens": args.new_tokens, "threads": torch.get_num_threads(), "torch": torch.__version__,
             "transformers": transformers.__version__, "peft": peft.__version__, "cpu": cpu(), "ours": [], "peft_layers": [],
-            "peft_baselines": [], "failures": [],
+            "peft_baselines": [], "peft_before_seconds": [], "failures": [],
         }  # fmt: skip
 
     def fail(self, what):
@@ -251,13 +259,18 @@ class Bench:
             if score["mask"] == "none":
                 found["baseline_seconds"] = score["seconds"]
                 continue
-            log = logs[score["from_layer"]]
+            log, seconds = logs[score["from_layer"]], logs[score["from_layer"]]["seconds"]
+            if score["from_layer"] == min(self.layers):
+                # The dev loss before training, by its share of what is computed: a token costs twice as much with gradients.
+                forward_back, forward = log["tokens"]
+                before = seconds * forward / len(log["dev_losses"]) / (2 * forward_back + forward)
+                found["before_seconds"], seconds = before, seconds - before
             found["layers"][score["from_layer"]] = {
-                "training": log["seconds"], "test": score["seconds"], "all": log["seconds"] + score["seconds"],
+                "training": seconds, "test": score["seconds"], "all": seconds + score["seconds"],
                 "losses": [step["loss"] for step in log["steps"]], "dev_losses": log["dev_losses"],
                 "best_epoch": log["best_epoch"], "generated_tokens": score["generated_tokens"], "tokens": log["tokens"],
             }  # fmt: skip
-        parts = found["baseline_seconds"] + sum(part["all"] for part in found["layers"].values())
+        parts = found["baseline_seconds"] + found["before_seconds"] + sum(part["all"] for part in found["layers"].values())
         # Loading, tokenizing, and the layers below the adapted ones, which are computed once.
         found["rest"] = wall - parts
         self.raw["ours"].append(found)
@@ -287,10 +300,13 @@ class Bench:
             layers = self.layers if turn % 2 == 0 else self.layers[::-1]
             half = (len(layers) + 1) // 2
             self.raw["peft_layers"].append({})
+            self.loop.unchanged = None
             self.theirs(layers[:half], self.raw["peft_layers"][-1])
             self.ours()
+            self.loop.warm()
             self.baseline()
             self.theirs(layers[half:], self.raw["peft_layers"][-1])
+            self.raw["peft_before_seconds"].append(self.loop.unchanged[1])
         self.compare()
         self.save()
 
@@ -332,19 +348,29 @@ class Bench:
         return ({part: median(x[part] for x in ours) for part in ("training", "test", "all")},
                 {part: median(x[part] for x in theirs) for part in ("training", "dev", "test", "all")})  # fmt: skip
 
+    def once(self):
+        """Seconds of what is done once: of icl-mask its test of the model as it is, its dev loss before training, and the
+        rest; of the loop both of these and loading."""
+        ours = [median(run[what] for run in self.raw["ours"]) for what in ("baseline_seconds", "before_seconds", "rest")]
+        theirs = [median(run["seconds"] for run in self.raw["peft_baselines"]), median(self.raw["peft_before_seconds"]),
+                  self.loop.load_seconds]  # fmt: skip
+        return ours, theirs
+
     def all_of_them(self):
-        """Minutes of all layers of both, by a line each: with the model's own test and loading."""
+        """Minutes of all layers of both, by a line each, and what is done once."""
         n = self.all_layers
         above = [n - layer for layer in self.layers]
         lines_of = []
         for who in range(2):
             seconds = [self.medians(layer)[who]["all"] for layer in self.layers]
             lines_of.append(np.polyfit(above, seconds, 1))
+            if lines_of[-1][0] <= 0:
+                say("more layers above took less time: something else was running, and the extrapolation says nothing")
         sums = [float(sum(np.polyval(line, n - layer) for layer in range(n))) for line in lines_of]
-        rest, baseline = (median(run[what] for run in self.raw["ours"]) for what in ("rest", "baseline_seconds"))
+        (baseline, before, rest), theirs = self.once()
         # As if all of the rest were the layers below the last adapted one, which is too much.
-        sums[0] += baseline + rest * max(1.0, (n - 1) / max(1, *self.layers))
-        sums[1] += median(run["seconds"] for run in self.raw["peft_baselines"]) + self.loop.load_seconds
+        sums[0] += baseline + before + rest * max(1.0, (n - 1) / max(1, *self.layers))
+        sums[1] += sum(theirs)
         self.raw["all_layers"] = {
             "layers": n, "minutes": [seconds / 60 for seconds in sums], "ratio": sums[1] / sums[0],
             "lines": [[float(x) for x in line] for line in lines_of],
@@ -355,13 +381,12 @@ class Bench:
         raw, s, args = self.raw, self.settings, self.args
         wall = median(run["wall"] for run in raw["ours"])
         each = [self.medians(layer) for layer in self.layers]
-        loop = sum(theirs["all"] for _, theirs in each) + median(run["seconds"] for run in raw["peft_baselines"])
-        loop += self.loop.load_seconds
-        rest, baseline = (median(run[what] for run in raw["ours"]) for what in ("rest", "baseline_seconds"))
+        (baseline, before, rest), once = self.once()
+        loop = sum(theirs["all"] for _, theirs in each) + sum(once)
         parts = [
             f"{args.model}, {DATA} {DIRECTION}, {s['train_size']} pairs, {s['epochs']} epochs, batch {s['batch']}, dev loss of "
-            f"{s['dev_size']} pairs before training and after each epoch, {args.limit} test items of {args.new_tokens} tokens "
-            f"at most; {raw['cpu']}; PEFT {raw['peft']}, transformers {raw['transformers']}, torch {raw['torch']}, "
+            f"{s['dev_size']} pairs after each epoch, and once before training, {args.limit} test items of {args.new_tokens} "
+            f"tokens at most; {raw['cpu']}; PEFT {raw['peft']}, transformers {raw['transformers']}, torch {raw['torch']}, "
             f"{self.loop.piece} texts and {self.loop.generated} generations at a time; rounds: {args.rounds}.",
             "Seconds:",
         ]
@@ -375,9 +400,10 @@ class Bench:
                 "times, training and dev loss", "times, test", "times, all"]  # fmt: skip
         parts.append(table(head, rows))
         parts.append(
-            f"Whole process with loading and the test of the model as it is: icl-mask {wall:.1f} s (of it {baseline:.1f} s the "
-            f"test, {rest:.1f} s loading and the layers below; peak {raw['ours'][0]['peak_gib']:.2f} GiB), PEFT {loop:.1f} s "
-            f"(of it {raw['peft_load_seconds']:.1f} s loading), {loop / wall:.2f} times."
+            f"All with what is done once: icl-mask {wall:.1f} s, the whole process (of it the test of the model as it is "
+            f"{baseline:.1f} s, its dev loss {before:.1f} s by its share of tokens, loading and the layers below {rest:.1f} s; "
+            f"peak {raw['ours'][0]['peak_gib']:.2f} GiB), PEFT {loop:.1f} s (that test {once[0]:.1f} s, that dev loss "
+            f"{once[1]:.1f} s, loading {once[2]:.1f} s), {loop / wall:.2f} times."
         )
         rows = []
         for layer in self.layers:
