@@ -50,8 +50,22 @@ need_peers() {
   fi
 }
 
-# The same, and PEFT beside it: tests/peers/requirements-lora.txt, which PEERS_PYTHON then has.
-need_peft() {
+# What comparisons of adapters need: the model, the corpus, `python` with tests/peers/requirements-lora.txt (which PEERS_PYTHON
+# then has), and a binary where ICL_MASK_BIN names none.
+need_adapters() { # need_adapters WHO MODEL
+  local who=$1 model=$2
+  if [ ! -f "models/$model.gguf" ]; then
+    say "$who: there is no models/$model.gguf: run bash bin/prepare-models.sh $model"
+    return 2
+  fi
+  if [ ! -f data/nations/en-fr/train.tsv ]; then
+    say "$who: there is no data/nations/en-fr/train.tsv: run bash bin/prepare-nations.sh"
+    return 2
+  fi
   need_peers || return 2
-  [ -n "${PEERS_PYTHON:-}" ] || need_packages .venv tests/peers/requirements-lora.txt lora-installed.txt
+  [ -n "${PEERS_PYTHON:-}" ] || need_packages .venv tests/peers/requirements-lora.txt lora-installed.txt || return 2
+  if [ -z "${ICL_MASK_BIN:-}" ]; then
+    need_rust
+    cargo build --release --locked --quiet --bin icl-mask >&2 || return 2
+  fi
 }

@@ -14,18 +14,5 @@ cd "$(dirname "$0")/.."
 
 model=smollm2-135m
 if [[ $# -gt 0 && $1 != --* ]]; then model=$1; shift; fi
-if [ ! -f "models/$model.gguf" ]; then
-  say "parity: there is no models/$model.gguf: run bash bin/prepare-models.sh $model"
-  exit 2
-fi
-if [ ! -f data/nations/en-fr/train.tsv ]; then
-  say "parity: there is no data/nations/en-fr/train.tsv: run bash bin/prepare-nations.sh"
-  exit 2
-fi
-
-need_peft || exit 2
-if [ -z "${ICL_MASK_BIN:-}" ]; then
-  need_rust
-  cargo build --release --locked --quiet --bin icl-mask >&2 || exit 2
-fi
+need_adapters parity "$model" || exit 2
 exec "$python" tests/peers/lora.py --model "$model" --binary "${ICL_MASK_BIN:-target/release/icl-mask}" "$@"

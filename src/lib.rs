@@ -26,9 +26,6 @@ pub mod model;
 // Prompts and mask plans -> generations.
 pub mod engine;
 
-// Adapters, trained layer by layer.
-pub mod lora;
-
 // Untrusted programs -> verdicts.
 pub mod sandbox;
 
@@ -37,6 +34,9 @@ pub mod score;
 
 // What is written.
 pub mod results;
+
+// Adapters, trained layer by layer.
+pub mod lora;
 
 // What is written -> curves, intervals, tests.
 pub mod stats;

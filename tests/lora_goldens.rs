@@ -14,7 +14,7 @@ use icl_mask::engine::Plain;
 use icl_mask::lora::{Frozen, Text, Trainer, initial, peft};
 use icl_mask::mask::{Hidden, MaskPlan};
 use icl_mask::model::grad::{Differentiable, Gradient, Loss, Pass};
-use icl_mask::model::{Adapter, Decoder, LowRank, Matrix, Projection, Transformer};
+use icl_mask::model::{Adapter, Decoder, LowRank, Matrix, Projection, Transformer, module_name};
 use icl_mask::prompt::Segments;
 use serde::Deserialize;
 
@@ -32,6 +32,7 @@ struct Recipe {
 #[derive(Deserialize)]
 struct Golden {
     layer: usize,
+    module: String,
     r: usize,
     alpha: f64,
     sequences: Vec<Vec<u32>>,
@@ -57,6 +58,8 @@ struct Gradients {
 
 #[derive(Deserialize)]
 struct Entry {
+    /// Of `projections` alone.
+    module: Option<String>,
     loss: f64,
 }
 
@@ -160,6 +163,29 @@ fn an_adapter_begins_as_pefts_does() {
             assert!(low_rank.b.data().iter().all(|value| *value == 0.));
         }
     }
+}
+
+/// Which projections can be trained, and what PEFT calls them.
+#[test]
+fn projections_have_the_names_of_their_modules() {
+    let mut fused = 0;
+    for family in FAMILIES {
+        let Case { model, golden, .. } = Case::open(family);
+        let name = |projection| module_name(model.arch(), golden.layer, projection);
+        let ends = |projection, module: &str| {
+            let name = name(projection).unwrap_or_default();
+            assert!(name.ends_with(&format!(".{}.{module}", golden.layer)), "{family}, {projection}: {name}");
+        };
+        ends(Projection::O, &golden.module);
+        for (projection, entry) in &golden.gradients.projections {
+            ends(*projection, entry.module.as_deref().unwrap_or_default());
+        }
+        // BLOOM, GPT-2 and GPT-NeoX have queries, keys and values in one matrix.
+        let missing = [Projection::Q, Projection::K, Projection::V].map(|one| name(one).is_none());
+        assert!(missing == [true; 3] || missing == [false; 3]);
+        fused += usize::from(missing[0]);
+    }
+    assert_eq!(fused, 4);
 }
 
 #[test]

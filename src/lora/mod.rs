@@ -16,4 +16,4 @@ pub use frozen::Frozen;
 pub use init::initial;
 pub use optimizer::{AdamW, clip};
 pub use text::Text;
-pub use train::{Diverged, Log, Step, Trained, Trainer, train};
+pub use train::{Diverged, Log, Step, Trained, Trainer, loss_before, train};

@@ -35,7 +35,7 @@ pub struct Log {
     pub dev_losses: Vec<f64>,
     /// The epoch that is kept, counted from 1; 0 if training made it worse from the start.
     pub best_epoch: usize,
-    /// Tokens that went through the layers, forward and back, and for the dev loss forward alone.
+    /// Tokens that went through the layers: forward and back, and forward alone for the dev losses after epochs.
     pub tokens: [usize; 2],
     /// How long it took.
     pub seconds: f64,
@@ -73,8 +73,21 @@ pub struct Diverged {
 /// Rows of a pass without gradients at most, unless one text is longer.
 const DEV_ROWS: usize = 1024;
 
+/// Loss of some texts per token without an adapter, which is the same at whatever layer it is computed from; 0 of none.
+///
+/// # Errors
+/// As [`train`].
+pub fn loss_before(
+    differentiable: &Differentiable,
+    frozen: &Frozen,
+    training: &Training,
+    dev: Range<usize>,
+) -> Result<f64> {
+    Trainer::new(differentiable, frozen, training, 0).dev_loss(&dev.collect::<Vec<_>>())
+}
+
 /// Train one adapter at the layer that the frozen states enter: `pairs` of the texts to train on and `dev` to say when to
-/// stop, whose loss without an adapter is `before`, or is left there.
+/// stop, whose loss without an adapter is `before`.
 ///
 /// # Errors
 /// [`Diverged`]; [`Interrupted`](crate::engine::Interrupted); a failed computation.
@@ -85,20 +98,15 @@ pub fn train(
     seed: u32,
     pairs: Range<usize>,
     dev: Range<usize>,
-    before: &mut Option<f64>,
+    before: f64,
 ) -> Result<Trained> {
     let begun = Instant::now();
     let mut run = Trainer::new(differentiable, frozen, training, seed);
     let steps_an_epoch = pairs.len().div_ceil(training.batch);
     let all_steps = steps_an_epoch * training.epochs;
     let dev: Vec<usize> = dev.collect();
-    // An adapter changes nothing before its first step, whatever its layer.
-    let unchanged = match *before {
-        Some(loss) => loss,
-        None => *before.insert(run.dev_loss(&dev)?),
-    };
-    let mut best = (unchanged, run.adapter.clone());
-    run.log.dev_losses.push(unchanged);
+    let mut best = (before, run.adapter.clone());
+    run.log.dev_losses.push(before);
     for epoch in 1..=training.epochs {
         let order = sample(pairs.len(), pairs.len(), seed.wrapping_add(epoch as u32 - 1))?;
         for batch in order.chunks(training.batch) {

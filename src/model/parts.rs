@@ -82,15 +82,16 @@ impl Linear {
         }
     }
 
-    /// The weights transposed, for gradients.
+    /// The weights transposed, for gradients: in pieces of so many outputs at most.
     ///
     /// # Errors
     /// They are not held as f32.
-    pub fn transposed(&self) -> Result<Panels> {
+    pub fn transposed(&self, most: usize) -> Result<Vec<Panels>> {
         let Weights::Packed(panels) = &self.weights else {
             bail!("gradients need weights as f32");
         };
-        Ok(panels.transposed(self.end))
+        let pieces = (0..self.end).step_by(most);
+        Ok(pieces.map(|first| panels.transposed(first..self.end.min(first.saturating_add(most)))).collect())
     }
 
     /// `x [rows, in or more]` -> `y [rows, stride]`

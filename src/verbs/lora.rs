@@ -15,7 +15,7 @@ use crate::config::{Cell, Experiment, ModelChoice, Run, Training};
 use crate::engine::weights;
 use crate::error::input;
 use crate::hub::Wanted;
-use crate::lora::{Diverged, Frozen, Step, Text, Trained, peft, train};
+use crate::lora::{Diverged, Frozen, Step, Text, Trained, loss_before, peft, train};
 use crate::mask::Treatment;
 use crate::model::grad::{Differentiable, pass_bytes};
 use crate::model::{Adapter, Arch, Decoder, Precision, Transformer, module_name};
@@ -123,8 +123,10 @@ fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Re
     let (texts, pairs) = (&largest.prepared.texts, size(largest));
     let mut frozen = Frozen::new(decoder, texts)?;
     let mut diverged = Vec::new();
-    // The dev loss without an adapter: runs of one call differ in the number of pairs and the seed alone.
-    let mut before = None;
+    frozen.advance_to(first)?;
+    // Once for all: runs of one call differ in the number of pairs and the seed alone.
+    let dev = pairs..texts.len();
+    let before = loss_before(&differentiable, &frozen, training(largest)?, dev.clone())?;
     for layer in layers {
         frozen.advance_to(layer)?;
         for work in group.iter().filter(|work| missing(work).contains(&layer)) {
@@ -136,8 +138,8 @@ fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Re
                 training,
                 run.seed,
                 0..training.train_size,
-                pairs..texts.len(),
-                &mut before,
+                dev.clone(),
+                before,
             ) {
                 Ok(trained) => {
                     write(&work.folder, layer, &trained, &model.arch, &run.model.name, training)?;

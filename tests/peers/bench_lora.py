@@ -260,18 +260,13 @@ class Bench:
                 found["baseline_seconds"] = score["seconds"]
                 continue
             log, seconds = logs[score["from_layer"]], logs[score["from_layer"]]["seconds"]
-            if score["from_layer"] == min(self.layers):
-                # The dev loss before training, by its share of what is computed: a token costs twice as much with gradients.
-                forward_back, forward = log["tokens"]
-                before = seconds * forward / len(log["dev_losses"]) / (2 * forward_back + forward)
-                found["before_seconds"], seconds = before, seconds - before
             found["layers"][score["from_layer"]] = {
                 "training": seconds, "test": score["seconds"], "all": seconds + score["seconds"],
                 "losses": [step["loss"] for step in log["steps"]], "dev_losses": log["dev_losses"],
                 "best_epoch": log["best_epoch"], "generated_tokens": score["generated_tokens"], "tokens": log["tokens"],
             }  # fmt: skip
-        parts = found["baseline_seconds"] + found["before_seconds"] + sum(part["all"] for part in found["layers"].values())
-        # Loading, tokenizing, and the layers below the adapted ones, which are computed once.
+        parts = found["baseline_seconds"] + sum(part["all"] for part in found["layers"].values())
+        # Loading, tokenizing, the dev loss before training, and the layers below the adapted ones: once for all.
         found["rest"] = wall - parts
         self.raw["ours"].append(found)
         say(f"  icl-mask, layers {self.args.layers}: {wall:.1f} s")
@@ -349,9 +344,9 @@ class Bench:
                 {part: median(x[part] for x in theirs) for part in ("training", "dev", "test", "all")})  # fmt: skip
 
     def once(self):
-        """Seconds of what is done once: of icl-mask its test of the model as it is, its dev loss before training, and the
-        rest; of the loop both of these and loading."""
-        ours = [median(run[what] for run in self.raw["ours"]) for what in ("baseline_seconds", "before_seconds", "rest")]
+        """Seconds of what is done once: of icl-mask its test of the model as it is, and the rest, the dev loss before
+        training in it; of the loop both of these and loading."""
+        ours = [median(run[what] for run in self.raw["ours"]) for what in ("baseline_seconds", "rest")]
         theirs = [median(run["seconds"] for run in self.raw["peft_baselines"]), median(self.raw["peft_before_seconds"]),
                   self.loop.load_seconds]  # fmt: skip
         return ours, theirs
@@ -367,9 +362,9 @@ class Bench:
             if lines_of[-1][0] <= 0:
                 say("more layers above took less time: something else was running, and the extrapolation says nothing")
         sums = [float(sum(np.polyval(line, n - layer) for layer in range(n))) for line in lines_of]
-        (baseline, before, rest), theirs = self.once()
+        (baseline, rest), theirs = self.once()
         # As if all of the rest were the layers below the last adapted one, which is too much.
-        sums[0] += baseline + before + rest * max(1.0, (n - 1) / max(1, *self.layers))
+        sums[0] += baseline + rest * max(1.0, (n - 1) / max(1, *self.layers))
         sums[1] += sum(theirs)
         self.raw["all_layers"] = {
             "layers": n, "minutes": [seconds / 60 for seconds in sums], "ratio": sums[1] / sums[0],
@@ -381,7 +376,7 @@ class Bench:
         raw, s, args = self.raw, self.settings, self.args
         wall = median(run["wall"] for run in raw["ours"])
         each = [self.medians(layer) for layer in self.layers]
-        (baseline, before, rest), once = self.once()
+        (baseline, rest), once = self.once()
         loop = sum(theirs["all"] for _, theirs in each) + sum(once)
         parts = [
             f"{args.model}, {DATA} {DIRECTION}, {s['train_size']} pairs, {s['epochs']} epochs, batch {s['batch']}, dev loss of "
@@ -401,7 +396,7 @@ class Bench:
         parts.append(table(head, rows))
         parts.append(
             f"All with what is done once: icl-mask {wall:.1f} s, the whole process (of it the test of the model as it is "
-            f"{baseline:.1f} s, its dev loss {before:.1f} s by its share of tokens, loading and the layers below {rest:.1f} s; "
+            f"{baseline:.1f} s, loading, the dev loss before training and the layers below {rest:.1f} s; "
             f"peak {raw['ours'][0]['peak_gib']:.2f} GiB), PEFT {loop:.1f} s (that test {once[0]:.1f} s, that dev loss "
             f"{once[1]:.1f} s, loading {once[2]:.1f} s), {loop / wall:.2f} times."
         )

@@ -351,8 +351,8 @@ class Judge:
         read = [[pair for step in epoch for pair in step] for epoch in batches]
         self.report.hold(f"layer {layer}: order and sizes of the batches", read == drawn and sizes == wanted)
         rows = sum(len(ids) for epoch in read for ids in self.peer.ids("train", epoch))
-        # Before training all layers have the same dev loss, which is computed once.
-        passes = len(log["dev_losses"]) - (layer != min(self.layers))
+        # The dev loss before training is the same at all layers, computed once, and in no layer's log.
+        passes = len(log["dev_losses"]) - 1
         dev = passes * sum(map(len, self.peer.ids("dev", range(settings["dev_size"]))))
         self.report.hold(f"layer {layer}: tokens seen {log['tokens']}", log["tokens"] == [rows, dev])
 

@@ -67,26 +67,37 @@ impl Panels {
         panel.iter().map(move |line| line.0[row % LANES])
     }
 
-    /// The first `outputs` rows of the stacked weights, transposed and packed: what takes a gradient of the outputs to one
-    /// of the inputs.
-    pub fn transposed(&self, outputs: usize) -> Self {
-        assert!(outputs <= self.stride);
+    /// Some rows of the stacked weights, transposed and packed: what takes a gradient of these outputs to one of the inputs.
+    pub fn transposed(&self, outputs: Range<usize>) -> Self {
+        assert!(outputs.end <= self.stride);
         let stride = self.width.next_multiple_of(LANES);
-        let mut data = lines(stride / LANES * outputs);
-        data.par_chunks_mut(outputs).enumerate().for_each(|(panel, lines)| {
+        let mut data = lines(stride / LANES * outputs.len());
+        data.par_chunks_mut(outputs.len()).enumerate().for_each(|(panel, lines)| {
             let inputs = panel * LANES..self.width.min((panel + 1) * LANES);
-            for (output, line) in lines.iter_mut().enumerate() {
+            for (output, line) in outputs.clone().zip(lines) {
                 let from = &self.data[output / LANES * self.width..][inputs.clone()];
                 line.0.iter_mut().zip(from).for_each(|(to, from)| *to = from.0[output % LANES]);
             }
         });
-        Self { stride, width: outputs, data }
+        Self { stride, width: outputs.len(), data }
     }
 
     /// The first `width` columns of `x [rows, ..]` -> the outputs of some panels, from `column` on in the rows of `y`.
     pub fn apply(&self, x: &Matrix, panels: Range<usize>, y: &mut Matrix, column: usize) {
+        self.apply_from(x, 0, panels, y, column);
+    }
+
+    /// The same, with `width` columns of `x` from the column `first_input` on.
+    pub fn apply_from(
+        &self,
+        x: &Matrix,
+        first_input: usize,
+        panels: Range<usize>,
+        y: &mut Matrix,
+        column: usize,
+    ) {
         let rows = x.rows();
-        assert!(panels.end * LANES <= self.stride && x.width() >= self.width);
+        assert!(panels.end * LANES <= self.stride && x.width() >= first_input + self.width);
         assert!(
             y.rows() == rows && y.width() >= column + panels.len() * LANES,
             "too little room for a product"
@@ -107,7 +118,7 @@ impl Panels {
                 panels: self.data[(panels.start + tile.start) * self.width..].as_ptr().cast(),
                 vectors: tile.len(),
                 width: self.width,
-                x: x.row(first).as_ptr(),
+                x: x.row(first)[first_input..].as_ptr(),
                 x_stride: x.width(),
                 rows: each.min(rows - first),
                 // SAFETY: tasks write to different rows or columns of `y`, which was checked to hold them all.

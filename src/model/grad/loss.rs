@@ -3,9 +3,8 @@
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::{norm, product, trimmed};
+use super::{Transpose, norm, trimmed};
 use crate::model::cpu::Matrix;
-use crate::model::cpu::product::Panels;
 use crate::model::{Decoder, Transformer};
 
 /// Loss of some tokens.
@@ -37,7 +36,7 @@ pub const ROWS: usize = 96;
 /// and a share, the states become the gradient of that share of the loss.
 pub fn cross_entropy(
     model: &Transformer,
-    back: Option<(&Panels, f32)>,
+    back: Option<(&Transpose, f32)>,
     states: &mut Matrix,
     next: &[Option<u32>],
 ) -> Result<Loss> {
@@ -57,7 +56,7 @@ pub fn cross_entropy(
         });
         loss.sum += losses.collect::<Vec<_>>().iter().sum::<f64>();
         if let Some((head, _)) = back {
-            let of_normed = product(head, &logits);
+            let of_normed = head.back(&logits);
             of_rows.push(norm::backward(model.last_norm(), &some, &trimmed(&of_normed, hidden)));
         }
     }
@@ -77,7 +76,7 @@ fn row_loss(logits: &mut [f32], token: usize, share: Option<f32>) -> f64 {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let of_token = logits[token];
     let mut sum = 0f64;
-    for some in logits.chunks_mut(1024) {
+    for some in logits.chunks_mut(64) {
         let mut part = 0f32;
         for logit in some {
             let weight = (*logit - most).exp();

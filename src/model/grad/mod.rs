@@ -20,6 +20,7 @@ pub use parts::{Gradient, Noise};
 use self::parts::{Ends, Inputs};
 use super::arch::Wiring;
 use super::cpu::Matrix;
+use super::cpu::lanes::LANES;
 use super::cpu::product::Panels;
 use super::cpu::rowwise::{NormWeights, add};
 use super::parts::Linear;
@@ -32,15 +33,44 @@ pub struct Differentiable<'a> {
     /// Of the layers from `first` on.
     transposes: Vec<Transposes>,
     first: usize,
-    head: Panels,
+    head: Transpose,
 }
 
 /// The transposes of a block's weights.
 struct Transposes {
-    qkv: Panels,
-    o: Panels,
-    into: Panels,
-    down: Panels,
+    qkv: Transpose,
+    o: Transpose,
+    into: Transpose,
+    down: Transpose,
+}
+
+/// A weight's transpose, in pieces whose products are added.
+struct Transpose(Vec<Panels>);
+
+/// Terms of one sum over the vocabulary. Over all of it a single sum in f32 would leave gradients a few ten-thousandths off;
+/// over a layer's outputs, which are fewer, it does not.
+const VOCABULARY_PIECE: usize = 512;
+
+impl Transpose {
+    fn new(weight: &Linear, most: usize) -> Result<Self> {
+        Ok(Self(weight.transposed(most)?))
+    }
+
+    /// The gradient of the weight's outputs, `[rows, out or more]` -> that of its inputs, `[rows, in filled up to 16]`.
+    fn back(&self, back: &Matrix) -> Matrix {
+        let stride = self.0.first().map_or(0, Panels::stride);
+        let [mut sum, mut some] = [0, 1].map(|_| Matrix::zeros(back.rows(), stride));
+        let mut first = 0;
+        for piece in &self.0 {
+            let out = if first == 0 { &mut sum } else { &mut some };
+            piece.apply_from(back, first, 0..stride / LANES, out, 0);
+            if first > 0 {
+                add(&mut sum, &some);
+            }
+            first += piece.width();
+        }
+        sum
+    }
 }
 
 /// What goes through the layers from the adapted one on.
@@ -84,14 +114,14 @@ impl<'a> Differentiable<'a> {
     pub fn new(model: &'a Transformer, first: usize) -> Result<Self> {
         let transposes = model.blocks()[first..].iter().map(|block| {
             Ok(Transposes {
-                qkv: block.attention.qkv.transposed()?,
-                o: block.attention.o.transposed()?,
-                into: block.mlp.into.transposed()?,
-                down: block.mlp.down.transposed()?,
+                qkv: Transpose::new(&block.attention.qkv, usize::MAX)?,
+                o: Transpose::new(&block.attention.o, usize::MAX)?,
+                into: Transpose::new(&block.mlp.into, usize::MAX)?,
+                down: Transpose::new(&block.mlp.down, usize::MAX)?,
             })
         });
         let transposes = transposes.collect::<Result<_>>()?;
-        Ok(Self { model, transposes, first, head: model.head().transposed()? })
+        Ok(Self { model, transposes, first, head: Transpose::new(model.head(), VOCABULARY_PIECE)? })
     }
 
     /// The model.
@@ -278,10 +308,10 @@ impl<'a> Differentiable<'a> {
         let (gated, down, into) = (self.model.arch().gated, &block.mlp.down, &block.mlp.into);
         let through = block.after_mlp.as_ref().map(|norm| norm::backward(norm, &saved.mlp_out, back));
         let of_out = through.as_ref().unwrap_or(back);
-        let mut of_activated = product(&transposes.down, of_out);
+        let mut of_activated = transposes.down.back(of_out);
         ends.take(Down, |inputs| &inputs.activated, of_out, down.start(0), Some(&mut of_activated));
         let of_inner = activation::backward(&block.mlp, &saved.inner, &of_activated);
-        let mut of_normed = product(&transposes.into, &of_inner);
+        let mut of_normed = transposes.into.back(&of_inner);
         for projection in [Gate, Up] {
             let start =
                 if projection == Gate && !gated { continue } else { into.start(projection.part(gated)) };
@@ -309,7 +339,7 @@ impl<'a> Differentiable<'a> {
             ends.take(O, |inputs| &inputs.attended, of_out, 0, None);
             return None;
         }
-        let mut of_attended = product(&transposes.o, of_out);
+        let mut of_attended = transposes.o.back(of_out);
         ends.take(O, |inputs| &inputs.attended, of_out, 0, Some(&mut of_attended));
         let of_qkv = attention::backward(self.model, layer, &saved.qkv, &of_attended, pass.packed);
         for projection in [Q, K, V] {
@@ -318,16 +348,9 @@ impl<'a> Differentiable<'a> {
         if ends.at_all() {
             return None;
         }
-        let of_normed = product(&transposes.qkv, &of_qkv);
+        let of_normed = transposes.qkv.back(&of_qkv);
         Some(norm::backward(&block.attention_norm, &saved.entering, &of_normed))
     }
-}
-
-/// A gradient through a product, by the weight's transpose.
-fn product(transpose: &Panels, back: &Matrix) -> Matrix {
-    let mut out = Matrix::zeros(back.rows(), transpose.stride());
-    transpose.apply(back, 0..transpose.stride() / super::cpu::lanes::LANES, &mut out, 0);
-    out
 }
 
 /// Rows without what fills them up.
@@ -348,3 +371,40 @@ pub fn pass_bytes(arch: &Arch, longest: usize) -> u64 {
 
 /// Rows of a pass with gradients at most, unless one text is longer: enough to fill the matrix units.
 pub const ROWS: usize = 640;
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use super::*;
+    use crate::model::Held;
+    use crate::model::parts::Weight;
+    use crate::random::uniform;
+
+    /// Tokens are too few in the models of other tests for such a sum to go astray.
+    #[test]
+    fn a_sum_over_a_large_vocabulary_keeps_its_digits() {
+        let (vocab, hidden) = (50_000, 24);
+        let weight: Vec<f32> = (0..vocab * hidden).map(|at| uniform(1, at as u64) as f32).collect();
+        let matrix = Tensor::from_vec(weight.clone(), (vocab, hidden), &Device::Cpu).unwrap();
+        let linear = Linear::new(vec![Weight { matrix: Held::from(matrix), bias: None }]).unwrap();
+        let back: Vec<f32> = (0..vocab).map(|at| uniform(2, at as u64) as f32 / vocab as f32).collect();
+        let expected: Vec<f64> = (0..hidden)
+            .map(|input| {
+                let terms = back.iter().zip(weight.iter().skip(input).step_by(hidden));
+                terms.map(|(back, weight)| f64::from(*back) * f64::from(*weight)).sum()
+            })
+            .collect();
+        let worst = |most: usize| {
+            let found = Transpose::new(&linear, most).unwrap().back(&Matrix::from_rows(vocab, back.clone()));
+            let errors = found
+                .row(0)
+                .iter()
+                .zip(&expected)
+                .map(|(found, expected)| (f64::from(*found) / expected - 1.).abs());
+            errors.fold(0., f64::max)
+        };
+        let (pieces, whole) = (worst(VOCABULARY_PIECE), worst(usize::MAX));
+        assert!(pieces < 1e-6 && whole > 5. * pieces, "in pieces {pieces:e}, in one sum {whole:e}");
+    }
+}
