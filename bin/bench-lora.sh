@@ -4,7 +4,8 @@
 #
 #   bin/bench-lora.sh [MODEL] [OPTIONS of tests/peers/bench_lora.py, such as --layers 8,22 --train-size 64 --epochs 1]
 #
-# Progress goes to stderr, all raw numbers to target/bench/lora-MODEL.json. Run it on a machine that does nothing else; the
+# The loop is tuned as far as it goes; with --plain it is the one that is mostly written.
+# Progress goes to stderr, all raw numbers to target/bench/lora-MODEL.json (lora-MODEL-plain.json). Run it on a machine that does nothing else; the
 # defaults take half an hour to an hour for smollm2-135m on two cores. Exit code: 0 losses and outputs agree, 1 they do not,
 # 2 no verdict possible. ICL_MASK_BIN and PEERS_PYTHON as in bin/parity-lora.sh.
 set -euo pipefail

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Settings, TrainingFlags};
+use crate::config::{Settings, Shard, TrainingFlags};
 
 /// Find out where in a language model in-context learning happens.
 ///
@@ -27,6 +27,12 @@ pub enum Verb {
     Lora(Box<LoraArgs>),
     /// Score stored generations again, or anyone's text against a reference, line by line
     Score(ScoreArgs),
+    /// Submit a call of run or lora to Slurm, as an array job
+    Submit(SubmitArgs),
+    /// Say what is finished in results folders, what is being computed, and by whom
+    Status(StatusArgs),
+    /// Check results folders: complete, of one piece, and scored as their generations say
+    Verify(VerifyArgs),
     /// Show one item's prompt with its segments, its tokens, and what a mask hides
     Show(ShowArgs),
     /// Draw results: SVG, PNG, and the numbers behind them as CSV
@@ -55,6 +61,12 @@ pub struct RunArgs {
     /// The experiment.
     #[command(flatten)]
     pub settings: Settings,
+    /// Compute one part of the cells, such as 2/8: the second of eight
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
+    /// Make the run of this manifest.json again, in a folder of its own, and compare
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "shard", "json", "dry_run"])]
+    pub from_manifest: Option<PathBuf>,
     /// One line of JSON per finished cell on stdout
     #[arg(long)]
     pub json: bool,
@@ -75,6 +87,9 @@ pub struct LoraArgs {
     /// The training.
     #[command(flatten)]
     pub training: TrainingFlags,
+    /// Compute one part of the cells, such as 2/8: the second of eight
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
     /// One line of JSON per finished cell on stdout
     #[arg(long)]
     pub json: bool,
@@ -123,6 +138,45 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "FILE", requires = "hyp")]
     pub verdicts: Option<PathBuf>,
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `submit`
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// Tasks that the cells are shared out to; without it one for each run: model, direction, format, seed
+    #[arg(long, value_name = "N")]
+    pub parts: Option<usize>,
+    /// An option for sbatch, such as --sbatch=--time=4:00:00; can be given several times
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    pub sbatch: Vec<String>,
+    /// Print the script and submit nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The call: run or lora, with all that they take
+    #[arg(last = true, required = true, value_name = "CALL")]
+    pub call: Vec<String>,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Results folders; all runs at or below them
+    #[arg(value_name = "RESULTS", default_value = "results")]
+    pub results: Vec<PathBuf>,
+    /// One line of JSON per run
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Results folders; all runs at or below them
+    #[arg(value_name = "RESULTS", default_value = "results")]
+    pub results: Vec<PathBuf>,
+    /// One line of JSON per run
     #[arg(long)]
     pub json: bool,
 }

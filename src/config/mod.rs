@@ -1,7 +1,7 @@
 //! YAML and flags -> [`Experiment`], validated: everything that can be known to be wrong before a model is loaded is
 //! refused here, in one sentence with where it was written and how to mend it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -11,12 +11,14 @@ mod model;
 mod named;
 mod resolve;
 mod settings;
+mod shard;
 mod training;
 
 pub use layers::Layers;
 pub use model::{ModelChoice, ModelConfig};
 pub use named::{find_format, policy, profile, task};
 pub use settings::{Layered, Origins, Settings, TrainingFlags, parse_yaml};
+pub use shard::Shard;
 pub use training::{LossOn, Training};
 
 use crate::data::{DataConfig, Direction};
@@ -183,6 +185,10 @@ pub struct Experiment {
     pub running: Running,
     /// The results folder.
     pub results: PathBuf,
+    /// Whether cells are locked while they are computed.
+    pub locks: bool,
+    /// The settings it was made from, defaults included.
+    pub typed: Settings,
 }
 
 /// Of the memory that is available, what a run takes unless `--memory` says how much.
@@ -219,6 +225,18 @@ impl Experiment {
     /// As [`resolve`](Self::resolve).
     pub fn resolve_training(config: Option<&str>, flags: Settings, training: TrainingFlags) -> Result<Self> {
         Self::layered(config, flags, Some(training))
+    }
+
+    /// An experiment as [`typed`](Self::typed) has kept it, with some settings put over it.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn again(typed: Settings, origin: &Path, over: Settings) -> Result<Self> {
+        let training = typed.lora.is_some();
+        let mut layered = Layered::default();
+        layered.stored(typed, origin);
+        layered.flags(over, None);
+        resolve::experiment(layered, training)
     }
 
     fn layered(config: Option<&str>, flags: Settings, training: Option<TrainingFlags>) -> Result<Self> {

@@ -26,6 +26,10 @@ pub(super) struct Resolver {
 /// One point of the grid before masks and layers.
 type Words = [String];
 
+/// Runs of a grid, and cells of all of them, at most: more are a slip of the pen, and would fill the memory before anything is
+/// computed.
+const MOST: [usize; 2] = [50_000, 2_000_000];
+
 /// Parse every word, build the grid, refuse what cannot be.
 pub fn experiment(layered: Layered, training: bool) -> Result<Experiment> {
     Resolver { settings: layered.settings, origins: layered.origins, training }.experiment()
@@ -49,7 +53,9 @@ impl Resolver {
         let results = PathBuf::from(self.one("results", &self.settings.results)?);
         let memory = self.memory()?;
         let running = self.running()?;
-        Ok(Experiment { runs: self.runs(task)?, threads, batch, memory, dtype, running, results })
+        let locks = self.yes_or_no("locks", &self.settings.locks)?;
+        let runs = self.runs(task)?;
+        Ok(Experiment { runs, threads, batch, memory, dtype, running, results, locks, typed: self.settings })
     }
 
     fn task(&self) -> Result<Task> {
@@ -78,9 +84,32 @@ impl Resolver {
         let sampling = self.sampling()?;
         let adapter = self.adapter()?;
         let trainings = if self.training { self.trainings()? } else { Vec::new() };
-        let mut runs = Vec::new();
+        let lists = [
+            ("data", data.len()),
+            ("direction", directions.len()),
+            ("format", formats.len()),
+            ("profile", profiles.len()),
+            ("nprompts", nprompts.len()),
+            ("seed", seeds.len()),
+            ("chat_template", self.chats()?.len()),
+            ("train_size", trainings.len().max(1)),
+        ];
+        let of_model = lists.iter().fold(1, |product: usize, (_, length)| product.saturating_mul(*length));
+        let (mut runs, mut count) = (Vec::new(), [0usize; 2]);
         for model in &models {
             let cells = if self.training { self.adapted_cells(model)? } else { self.cells(model)? };
+            let cells_of_model = of_model.saturating_mul(cells.len());
+            count = [count[0].saturating_add(of_model), count[1].saturating_add(cells_of_model)];
+            if count[0] > MOST[0] || count[1] > MOST[1] {
+                let longest =
+                    lists.iter().max_by_key(|(_, length)| length).map_or("seed", |(field, _)| field);
+                return Err(input(format!(
+                    "{}: with all lists, that makes more than {} runs or {} cells; write shorter lists, in several calls",
+                    self.origins.of(longest),
+                    MOST[0],
+                    MOST[1]
+                )));
+            }
             for data in &data {
                 for direction in &directions {
                     for format in &formats {

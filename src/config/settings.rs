@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{input, suggest};
 
@@ -20,18 +20,19 @@ macro_rules! settings {
         $($(#[$meta:meta])* $field:ident: $value:literal),* $(,)?
     } $($section:ident: $of:ty)?) => {
         $(#[$top])*
-        #[derive(Debug, Clone, Default, Args, Deserialize)]
+        #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct $name {
             $(
                 #[arg(long, value_name = $value, value_delimiter = ',', num_args = 1, allow_negative_numbers = true)]
                 $(#[$meta])*
-                #[serde(deserialize_with = "words")]
+                #[serde(deserialize_with = "words", skip_serializing_if = "Option::is_none")]
                 pub $field: Option<Vec<String>>,
             )*
             $(
                 /// Those of a verb of its own, in a section of the file.
                 #[arg(skip)]
+                #[serde(skip_serializing_if = "Option::is_none")]
                 pub $section: Option<$of>,
             )?
         }
@@ -126,6 +127,9 @@ Settings {
     adapter: "FOLDER",
     /// Folder that results are written to
     results: "FOLDER",
+    /// Lock what is computed, so that no other process does it too; false for a filesystem that has no locks
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    locks: "BOOL",
 } lora: TrainingFlags
 }
 
@@ -170,6 +174,8 @@ pub enum Origin {
     Flag,
     /// In a YAML file with this text.
     File(PathBuf, String),
+    /// In the manifest of a run, whether it was asked for there or not.
+    Stored(PathBuf),
 }
 
 /// Where each setting came from, to name it in an error.
@@ -185,6 +191,7 @@ impl Origins {
                     text.lines().position(|line| key_of(line) == Some(field)).map_or(1, |line| line + 1);
                 format!("{}:{line}: {field}", path.display())
             }
+            Some(Origin::Stored(path)) => format!("{}: {field}", path.display()),
             Some(Origin::Flag) | None => format!("--{}", field.replace('_', "-")),
         }
     }
@@ -200,7 +207,7 @@ impl Origins {
                 ![super::DEFAULTS, super::CODE_DEFAULTS, super::LORA_DEFAULTS]
                     .contains(&&*name.to_string_lossy())
             }
-            None => false,
+            Some(Origin::Stored(_)) | None => false,
         }
     }
 }
@@ -230,6 +237,11 @@ impl Layered {
         let settings = parse_yaml::<Option<Settings>>(path, text, &keys)?.unwrap_or_default();
         self.settings.take(settings, &Origin::File(path.into(), text.into()), &mut self.origins);
         Ok(())
+    }
+
+    /// Put on top what a file has kept of settings that were resolved before.
+    pub fn stored(&mut self, settings: Settings, path: &Path) {
+        self.settings.take(settings, &Origin::Stored(path.into()), &mut self.origins);
     }
 
     /// Put flags on top.

@@ -1,7 +1,8 @@
 //! The records, as they stand in the files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -329,6 +330,10 @@ pub struct Manifest {
     pub prompt: ManifestPrompt,
     /// Columns that each treatment hides of the first item's prompt, as ranges; `own` for every column but the row's own.
     pub hidden: BTreeMap<String, serde_json::Value>,
+    /// All cells that were asked for in this folder, finished or not: the start layers of each treatment, for the baseline the
+    /// number of layers.
+    #[serde(default)]
+    pub cells: BTreeMap<Treatment, BTreeSet<usize>>,
     /// Whether the tokenizer adds a BOS, and which tokens end a text.
     pub special_tokens: SpecialTokens,
     /// Strings that end an answer.
@@ -343,6 +348,12 @@ pub struct Manifest {
     pub threads: usize,
     /// The command line that made the run.
     pub command: Vec<String>,
+    /// All settings of that call, defaults included, from which the run can be made again.
+    #[serde(default)]
+    pub typed: crate::config::Settings,
+    /// Which of the runs of that call it was: its folder below the results folder.
+    #[serde(default)]
+    pub folder: PathBuf,
 }
 
 /// The first item's prompt, whole.

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use super::checker::Checker;
 use super::prepare::{Prepared, Scoring};
 use super::progress::Progress;
-use super::run::Work;
 use super::say;
+use super::work::Work;
 use crate::engine::{Generation, Observer};
 use crate::mask::Treatment;
 use crate::prompt::{Profile, Tokenizer};
@@ -122,6 +122,7 @@ impl<'a> Collector<'a> {
             ScoreRecord::new(&self.work.settings, &self.work.settings_sha256, cell, self.n_layers, scores)
                 .with_generations(&lines)
                 .with_costs(round(seconds), multiply_adds);
+        self.work.check_claim(cell)?;
         let path = self.work.folder.finish(cell, &record, &lines)?;
         let layer = match cell.mask {
             Treatment::None => "baseline".into(),
@@ -181,6 +182,7 @@ impl Observer for Collector<'_> {
         self.generations[cell][slot] = Some(PartialLine { line, seconds, multiply_adds });
         self.judge(cell, slot);
         if let Some(line) = &self.generations[cell][slot] {
+            self.work.check_claim(self.work.pending[cell])?;
             self.work.folder.keep(self.work.pending[cell], line)?;
         }
         self.progress.generation();

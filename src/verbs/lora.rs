@@ -4,70 +4,61 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
 
+use super::lora_plan;
 use super::model::OpenModel;
-use super::plan;
-use super::run::{Planned, Work, load, set_threads, unfinished};
-use super::say;
+use super::run::{Opened, load, open, set_threads, unfinished};
+use super::work::Work;
 use crate::cli::LoraArgs;
-use crate::config::{Cell, Experiment, ModelChoice, Run, Training};
+use crate::config::{Cell, Experiment, Run, Training};
 use crate::engine::weights;
 use crate::error::input;
-use crate::hub::Wanted;
-use crate::lora::{Diverged, Frozen, Step, Text, Trained, loss_before, peft, train};
+use crate::lora::{Diverged, Frozen, Step, Trained, loss_before, peft, train};
 use crate::mask::Treatment;
 use crate::model::grad::{Differentiable, pass_bytes};
 use crate::model::{Adapter, Arch, Decoder, Precision, Transformer, module_name};
-use crate::results::{RunFolder, write_json};
+use crate::results::{RunFolder, sync_folder, unfinished_path, write_json};
 
 /// Train and test.
 pub fn lora(args: LoraArgs) -> Result<()> {
-    let experiment = Experiment::resolve_training(args.config.as_deref(), args.settings, args.training)?;
+    let mut experiment = Experiment::resolve_training(args.config.as_deref(), args.settings, args.training)?;
+    if let Some(shard) = args.shard {
+        experiment.keep(shard)?;
+    }
     set_threads(experiment.threads)?;
-    if experiment.dtype != Precision::F32 {
-        return Err(input(format!(
-            "--dtype {}: adapters are trained with weights as f32; write --dtype f32",
-            experiment.dtype
-        )));
-    }
     if args.dry_run {
-        plan::print(&experiment, args.json)?;
+        return lora_plan::print(&experiment, args.json);
     }
-    // Input is checked for the whole grid before anything is computed.
-    let mut models: Vec<(ModelChoice, OpenModel, Vec<Planned>)> = Vec::new();
-    for run in &experiment.runs {
-        if models.last().is_none_or(|(choice, ..)| choice.path != run.model.path) {
-            models.push((run.model.clone(), OpenModel::open(&run.model, Wanted::Description)?, Vec::new()));
-        }
-        if let Some((_, model, planned)) = models.last_mut() {
-            check_projections(run, &model.arch)?;
-            planned.push(Planned::new(run, model, &experiment.results)?);
-        }
-    }
-    if args.dry_run {
-        for (_, model, planned) in &models {
-            for one in planned {
-                let Some(training) = one.training() else { continue };
-                let plan = TrainingPlan::new(&model.arch, training, one.texts(), &one.layers());
-                say(&if args.json { serde_json::to_string(&plan)? } else { plan.text() })?;
-            }
-        }
-        return Ok(());
-    }
+    compute(&experiment, args.json)
+}
+
+/// All runs of an experiment.
+pub(super) fn compute(experiment: &Experiment, json: bool) -> Result<()> {
+    let models = opened(experiment)?;
     let mut diverged = Vec::new();
     for (choice, mut model, planned) in models {
         model.fetch_weights(&choice)?;
-        let mut works = unfinished(&model, planned, &experiment)?;
+        let mut works = unfinished(&model, planned, experiment)?;
         if works.iter().any(|work| !work.pending.is_empty()) {
-            works.iter().try_for_each(|work| check_memory(&experiment, &model.arch, work))?;
+            works.iter().try_for_each(|work| check_memory(experiment, &model.arch, work))?;
             let mut decoder = load(&choice, &model, experiment.dtype)?;
-            for group in groups(&works) {
-                let group: Vec<&Work> = group.into_iter().map(|at| &works[at]).collect();
-                diverged.extend(train_layers(&decoder, &model, &group)?);
-            }
-            for work in &mut works {
-                test(work, &mut decoder, &model, args.json)?;
+            works.iter_mut().try_for_each(Work::claim)?;
+            loop {
+                for group in groups(&works) {
+                    let group: Vec<&Work> = group.into_iter().map(|at| &works[at]).collect();
+                    diverged.extend(train_layers(&decoder, &model, &group)?);
+                }
+                for work in &mut works {
+                    test(work, &mut decoder, &model, json)?;
+                }
+                // What other processes had taken and left undone.
+                let mut more = false;
+                for work in &mut works {
+                    more |= work.wait()?;
+                }
+                if !more {
+                    break;
+                }
             }
         }
         works.into_iter().for_each(Work::close);
@@ -76,6 +67,17 @@ pub fn lora(args: LoraArgs) -> Result<()> {
         0 => Ok(()),
         count => bail!("{count} adapters were not trained: {}", diverged.join("; ")),
     }
+}
+
+/// Everything that is asked for, read and checked.
+pub(super) fn opened(experiment: &Experiment) -> Result<Vec<Opened>> {
+    if experiment.dtype != Precision::F32 {
+        return Err(input(format!(
+            "--dtype {}: adapters are trained with weights as f32; write --dtype f32",
+            experiment.dtype
+        )));
+    }
+    open(experiment, check_projections)
 }
 
 /// Each projection must be a module of its own, which PEFT's files can name.
@@ -142,6 +144,7 @@ fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Re
                 before,
             ) {
                 Ok(trained) => {
+                    work.check_claim(Cell { mask: Treatment::Lora, from_layer: layer })?;
                     write(&work.folder, layer, &trained, &model.arch, &run.model.name, training)?;
                     eprintln!("{}", line(&trained, training));
                 }
@@ -200,12 +203,12 @@ fn write(
     training: &Training,
 ) -> Result<()> {
     let path = folder.adapter_path(layer);
-    let parent = path.parent().unwrap_or(Path::new("."));
-    let partial = parent.join(format!(".layer-{layer}.{}.partial", std::process::id()));
+    let partial = unfinished_path(&path);
     let attempt = || -> Result<()> {
         peft::write(&partial, &trained.adapter, arch, base, training.alpha, training.dropout)?;
         write_json(&partial.join("training.json"), &trained.log)?;
-        Ok(std::fs::rename(&partial, &path)?)
+        std::fs::rename(&partial, &path)?;
+        sync_folder(path.parent().unwrap_or(Path::new(".")))
     };
     attempt()
         .inspect_err(|_| drop(std::fs::remove_dir_all(&partial)))
@@ -260,52 +263,4 @@ fn check_memory(experiment: &Experiment, arch: &Arch, work: &Work) -> Result<()>
         gib(budget),
         if experiment.memory.is_some() { "allowed by --memory" } else { "available" },
     )))
-}
-
-/// What training would take.
-#[derive(Serialize)]
-struct TrainingPlan {
-    adapters: usize,
-    train_size: usize,
-    /// Tokens of all pairs, seen once an epoch.
-    pair_tokens: usize,
-    /// Tokens of the dev loss.
-    dev_tokens: usize,
-    /// Steps of the optimizer for each adapter, at most.
-    steps: usize,
-    /// Of all adapters, at most.
-    multiply_adds: u64,
-}
-
-impl TrainingPlan {
-    fn new(arch: &Arch, training: &Training, texts: &[Text], layers: &[usize]) -> Self {
-        let tokens = |texts: &[Text]| texts.iter().map(|text| text.tokens.len()).sum::<usize>();
-        let (pairs, dev) = texts.split_at(training.train_size.min(texts.len()));
-        let (pair_tokens, dev_tokens) = (tokens(pairs), tokens(dev));
-        let a_layer = arch.multiply_adds_per_row() / arch.layers as u64;
-        // Forward and back through the layers from the adapted one on, and the dev pairs forward.
-        let row = |layer: usize| (arch.layers - layer) as u64 * a_layer + (arch.vocab * arch.hidden) as u64;
-        let seen = (training.epochs * (2 * pair_tokens + dev_tokens)) as u64;
-        Self {
-            adapters: layers.len(),
-            train_size: training.train_size,
-            pair_tokens,
-            dev_tokens,
-            steps: training.epochs * training.train_size.div_ceil(training.batch),
-            multiply_adds: layers.iter().map(|&layer| row(layer) * seen).sum(),
-        }
-    }
-
-    fn text(&self) -> String {
-        format!(
-            "  training: {} adapters; {} pairs of {} tokens, {} steps at most; dev loss of {} tokens; at most {:.3} tera \
-             multiply-adds",
-            self.adapters,
-            self.train_size,
-            self.pair_tokens,
-            self.steps,
-            self.dev_tokens,
-            self.multiply_adds as f64 / 1e12
-        )
-    }
 }

@@ -1,5 +1,6 @@
 //! One module per verb of the command line.
 
+mod again;
 mod checker;
 mod cleaner;
 mod collector;
@@ -8,6 +9,7 @@ mod export;
 mod figure;
 mod look;
 mod lora;
+mod lora_plan;
 mod model;
 mod models;
 mod pairs;
@@ -18,6 +20,10 @@ mod report;
 mod run;
 mod score;
 mod show;
+mod status;
+mod submit;
+mod verify;
+mod work;
 
 pub use data::data;
 pub use export::export;
@@ -30,6 +36,9 @@ pub use report::report;
 pub use run::run;
 pub use score::score;
 pub use show::show;
+pub use status::status;
+pub use submit::submit;
+pub use verify::verify;
 
 use std::io::Write;
 

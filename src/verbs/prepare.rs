@@ -1,14 +1,12 @@
 //! A run made ready: corpus read, demonstrations drawn, prompts tokenized, everything checked that can be without
 //! weights.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 
 use super::cleaner::Cleaner;
 use super::model::OpenModel;
 use super::pairs::pairs;
-use crate::config::{Cell, Run, Sampling, Task};
+use crate::config::{self, Cell, Run, Sampling, Task};
 use crate::data::{Corpus, Direction, Example, docstring, languages};
 use crate::engine::{Request, Sample, Stop, StopRule};
 use crate::error::input;
@@ -180,17 +178,19 @@ impl Prepared {
         }
     }
 
-    /// What the run was, for the reader; `known` are hidden columns of treatments run before.
+    /// What the run was, for the reader; of a `known` one that is there already treatments and cells are kept.
     pub fn manifest(
         &self,
         settings: Settings,
         model: &OpenModel,
-        known: BTreeMap<String, serde_json::Value>,
+        typed: &config::Settings,
+        known: Option<Manifest>,
     ) -> Manifest {
         let first = &self.prompts[0];
-        let mut hidden = known;
+        let (mut hidden, mut cells) = known.map(|known| (known.hidden, known.cells)).unwrap_or_default();
         for cell in &self.run.cells {
             hidden.insert(cell.mask.to_string(), hidden_json(&first.hidden(cell.mask)));
+            cells.entry(cell.mask).or_default().insert(cell.from_layer);
         }
         Manifest {
             settings_sha256: settings.hash(),
@@ -205,6 +205,7 @@ impl Prepared {
                 segments: first.segments.clone(),
             },
             hidden,
+            cells,
             special_tokens: self.special_tokens(first, &model.tokenizer),
             stop_strings: self.rule.strings.iter().map(|(string, _)| string.clone()).collect(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -212,6 +213,8 @@ impl Prepared {
             device: "cpu".into(),
             threads: rayon::current_num_threads(),
             command: super::command(),
+            typed: typed.clone(),
+            folder: self.run.folder(),
         }
     }
 }

@@ -2,56 +2,78 @@
 //! written as soon as it is finished.
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use super::again::again;
 use super::checker::Checker;
-use super::collector::Collector;
 use super::model::OpenModel;
 use super::plan;
-use super::prepare::{Prepared, as_items};
+use super::prepare::Prepared;
+use super::work::Work;
 use crate::cli::RunArgs;
-use crate::config::{Cell, Experiment, ModelChoice, Run, Task, Training};
+use crate::config::{Experiment, ModelChoice, Run, Task, Training};
 use crate::data::Example;
-use crate::engine::{Limits, Memory, Request, generate, generate_alone};
+use crate::engine::{Limits, Memory};
 use crate::error::input;
 use crate::hub::Wanted;
 use crate::lora::{Text, peft};
 use crate::mask::Treatment;
-use crate::model::{Decoder, Precision, Transformer};
-use crate::results::{PartialLine, RunFolder, ScoreRecord, Settings, table};
-use crate::stats::suggested;
+use crate::model::{Arch, Precision, Transformer};
+use crate::results::RunFolder;
 
 /// Run an experiment.
 pub fn run(args: RunArgs) -> Result<()> {
-    let experiment = Experiment::resolve(args.config.as_deref(), args.settings)?;
+    if let Some(manifest) = &args.from_manifest {
+        return again(manifest, args.settings);
+    }
+    let mut experiment = Experiment::resolve(args.config.as_deref(), args.settings)?;
+    if let Some(shard) = args.shard {
+        experiment.keep(shard)?;
+    }
     set_threads(experiment.threads)?;
     if args.dry_run {
         return plan::print(&experiment, args.json);
     }
-    // Input is checked for the whole grid before weights are fetched, let alone anything computed for its first part.
-    let mut models: Vec<(ModelChoice, OpenModel, Vec<Planned>)> = Vec::new();
+    compute(&experiment, args.json)
+}
+
+/// All runs of an experiment.
+pub(super) fn compute(experiment: &Experiment, json: bool) -> Result<()> {
+    let mut ready = Vec::new();
+    for (choice, mut model, planned) in open(experiment, |_, _| Ok(()))? {
+        model.fetch_weights(&choice)?;
+        let work = unfinished(&model, planned, experiment)?;
+        ready.push((choice, model, work));
+    }
+    // Programs that cannot be judged need not be generated.
+    let checker = checker(experiment, ready.iter().flat_map(|(_, _, work)| work))?;
+    for (choice, model, work) in ready {
+        run_model(&choice, &model, work, experiment, checker.as_ref(), json)?;
+    }
+    Ok(())
+}
+
+/// A model with its runs.
+pub(super) type Opened = (ModelChoice, OpenModel, Vec<Planned>);
+
+/// Read and check what is asked for, for the whole grid, before weights are fetched, let alone anything computed for its first
+/// part.
+pub(super) fn open(
+    experiment: &Experiment,
+    check: impl Fn(&Run, &Arch) -> Result<()>,
+) -> Result<Vec<Opened>> {
+    let mut models: Vec<Opened> = Vec::new();
     for run in &experiment.runs {
         if models.last().is_none_or(|(choice, ..)| choice.path != run.model.path) {
             models.push((run.model.clone(), OpenModel::open(&run.model, Wanted::Description)?, Vec::new()));
         }
         if let Some((_, model, planned)) = models.last_mut() {
+            check(run, &model.arch)?;
             planned.push(Planned::new(run, model, &experiment.results)?);
         }
     }
-    let mut ready = Vec::new();
-    for (choice, mut model, planned) in models {
-        model.fetch_weights(&choice)?;
-        let work = unfinished(&model, planned, &experiment)?;
-        ready.push((choice, model, work));
-    }
-    // Programs that cannot be judged need not be generated.
-    let checker = checker(&experiment, ready.iter().flat_map(|(_, _, work)| work))?;
-    for (choice, model, work) in ready {
-        run_model(&choice, &model, work, &experiment, checker.as_ref(), args.json)?;
-    }
-    Ok(())
+    Ok(models)
 }
 
 pub fn set_threads(threads: Option<usize>) -> Result<()> {
@@ -64,8 +86,8 @@ pub fn set_threads(threads: Option<usize>) -> Result<()> {
 
 /// A run made ready, with its folder.
 pub(super) struct Planned {
-    prepared: Prepared,
-    folder: RunFolder,
+    pub(super) prepared: Prepared,
+    pub(super) folder: RunFolder,
 }
 
 impl Planned {
@@ -106,7 +128,7 @@ pub(super) fn unfinished(
             // It must belong to the model; it is read again when it is put to work.
             peft::read(&adapter.path, &model.arch)?;
         }
-        let mut planned = Work::new(planned, settings)?;
+        let mut planned = Work::new(planned, settings, experiment)?;
         if !planned.pending.is_empty() {
             planned.limits = limits(&planned, model, experiment)?;
         }
@@ -135,17 +157,28 @@ fn run_model(
     json: bool,
 ) -> Result<()> {
     let mut decoder: Option<Transformer> = None;
+    let mut compute = |work: &mut Work| -> Result<()> {
+        if decoder.is_none() {
+            decoder = Some(load(choice, model, experiment.dtype)?);
+        }
+        let Some(decoder) = &mut decoder else { return Ok(()) };
+        if let Some(adapter) = &work.prepared.run.adapter {
+            decoder.adapt(peft::read(&adapter.path, &model.arch)?, true)?;
+        }
+        work.compute(decoder, model, checker, json)
+    };
+    // First all that nobody else does, then what others have left undone.
+    let mut left = Vec::new();
     for mut work in work {
+        work.claim()?;
         if !work.pending.is_empty() {
-            if decoder.is_none() {
-                decoder = Some(load(choice, model, experiment.dtype)?);
-            }
-            if let Some(decoder) = &mut decoder {
-                if let Some(adapter) = &work.prepared.run.adapter {
-                    decoder.adapt(peft::read(&adapter.path, &model.arch)?, true)?;
-                }
-                work.compute(decoder, model, checker, json)?;
-            }
+            compute(&mut work)?;
+        }
+        if work.others.is_empty() { work.close() } else { left.push(work) }
+    }
+    for mut work in left {
+        while work.wait()? {
+            compute(&mut work)?;
         }
         work.close();
     }
@@ -191,125 +224,4 @@ fn limits(work: &Work, model: &OpenModel, experiment: &Experiment) -> Result<Lim
         if experiment.memory.is_some() { "allowed by --memory" } else { "available" },
         gib(stored),
     )))
-}
-
-/// One run's cells, finished and not.
-pub struct Work {
-    pub prepared: Prepared,
-    pub folder: RunFolder,
-    pub settings: Settings,
-    pub settings_sha256: String,
-    pub pending: Vec<Cell>,
-    finished: Vec<ScoreRecord>,
-    limits: Limits,
-}
-
-impl Work {
-    fn new(planned: Planned, settings: Settings) -> Result<Self> {
-        let Planned { prepared, folder } = planned;
-        let settings_sha256 = settings.hash();
-        let (mut pending, mut finished) = (Vec::new(), Vec::new());
-        for &cell in &prepared.run.cells {
-            match folder.finished(cell, &settings_sha256)? {
-                Some(record) => finished.push(record),
-                None => pending.push(cell),
-            }
-        }
-        let limits = Limits::branches(1);
-        Ok(Self { prepared, folder, settings, settings_sha256, pending, finished, limits })
-    }
-
-    /// Write what its results will be of.
-    pub(super) fn begin(&self, model: &OpenModel) -> Result<()> {
-        let Self { prepared, folder, .. } = self;
-        let known = folder.manifest()?.map(|manifest| manifest.hidden).unwrap_or_default();
-        let manifest = prepared.manifest(self.settings.clone(), model, known);
-        folder.begin(&manifest, &as_items(&prepared.items))
-    }
-
-    pub(super) fn compute(
-        &mut self,
-        decoder: &dyn Decoder,
-        model: &OpenModel,
-        checker: Option<&Checker>,
-        json: bool,
-    ) -> Result<()> {
-        self.begin(model)?;
-        let prepared = &self.prepared;
-        let generations: Vec<Vec<Option<PartialLine>>> =
-            self.pending.iter().map(|&cell| self.kept(cell)).collect::<Result<_>>()?;
-        // Item by item, so that all cells of a prompt stand together and share its trunk.
-        let samples = prepared.run.sampling.samples;
-        let mut wanted: Vec<(usize, usize)> = Vec::new();
-        for item in 0..prepared.prompts.len() {
-            for (cell, generations) in generations.iter().enumerate() {
-                let slots = item * samples..(item + 1) * samples;
-                wanted.extend(slots.filter(|&slot| generations[slot].is_none()).map(|slot| (cell, slot)));
-            }
-        }
-        let request = |&(cell, slot): &(usize, usize)| {
-            prepared.request(self.pending[cell], slot / samples, slot % samples)
-        };
-        let requests: Vec<Request> = wanted.iter().map(request).collect();
-        let n_layers = decoder.arch().layers;
-        let mut collector =
-            Collector::new(self, &model.tokenizer, n_layers, wanted, generations, checker, json);
-        collector.begin()?;
-        let begun = Instant::now();
-        let (tokenizer, rule) = (&model.tokenizer, &prepared.rule);
-        let done = match prepared.run.drop_context {
-            false => generate(decoder, tokenizer, &requests, rule, self.limits, &mut collector),
-            true => generate_alone(decoder, tokenizer, &requests, rule, &mut collector),
-        };
-        let seconds = begun.elapsed().as_secs_f64();
-        let judged = if done.is_ok() { collector.end() } else { Ok(()) };
-        let records = std::mem::take(&mut collector.records);
-        drop(collector);
-        let generations = requests.len();
-        self.finished.extend(records);
-        let work = done?.total() as f64;
-        judged?;
-        if generations == 0 {
-            return Ok(());
-        }
-        eprintln!(
-            "{generations} generations: {:.3} tera multiply-adds in {seconds:.2} s, {:.0} GFLOP/s",
-            work / 1e12,
-            2e-9 * work / seconds
-        );
-        Ok(())
-    }
-
-    /// Generations of a cell: each item has as many as there are samples.
-    pub fn slots(&self) -> usize {
-        self.prepared.items.len() * self.prepared.run.sampling.samples
-    }
-
-    /// By slot, what a broken-off run has left of a cell.
-    fn kept(&self, cell: Cell) -> Result<Vec<Option<PartialLine>>> {
-        let (items, samples) = (&self.prepared.items, self.prepared.run.sampling.samples);
-        let mut kept: Vec<Option<PartialLine>> = vec![None; self.slots()];
-        for line in self.folder.partial(cell)? {
-            let item = items.iter().position(|item| item.id == line.line.id);
-            let slot =
-                item.filter(|_| line.line.sample < samples).map(|item| item * samples + line.line.sample);
-            let slot =
-                slot.with_context(|| format!("{}: holds an unknown item", self.folder.path().display()))?;
-            kept[slot] = Some(line);
-        }
-        Ok(kept)
-    }
-
-    /// The closing table and what it suggests.
-    pub(super) fn close(mut self) {
-        self.finished.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
-        eprintln!("\n{}\n{}", self.folder.path().display(), table(&self.finished));
-        let mut masks: Vec<Treatment> = self.finished.iter().map(|record| record.mask).collect();
-        masks.dedup();
-        for mask in masks.into_iter().filter(|mask| *mask != Treatment::None) {
-            if let Some(suggested) = suggested(&self.finished, mask) {
-                eprintln!("{mask}: {suggested}");
-            }
-        }
-    }
 }

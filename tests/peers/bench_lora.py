@@ -9,11 +9,12 @@ greedily. icl-mask is one process with its loading. The loop is what somebody ca
 model loaded once, an adapter attached and removed a layer, only the adapter with gradients (so that autograd stops at the
 adapted layer), batches in pieces of similar lengths padded to the longest, no gradients for the dev loss, which is computed
 once for all layers before training, generation in batches with the cache and until the first line's end. Sizes of pieces and
-batches are the fastest of some, tried before.
+batches are the fastest of some, tried before. With `--plain` it is the loop as it is mostly written instead, with nothing
+tuned: the texts of a step as they come, padded to the longest of them, in one piece, and 32 generations at a time.
 
 Half of the loop's layers come before icl-mask's process and half after it, every second round the other way round; medians
 are reported. The losses differ by dropout's random numbers. Seconds of one layer are a line in the number of layers above
-it; all layers are extrapolated from that. Prints Markdown; raw numbers go to target/bench/lora-MODEL.json. Exit code 0:
+it; all layers are extrapolated from that. Prints Markdown; raw numbers go to target/bench/lora-MODEL.json (lora-MODEL-plain.json). Exit code 0:
 losses and the model's own outputs agree; 1: they do not; 2: no verdict possible.
 """
 
@@ -43,6 +44,7 @@ from prompts import ByteLevelBpe, Source, Unjudgeable
 STUDY = {"projections": ["o"], "rank": 8, "alpha": 32.0, "dropout": 0.05, "learning_rate": 1e-4, "weight_decay": 0.0,
          "max_grad_norm": 1.0, "batch": 32, "patience": 1, "loss_on": "whole"}  # fmt: skip
 PIECES, GENERATED = (32, 16, 8, 4), (16, 32, 64, 128)
+PLAIN_GENERATED = 32
 # Of the loop's memory for logits, their gradient and what lies between, a share of what is free.
 COPIES, SHARE = 4, 0.5
 # Dev losses before training, and after it, where dropout has other random numbers on each side.
@@ -81,8 +83,9 @@ class Loop:
         return COPIES * 4 * len(texts) * max(map(len, texts)) * self.model.config.vocab_size <= SHARE * free_bytes()
 
     def pieces(self, texts, size):
-        """Texts of similar lengths together, so that little is padded; fewer where memory does not suffice."""
-        texts = sorted(texts, key=len)
+        """Texts of similar lengths together, so that little is padded, unless it is the plain loop; fewer where memory does
+        not suffice."""
+        texts = list(texts) if self.args.plain else sorted(texts, key=len)
         while texts:
             n = min(size, len(texts))
             while n > 1 and not self.fits(texts[:n]):
@@ -149,9 +152,9 @@ class Loop:
     def test(self, model, prompts, size):
         """-> seconds, tokens of each prompt, up to where it ends"""
         begun, found = time.perf_counter(), {}
-        longest_first = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        items = list(range(len(prompts))) if self.args.plain else sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         for i in range(0, len(prompts), size):
-            some = longest_first[i : i + size]
+            some = items[i : i + size]
             n = max(len(prompts[j]) for j in some)
             padding = [n - len(prompts[j]) for j in some]
             ids = torch.tensor([[0] * pad + prompts[j] for pad, j in zip(padding, some, strict=True)])
@@ -170,6 +173,9 @@ class Loop:
     # --- What is fastest ---
 
     def probe(self):
+        if self.args.plain:
+            self.piece, self.generated = self.settings["batch"], min(PLAIN_GENERATED, len(self.prompts))
+            return None
         tried, batch = {"pieces": {}, "generated": {}}, self.texts["train"][: self.settings["batch"]]
         model = begin(self.model, self.layers // 2, self.settings).train()
         self.backward(model, batch[:4], 4)
@@ -330,7 +336,7 @@ class Bench:
         self.raw["baseline_generations"] = {"identical": identical, "near_ties": ties, "of": len(self.loop.prompts)}
 
     def save(self):
-        path = f"{WORK}/lora-{self.args.model}.json"
+        path = f"{WORK}/lora-{self.args.model}{'-plain' if self.args.plain else ''}.json"
         with open(path + ".part", "w", encoding="utf-8") as file:
             json.dump(self.raw, file, indent=1)
         os.replace(path + ".part", path)
@@ -382,7 +388,8 @@ class Bench:
             f"{args.model}, {DATA} {DIRECTION}, {s['train_size']} pairs, {s['epochs']} epochs, batch {s['batch']}, dev loss of "
             f"{s['dev_size']} pairs after each epoch, and once before training, {args.limit} test items of {args.new_tokens} "
             f"tokens at most; {raw['cpu']}; PEFT {raw['peft']}, transformers {raw['transformers']}, torch {raw['torch']}, "
-            f"{self.loop.piece} texts and {self.loop.generated} generations at a time; rounds: {args.rounds}.",
+            f"{'plain' if args.plain else 'tuned'} loop with {self.loop.piece} texts and {self.loop.generated} generations at "
+            f"a time; rounds: {args.rounds}.",
             "Seconds:",
         ]
         rows = []
@@ -432,6 +439,7 @@ def main():
     parser.add_argument("--limit", type=int, default=100, help="test items")
     parser.add_argument("--new-tokens", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--plain", action="store_true", help="the loop as it is mostly written, nothing tuned")
     args = parser.parse_args()
     torch.set_num_threads(os.cpu_count())
     transformers.utils.logging.set_verbosity_error()

@@ -99,7 +99,8 @@ pub fn contents(folder: &Path) -> Vec<(PathBuf, String)> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                let text = fs::read_to_string(&path).expect("text");
+                let bytes = fs::read(&path).expect("readable");
+                let text = String::from_utf8(bytes).unwrap_or_else(|error| format!("{:?}", error.as_bytes()));
                 let lines =
                     text.lines().filter(|line| !line.contains("\"seconds\"") && !line.contains("\"git\""));
                 found.push((

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Licences, sources and known faults of all dependencies, by cargo-deny and deny.toml. Known faults (advisories) are a database
+# that has to be fetched from where the Rust project keeps it; without a network for that, `bash bin/deny.sh offline` checks the
+# rest. Builds cargo-deny where it is missing, which takes some minutes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. bin/needs.sh
+need_rust
+command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+case ${1:-} in
+  offline) cargo deny --locked --offline check bans licenses sources ;;
+  '') cargo deny --locked check ;;
+  *) say "deny: the one thing that can be asked for is: offline"; exit 2 ;;
+esac

@@ -1,0 +1,175 @@
+//! `run --from-manifest`: make a run again from nothing but its manifest, and compare every score and every generation.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::run::set_threads;
+use super::status::ranges;
+use super::{lora, run, say};
+use crate::config::{Cell, Experiment, Settings};
+use crate::engine::check_interrupted;
+use crate::error::input;
+use crate::mask::Treatment;
+use crate::results::{self, Manifest, RunFolder, ScoreRecord, read_json};
+
+/// Make the run again, with as many threads, so much memory and in such batches as `over` says; none of them changes results.
+///
+/// # Errors
+/// It cannot be made again, or comes out otherwise.
+pub fn again(path: &Path, over: Settings) -> Result<()> {
+    let manifest: Manifest = read_json(path)?
+        .ok_or_else(|| input(format!("--from-manifest: there is no file {}", path.display())))?;
+    let old = RunFolder::new(path.parent().unwrap_or(Path::new(".")).to_path_buf());
+    let temporary = if over.results.is_none() { Some(temporary(path)?) } else { None };
+    let experiment = experiment(path, &manifest, &old, over, temporary.as_deref())?;
+    set_threads(experiment.threads)?;
+    let [made] = experiment.runs.as_slice() else { bail!("more than one run") };
+    let new = RunFolder::new(experiment.results.join(made.folder()));
+    if new.path().canonicalize().is_ok_and(|new| old.path().canonicalize().is_ok_and(|old| old == new)) {
+        return Err(input("--results: is where the run itself lies; give another folder"));
+    }
+    check(path, &manifest.settings, &experiment)?;
+    match made.lora {
+        Some(_) => lora::compute(&experiment, false)?,
+        None => run::compute(&experiment, false)?,
+    }
+    let differences = compare(&old, &new, &made.cells)?;
+    let folder = old.path().display();
+    if !differences.is_empty() {
+        differences.iter().try_for_each(|difference| say(difference))?;
+        bail!("{folder} came out otherwise; what was made now is in {}", new.path().display());
+    }
+    let generations = made.cells.len() * new.items()?.len();
+    say(&format!(
+        "{folder}: {} cells made again, their {generations} generations identical",
+        made.cells.len()
+    ))?;
+    match temporary {
+        Some(made) => {
+            std::fs::remove_dir_all(&made).with_context(|| format!("cannot remove {}", made.display()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A new folder beside those of other programs.
+fn temporary(manifest: &Path) -> Result<PathBuf> {
+    let mut hash = crate::hash::Hash::default();
+    hash.bytes(manifest.display().to_string());
+    let name = format!("icl-mask-again-{}-{}", std::process::id(), &hash.hex()[..8]);
+    let path = std::env::temp_dir().join(name);
+    std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    Ok(path)
+}
+
+/// The one run, with the cells that are finished.
+fn experiment(
+    path: &Path,
+    manifest: &Manifest,
+    old: &RunFolder,
+    over: Settings,
+    results: Option<&Path>,
+) -> Result<Experiment> {
+    if manifest.typed == Settings::default() {
+        return Err(input(format!(
+            "{}: was written by a version that did not keep all settings; run its command again: {}",
+            path.display(),
+            manifest.command.join(" ")
+        )));
+    }
+    let Settings { threads, memory, batch, results: elsewhere, locks, sandbox, python, .. } = over.clone();
+    let allowed = Settings {
+        threads,
+        memory,
+        batch,
+        results: elsewhere,
+        locks,
+        sandbox,
+        python,
+        ..Settings::default()
+    };
+    if allowed != over {
+        return Err(input(
+            "--from-manifest: takes all settings from the manifest; beside it only --results, --threads, --memory, --batch, \
+             --locks, --sandbox and --python can be given",
+        ));
+    }
+    let to = results.map(|results| vec![results.display().to_string()]);
+    let over = Settings { results: over.results.clone().or(to), ..over };
+    let mut experiment = Experiment::again(manifest.typed.clone(), path, over)?;
+    experiment.runs.retain(|run| run.folder() == manifest.folder);
+    let cells: Vec<Cell> = old.score_files()?.iter().filter_map(|file| RunFolder::cell_of(file)).collect();
+    match experiment.runs.as_mut_slice() {
+        [run] => {
+            let layers = run.model.layers;
+            let whole = |cell: Cell| match cell.mask {
+                Treatment::None => Cell { from_layer: layers, ..cell },
+                _ => cell,
+            };
+            run.cells = cells.into_iter().map(whole).collect();
+            run.cells.sort_by_key(|cell| (cell.mask != Treatment::None, *cell));
+            if run.cells.is_empty() {
+                return Err(input(format!("{}: nothing is finished there", old.path().display())));
+            }
+        }
+        runs => {
+            return Err(input(format!(
+                "{}: its settings make {} runs for the folder {}; they have been edited",
+                path.display(),
+                runs.len(),
+                manifest.folder.display()
+            )));
+        }
+    }
+    Ok(experiment)
+}
+
+/// Refuse before anything is computed what cannot come out the same: the model, the corpus or a format are others now.
+fn check(path: &Path, settings: &results::Settings, experiment: &Experiment) -> Result<()> {
+    for (choice, mut model, planned) in run::open(experiment, |_, _| Ok(()))? {
+        model.fetch_weights(&choice)?;
+        let model_sha256 = model.checkpoint()?.hash()?;
+        for planned in planned {
+            let now = planned.prepared.settings(&model_sha256, experiment.dtype);
+            if now.hash() != settings.hash() {
+                return Err(input(format!(
+                    "{}: cannot be made again, something is another now: {}",
+                    path.display(),
+                    settings.differences(&now).join("; ")
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What differs, a sentence each; times aside.
+fn compare(old: &RunFolder, new: &RunFolder, cells: &[Cell]) -> Result<Vec<String>> {
+    let mut otherwise: BTreeMap<Treatment, BTreeSet<usize>> = BTreeMap::new();
+    for &cell in cells {
+        check_interrupted()?;
+        let scores = |folder: &RunFolder| -> Result<ScoreRecord> {
+            let path = folder.score_path(cell);
+            let record = read_json::<ScoreRecord>(&path)?;
+            let mut record = record.with_context(|| format!("{} was not made", path.display()))?;
+            record.seconds = 0.;
+            record.version.clear();
+            Ok(record)
+        };
+        let lines = |folder: &RunFolder| folder.generations(&folder.score_path(cell));
+        let mut same = scores(old)? == scores(new)? && lines(old)? == lines(new)?;
+        if cell.mask == Treatment::Lora {
+            let weights = |folder: &RunFolder| {
+                let path = folder.adapter_path(cell.from_layer).join("adapter_model.safetensors");
+                std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+            };
+            same &= weights(old)? == weights(new)?;
+        }
+        if !same {
+            otherwise.entry(cell.mask).or_default().insert(cell.from_layer);
+        }
+    }
+    Ok(otherwise.iter().map(|(mask, layers)| format!("{mask}: differs at {}", ranges(layers))).collect())
+}

@@ -1,0 +1,162 @@
+//! `status`: what is finished in results folders, what is being computed, and by whom.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{printable, say};
+use crate::cli::StatusArgs;
+use crate::config::Cell;
+use crate::error::input;
+use crate::mask::Treatment;
+use crate::results::{Claim, Manifest, Owner, RunFolder};
+use crate::stats::find_runs;
+
+/// Say where all runs at or below the folders stand.
+pub fn status(args: &StatusArgs) -> Result<()> {
+    for path in find_runs(&args.results)? {
+        let status = RunStatus::new(&RunFolder::new(path))?;
+        say(&if args.json { serde_json::to_string(&status)? } else { printable(&status.text()) })?;
+    }
+    Ok(())
+}
+
+/// Where one run stands.
+#[derive(Debug, Serialize)]
+pub struct RunStatus {
+    /// Its folder.
+    pub folder: String,
+    /// Cells that were asked for.
+    pub cells: usize,
+    /// Of them finished.
+    pub finished: usize,
+    /// By treatment.
+    pub masks: Vec<MaskStatus>,
+}
+
+/// Where one treatment of a run stands.
+#[derive(Debug, Serialize)]
+pub struct MaskStatus {
+    mask: Treatment,
+    finished: BTreeSet<usize>,
+    begun: Vec<Begun>,
+    missing: BTreeSet<usize>,
+}
+
+/// A cell that is not finished, but begun.
+#[derive(Debug, Serialize)]
+struct Begun {
+    from_layer: usize,
+    generations: usize,
+    /// That it will have.
+    of: usize,
+    /// Who computes it; nobody if it was broken off.
+    owner: Option<Owner>,
+}
+
+/// The cells of a run that were asked for; of a run of an older version those that are there.
+pub fn asked_for(folder: &RunFolder, manifest: &Manifest) -> Result<Vec<Cell>> {
+    if manifest.cells.is_empty() {
+        return Ok(folder.score_files()?.iter().filter_map(|path| RunFolder::cell_of(path)).collect());
+    }
+    let cells = |(&mask, layers): (&Treatment, &BTreeSet<usize>)| {
+        layers.iter().map(|&from_layer| Cell { mask, from_layer }).collect::<Vec<_>>()
+    };
+    Ok(manifest.cells.iter().flat_map(cells).collect())
+}
+
+impl RunStatus {
+    /// Look at a folder.
+    ///
+    /// # Errors
+    /// Something in it cannot be read.
+    pub fn new(folder: &RunFolder) -> Result<Self> {
+        let shown = folder.path().display().to_string();
+        let manifest = folder.manifest()?.ok_or_else(|| input(format!("{shown}: no manifest.json")))?;
+        let samples = manifest.settings.sampling.map_or(1, |drawn| drawn.samples);
+        let asked = asked_for(folder, &manifest)?;
+        let mut masks: Vec<MaskStatus> = Vec::new();
+        for cell in &asked {
+            if masks.last().is_none_or(|last| last.mask != cell.mask) {
+                let (finished, begun, missing) = Default::default();
+                masks.push(MaskStatus { mask: cell.mask, finished, begun, missing });
+            }
+            let Some(status) = masks.last_mut() else { continue };
+            let (generations, owner) =
+                (folder.count_partial(*cell)?, Claim::owner(&folder.claim_path(*cell))?);
+            if folder.score_path(*cell).exists() {
+                status.finished.insert(cell.from_layer);
+            } else if generations > 0 || owner.is_some() {
+                let of = manifest.settings.n * samples;
+                status.begun.push(Begun { from_layer: cell.from_layer, generations, of, owner });
+            } else {
+                status.missing.insert(cell.from_layer);
+            }
+        }
+        let finished = masks.iter().map(|status| status.finished.len()).sum();
+        Ok(Self { folder: shown, cells: asked.len(), finished, masks })
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let mut text = format!("{}: {} of {} cells finished", self.folder, self.finished, self.cells);
+        for status in &self.masks {
+            text += &format!("\n  {:<8} {}", status.mask.to_string(), status.text());
+        }
+        text
+    }
+}
+
+impl MaskStatus {
+    fn text(&self) -> String {
+        let mut parts = Vec::new();
+        if !self.finished.is_empty() {
+            parts.push(match self.mask {
+                Treatment::None => "finished".into(),
+                _ => format!("finished: {}", ranges(&self.finished)),
+            });
+        }
+        let mut owners: Vec<Option<&Owner>> = self.begun.iter().map(|begun| begun.owner.as_ref()).collect();
+        owners.dedup();
+        for owner in owners {
+            let some: Vec<&Begun> = self.begun.iter().filter(|begun| begun.owner.as_ref() == owner).collect();
+            let layers: BTreeSet<usize> = some.iter().map(|begun| begun.from_layer).collect();
+            let sum = |count: fn(&Begun) -> usize| some.iter().map(|begun| count(begun)).sum::<usize>();
+            parts.push(format!(
+                "{} {}, {} of {} generations",
+                owner.map_or("broken off:".into(), |owner| format!("computed by {owner}:")),
+                ranges(&layers),
+                sum(|begun| begun.generations),
+                sum(|begun| begun.of),
+            ));
+        }
+        if !self.missing.is_empty() {
+            parts.push(format!("not begun: {}", ranges(&self.missing)));
+        }
+        parts.join("; ")
+    }
+}
+
+/// `0..4, 7`
+pub fn ranges(numbers: &BTreeSet<usize>) -> String {
+    let numbers: Vec<usize> = numbers.iter().copied().collect();
+    let range = |some: &[usize]| match some {
+        [one] => one.to_string(),
+        [first, .., last] => format!("{first}..{last}"),
+        [] => String::new(),
+    };
+    numbers.chunk_by(|a, b| a + 1 == *b).map(range).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_in_a_row_are_one_range() {
+        let ranges = |numbers: &[usize]| ranges(&numbers.iter().copied().collect());
+        assert_eq!(ranges(&[0, 1, 2, 5, 7, 8]), "0..2, 5, 7..8");
+        assert_eq!(ranges(&[]), "");
+    }
+}

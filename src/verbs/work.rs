@@ -1,0 +1,233 @@
+//! One run being worked on: which cells are finished, which are this process's to compute, and which another's.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::checker::Checker;
+use super::collector::Collector;
+use super::model::OpenModel;
+use super::prepare::{Prepared, as_items};
+use super::run::Planned;
+use crate::config::{self, Cell, Experiment};
+use crate::engine::{Limits, Request, check_interrupted, generate, generate_alone};
+use crate::mask::Treatment;
+use crate::model::Decoder;
+use crate::results::{Claim, PartialLine, RunFolder, ScoreRecord, Settings, table};
+use crate::stats::suggested;
+
+/// One run's cells, finished and not.
+pub struct Work {
+    pub prepared: Prepared,
+    pub folder: RunFolder,
+    pub settings: Settings,
+    pub settings_sha256: String,
+    /// To be computed: by this process alone, once it has claimed them.
+    pub pending: Vec<Cell>,
+    /// Of them, unless it was told to do without.
+    claims: HashMap<Cell, Claim>,
+    /// What a broken-off run has left of them, by slot.
+    kept: HashMap<Cell, Vec<Option<PartialLine>>>,
+    locks: bool,
+    /// What the whole call was.
+    typed: config::Settings,
+    /// Other processes compute these.
+    pub(super) others: Vec<Cell>,
+    finished: Vec<ScoreRecord>,
+    pub(super) limits: Limits,
+}
+
+/// Between two looks at what other processes do.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
+
+impl Work {
+    pub(super) fn new(planned: Planned, settings: Settings, experiment: &Experiment) -> Result<Self> {
+        let Planned { prepared, folder } = planned;
+        let settings_sha256 = settings.hash();
+        let (mut pending, mut finished) = (Vec::new(), Vec::new());
+        for &cell in &prepared.run.cells {
+            match folder.finished(cell, &settings_sha256)? {
+                Some(record) => finished.push(record),
+                None => pending.push(cell),
+            }
+        }
+        let (claims, kept, others) = (HashMap::new(), HashMap::new(), Vec::new());
+        let limits = Limits::branches(1);
+        Ok(Self {
+            prepared,
+            folder,
+            settings,
+            settings_sha256,
+            pending,
+            claims,
+            kept,
+            locks: experiment.locks,
+            typed: experiment.typed.clone(),
+            others,
+            finished,
+            limits,
+        })
+    }
+
+    /// Take what nobody else computes; what others have finished meanwhile is finished.
+    pub(super) fn claim(&mut self) -> Result<()> {
+        if self.locks {
+            let open = |cell: &&Cell| self.pending.contains(cell) || self.others.contains(cell);
+            let finished = self.prepared.run.cells.iter().filter(|cell| !open(cell));
+            finished.copied().try_for_each(|cell| self.folder.tidy(cell))?;
+        }
+        let mut wanted = std::mem::take(&mut self.pending);
+        wanted.append(&mut self.others);
+        for cell in wanted {
+            let claim = if self.locks { self.folder.claim(cell)? } else { None };
+            if let Some(record) = self.folder.finished(cell, &self.settings_sha256)? {
+                self.finished.push(record);
+                continue;
+            }
+            if claim.is_none() && self.locks {
+                self.others.push(cell);
+                continue;
+            }
+            self.claims.extend(claim.map(|claim| (cell, claim)));
+            self.kept.insert(cell, self.kept(cell)?);
+            self.pending.push(cell);
+        }
+        Ok(())
+    }
+
+    /// Wait for what other processes compute, until all of it is there (false), or some of it was given up and is ours now.
+    pub(super) fn wait(&mut self) -> Result<bool> {
+        let mut told = false;
+        loop {
+            self.claim()?;
+            if !self.pending.is_empty() || self.others.is_empty() {
+                return Ok(!self.pending.is_empty());
+            }
+            if !told {
+                let owner = Claim::owner(&self.folder.claim_path(self.others[0]))?;
+                let owner = owner.map_or("another process".into(), |owner| owner.to_string());
+                eprintln!(
+                    "{}: {} cells are computed by {owner}; waiting for them",
+                    self.folder.path().display(),
+                    self.others.len()
+                );
+                told = true;
+            }
+            check_interrupted()?;
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// Nobody else can write this cell's files, and they are still where they were.
+    ///
+    /// # Errors
+    /// Its folder was moved or removed, with what was finished in it.
+    pub(super) fn check_claim(&self, cell: Cell) -> Result<()> {
+        ensure!(
+            self.claims.get(&cell).is_none_or(Claim::holds),
+            "{} was moved or removed while results were written to it; nothing more is written",
+            self.folder.path().display()
+        );
+        Ok(())
+    }
+
+    /// Write what its results will be of.
+    pub(super) fn begin(&self, model: &OpenModel) -> Result<()> {
+        let Self { prepared, folder, settings, .. } = self;
+        let items = as_items(&prepared.items);
+        folder.begin(settings, &items, self.locks, |known| {
+            prepared.manifest(settings.clone(), model, &self.typed, known)
+        })
+    }
+
+    pub(super) fn compute(
+        &mut self,
+        decoder: &dyn Decoder,
+        model: &OpenModel,
+        checker: Option<&Checker>,
+        json: bool,
+    ) -> Result<()> {
+        self.begin(model)?;
+        let prepared = &self.prepared;
+        let slots = self.slots();
+        let none = || vec![None; slots];
+        let generations: Vec<Vec<Option<PartialLine>>> =
+            self.pending.iter().map(|cell| self.kept.remove(cell).unwrap_or_else(none)).collect();
+        // Item by item, so that all cells of a prompt stand together and share its trunk.
+        let samples = prepared.run.sampling.samples;
+        let mut wanted: Vec<(usize, usize)> = Vec::new();
+        for item in 0..prepared.prompts.len() {
+            for (cell, generations) in generations.iter().enumerate() {
+                let slots = item * samples..(item + 1) * samples;
+                wanted.extend(slots.filter(|&slot| generations[slot].is_none()).map(|slot| (cell, slot)));
+            }
+        }
+        let request = |&(cell, slot): &(usize, usize)| {
+            prepared.request(self.pending[cell], slot / samples, slot % samples)
+        };
+        let requests: Vec<Request> = wanted.iter().map(request).collect();
+        let n_layers = decoder.arch().layers;
+        let mut collector =
+            Collector::new(self, &model.tokenizer, n_layers, wanted, generations, checker, json);
+        collector.begin()?;
+        let begun = Instant::now();
+        let (tokenizer, rule) = (&model.tokenizer, &prepared.rule);
+        let done = match prepared.run.drop_context {
+            false => generate(decoder, tokenizer, &requests, rule, self.limits, &mut collector),
+            true => generate_alone(decoder, tokenizer, &requests, rule, &mut collector),
+        };
+        let seconds = begun.elapsed().as_secs_f64();
+        let judged = if done.is_ok() { collector.end() } else { Ok(()) };
+        let records = std::mem::take(&mut collector.records);
+        drop(collector);
+        let generations = requests.len();
+        self.finished.extend(records);
+        self.claims.clear();
+        let work = done?.total() as f64;
+        judged?;
+        self.pending.clear();
+        if generations == 0 {
+            return Ok(());
+        }
+        eprintln!(
+            "{generations} generations: {:.3} tera multiply-adds in {seconds:.2} s, {:.0} GFLOP/s",
+            work / 1e12,
+            2e-9 * work / seconds
+        );
+        Ok(())
+    }
+
+    /// Generations of a cell: each item has as many as there are samples.
+    pub fn slots(&self) -> usize {
+        self.prepared.items.len() * self.prepared.run.sampling.samples
+    }
+
+    /// By slot, what a broken-off run has left of a cell.
+    fn kept(&self, cell: Cell) -> Result<Vec<Option<PartialLine>>> {
+        let (items, samples) = (&self.prepared.items, self.prepared.run.sampling.samples);
+        let mut kept: Vec<Option<PartialLine>> = vec![None; self.slots()];
+        for line in self.folder.partial(cell)? {
+            let item = items.iter().position(|item| item.id == line.line.id);
+            let slot =
+                item.filter(|_| line.line.sample < samples).map(|item| item * samples + line.line.sample);
+            let slot =
+                slot.with_context(|| format!("{}: holds an unknown item", self.folder.path().display()))?;
+            kept[slot] = Some(line);
+        }
+        Ok(kept)
+    }
+
+    /// The closing table and what it suggests.
+    pub(super) fn close(mut self) {
+        self.finished.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
+        eprintln!("\n{}\n{}", self.folder.path().display(), table(&self.finished));
+        let mut masks: Vec<Treatment> = self.finished.iter().map(|record| record.mask).collect();
+        masks.dedup();
+        for mask in masks.into_iter().filter(|mask| *mask != Treatment::None) {
+            if let Some(suggested) = suggested(&self.finished, mask) {
+                eprintln!("{mask}: {suggested}");
+            }
+        }
+    }
+}

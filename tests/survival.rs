@@ -1,0 +1,469 @@
+//! Runs that are killed, compete, or run out of room: what comes out in the end is what an undisturbed run writes, byte for byte
+//! but for times.
+//!
+//! `KILLS=200 cargo test --release --test survival` (bin/torture.sh) kills more often than CI does.
+#![cfg(unix)]
+
+mod tiny;
+mod world;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use icl_mask::random::uniform;
+use world::{World, contents, ok};
+
+/// A call, and the folder of results that it makes.
+struct Call {
+    world: World,
+    words: Vec<String>,
+}
+
+const SWEEP: &str = "run --model tiny --test test.tsv --demonstrations demonstrations.tsv --direction en-fr --format \
+                     instr_machine_translation --mask none,TTF,FTF,TTT --from-layer all --max-new-tokens 24 --no-stop --seed 0,1 \
+                     --batch 16 --threads 1";
+const TRAINING: &str = "lora --model tiny --data pairs.yaml --direction en-fr --max-new-tokens 8 --no-stop --train-size 6 --dev-size 3 \
+                        --train-batch 2 --epochs 4 --learning-rate 0.01 --threads 1";
+
+impl Call {
+    fn new(words: &str, items: usize) -> Self {
+        let world = World::new();
+        let rows =
+            tiny::examples(items).into_iter().map(|e| format!("{}\t{}\t{}\n", e.id, e.source, e.target));
+        world.write("test.tsv", format!("id\tsource\ttarget\n{}", rows.collect::<String>()));
+        world.write("training.tsv", fs::read_to_string(world.path("demonstrations.tsv")).unwrap());
+        world.write(
+            "pairs.yaml",
+            "kind: table\ndescription: tiny\ntest: test.tsv\ndemonstrations: demonstrations.tsv\ntraining: training.tsv\n\
+             columns: {id: id, source: source, target: target}\n",
+        );
+        world.write("tiny/tokenizer_config.json", r#"{"eos_token": "<|endoftext|>"}"#);
+        Self { world, words: words.split_whitespace().map(String::from).collect() }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_icl-mask"));
+        command.args(&self.words).current_dir(self.world.path("")).env("HF_HUB_OFFLINE", "1");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    fn start(&self) -> Child {
+        self.command().spawn().unwrap()
+    }
+
+    fn results(&self) -> PathBuf {
+        self.world.path("results")
+    }
+
+    /// What an undisturbed run writes, and how long it takes.
+    fn undisturbed(&self) -> (Vec<(PathBuf, String)>, Duration) {
+        let begun = Instant::now();
+        finish(self.start());
+        let took = begun.elapsed();
+        let written = contents(&self.results());
+        assert!(written.len() > 10);
+        fs::remove_dir_all(self.results()).unwrap();
+        (written, took)
+    }
+}
+
+/// It ends well.
+fn finish(child: Child) {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Its end, if there was one before it was killed.
+fn kill_after(mut child: Child, moment: Duration) -> Option<ExitStatus> {
+    std::thread::sleep(moment);
+    let ended = child.try_wait().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    ended
+}
+
+/// Moments from 0 to `most`.
+fn moments(stream: u64, most: Duration) -> impl Iterator<Item = Duration> {
+    (0..).map(move |number| most.mul_f64(uniform(stream, number)))
+}
+
+fn kills() -> usize {
+    std::env::var("KILLS").map_or(12, |number| number.parse().expect("KILLS: a number"))
+}
+
+/// Kill it again and again until it comes to an end, then begin anew.
+fn killed_at_random(call: &Call, kills: usize, stream: u64) {
+    let (expected, took) = call.undisturbed();
+    let (mut killed, mut ended) = (0, 0);
+    for moment in moments(stream, took.mul_f64(0.8)) {
+        if killed >= kills && ended > 0 {
+            break;
+        }
+        match kill_after(call.start(), moment) {
+            None => killed += 1,
+            Some(status) => {
+                assert!(status.success());
+                assert_eq!(contents(&call.results()), expected, "after {killed} kills");
+                ended += 1;
+                fs::remove_dir_all(call.results()).unwrap();
+            }
+        }
+    }
+    finish(call.start());
+    assert_eq!(contents(&call.results()), expected, "after {killed} kills");
+    eprintln!("{killed} kills of runs of {took:.2?}; {ended} of them came to an end in between");
+}
+
+#[test]
+fn a_sweep_that_is_killed_comes_out_the_same() {
+    killed_at_random(&Call::new(SWEEP, 12), kills(), 1);
+}
+
+#[test]
+fn a_training_that_is_killed_comes_out_the_same() {
+    killed_at_random(&Call::new(TRAINING, 6), kills(), 2);
+}
+
+/// Three at a time, of which one is killed at some moment, sometimes two.
+fn competing(call: &Call, rounds: usize, stream: u64) {
+    let (expected, took) = call.undisturbed();
+    for (round, moment) in moments(stream, took).take(rounds).enumerate() {
+        let [first, second, third] = [(); 3].map(|()| call.start());
+        kill_after(first, moment);
+        if round % 2 == 1 {
+            kill_after(second, moment / 2);
+        } else {
+            finish(second);
+        }
+        finish(third);
+        assert_eq!(contents(&call.results()), expected, "round {round}");
+        fs::remove_dir_all(call.results()).unwrap();
+    }
+}
+
+#[test]
+fn processes_that_compete_write_what_one_does() {
+    competing(&Call::new(SWEEP, 12), kills() / 3, 3);
+    competing(&Call::new(TRAINING, 6), kills() / 3, 4);
+}
+
+/// No generation is made twice: each of them is loaded with its share of the work.
+#[test]
+fn processes_that_compete_share_the_work() {
+    let call = Call::new(SWEEP, 12);
+    let said = [(); 2].map(|()| call.start()).map(|child| child.wait_with_output().unwrap());
+    let generations = said.iter().flat_map(|output| {
+        assert!(output.status.success());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let counts = text.lines().filter_map(|line| line.split_once(" generations: ")?.0.parse().ok());
+        counts.collect::<Vec<usize>>()
+    });
+    // Two seeds, the baseline and three masks at four layers, twelve items.
+    assert_eq!(generations.sum::<usize>(), 2 * 13 * 12);
+}
+
+/// Parts are computed by as many processes at once, in one folder.
+#[test]
+fn parts_are_the_whole() {
+    let call = Call::new(SWEEP, 12);
+    let (expected, _) = call.undisturbed();
+    let parts = (1..=4).map(|part| {
+        let mut command = call.command();
+        command.args(["--shard", &format!("{part}/4")]).spawn().unwrap()
+    });
+    parts.collect::<Vec<_>>().into_iter().for_each(finish);
+    // The manifest holds the command line.
+    let cells = |files: Vec<(PathBuf, String)>| -> Vec<(PathBuf, String)> {
+        files.into_iter().filter(|(path, _)| !path.ends_with("manifest.json")).collect()
+    };
+    assert_eq!(cells(contents(&call.results())), cells(expected));
+    // Nothing is left to do, and nothing is done again.
+    let output = call.command().output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("loading"));
+}
+
+/// Run a script where mounts are its own. `$program` with `$words` is the call.
+fn with_mounts(call: &Call, script: &str) -> String {
+    let mut command = Command::new("unshare");
+    command.arg("--mount");
+    if fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) != 0) {
+        command.arg("--map-root-user");
+    }
+    command.args(["sh", "-euc", script]).current_dir(call.world.path("")).env("HF_HUB_OFFLINE", "1");
+    command.env("program", env!("CARGO_BIN_EXE_icl-mask")).env("words", call.words.join(" "));
+    let output = command.output().unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{errors}");
+    said.into_owned()
+}
+
+/// It stops with a sentence when the disk is full, and goes on when there is room again.
+#[test]
+fn a_disk_that_fills_up_costs_nothing() {
+    for (call, step) in [(Call::new(SWEEP, 12), 48), (Call::new(TRAINING, 6), 24)] {
+        let (expected, _) = call.undisturbed();
+        let said = with_mounts(
+            &call,
+            &format!(
+                "mkdir results; size=16; times=0
+                mount -t tmpfs -o size=${{size}}k small results
+                while ! \"$program\" $words 2> said; do
+                    grep -q 'cannot write .*No space left on device' said || {{ cat said; exit 9; }}
+                    times=$((times + 1)) size=$((size + {step}))
+                    mount -o remount,size=${{size}}k results
+                done
+                cp -r results whole
+                echo $times"
+            ),
+        );
+        assert_eq!(contents(&call.world.path("whole")), expected);
+        let times: usize = said.trim().parse().unwrap();
+        assert!(times >= 3, "the disk was full {times} times");
+    }
+}
+
+/// Nothing is computed for a folder that cannot be written to, and what is in it stays.
+#[test]
+fn a_folder_that_cannot_be_written_is_refused_at_once() {
+    let call = Call::new(SWEEP, 12);
+    broken_off(&call);
+    let said = with_mounts(
+        &call,
+        "before=$(find results -type f | sort | xargs sha256sum)
+        mount --bind results results; mount -o remount,bind,ro results
+        code=0; \"$program\" $words 2> said || code=$?
+        test \"$before\" = \"$(find results -type f | sort | xargs sha256sum)\"
+        echo $code; cat said",
+    );
+    assert!(said.starts_with("1\n") && said.contains("Read-only file system"), "{said}");
+    assert!(!said.contains("loading"), "{said}");
+}
+
+/// Wait for a run that was just started to keep some more generations of a cell.
+fn begun(call: &Call) {
+    let lines =
+        |path: PathBuf| fs::read(path).map_or(0, |text| text.iter().filter(|&&byte| byte == b'\n').count());
+    let kept = || {
+        contents_of(&call.results()).into_iter().filter(|path| is_partial(path)).map(lines).max().unwrap_or(0)
+    };
+    let (before, begun) = (kept(), Instant::now());
+    while kept() < before + 3 {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn is_partial(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(".partial.jsonl")
+}
+
+/// Files below a folder that others may be writing to.
+fn contents_of(folder: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found
+}
+
+/// Run it until some generations are kept, and kill it.
+fn broken_off(call: &Call) -> Vec<PathBuf> {
+    let mut child = call.start();
+    begun(call);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    contents_of(&call.results()).into_iter().filter(|path| is_partial(path)).collect()
+}
+
+#[test]
+fn a_folder_that_goes_away_ends_the_run() {
+    let call = Call::new(SWEEP, 40);
+    let (expected, _) = call.undisturbed();
+    let child = call.start();
+    begun(&call);
+    fs::rename(call.results(), call.world.path("elsewhere")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("was moved or removed"), "{said}");
+    drop(fs::remove_dir_all(call.results()));
+    fs::rename(call.world.path("elsewhere"), call.results()).unwrap();
+    finish(call.start());
+    assert_eq!(contents(&call.results()), expected);
+}
+
+/// As after a power failure: the file has its new length, but not what belongs there.
+#[test]
+fn what_never_reached_the_disk_is_computed_again() {
+    let call = Call::new(SWEEP, 40);
+    let (expected, _) = call.undisturbed();
+    for path in broken_off(&call) {
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.extend([0; 700]);
+        fs::write(&path, bytes).unwrap();
+    }
+    let output = call.command().output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("700 bytes at its end were never written whole"),
+        "{said}"
+    );
+    assert_eq!(contents(&call.results()), expected);
+}
+
+/// What no crash leaves is refused: the file was edited, or the disk is failing.
+#[test]
+fn damage_in_the_middle_is_refused() {
+    let call = Call::new(SWEEP, 40);
+    let whole = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|text| text.lines().count() > 1);
+    let path = broken_off(&call).into_iter().find(whole).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("\"id\"", "\"ib\"", 1)).unwrap();
+    let output = call.command().output().unwrap();
+    call.world.refused(&output, &["partial.jsonl:1: damaged", "move it away"]);
+    assert_eq!(fs::read_to_string(&path).unwrap().len(), text.len());
+}
+
+#[test]
+fn results_whose_settings_are_unknown_are_not_gone_on_with() {
+    let call = Call::new(SWEEP, 40);
+    broken_off(&call);
+    for path in contents_of(&call.results()).iter().filter(|path| path.ends_with("manifest.json")) {
+        fs::remove_file(path).unwrap();
+    }
+    let output = call.command().output().unwrap();
+    call.world.refused(&output, &["manifest.json", "is gone", "--results"]);
+}
+
+/// `kill -SIGNAL`
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn signals_end_it_with_what_is_finished_kept() {
+    let call = Call::new(SWEEP, 40);
+    let (expected, _) = call.undisturbed();
+    for names in [["-INT", ""], ["-TERM", ""], ["-HUP", ""], ["-INT", "-INT"], ["-TERM", "-TERM"]] {
+        let child = call.start();
+        begun(&call);
+        names.iter().filter(|name| !name.is_empty()).for_each(|name| signal(&child, name));
+        let asked = Instant::now();
+        let output = child.wait_with_output().unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(5));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{names:?}: {said}");
+        assert!(said.contains("stopping after this step"), "{said}");
+    }
+    finish(call.start());
+    assert_eq!(contents(&call.results()), expected);
+}
+
+/// Whatever allocation fails first.
+#[test]
+fn memory_that_runs_out_costs_nothing_finished() {
+    let call = Call::new(SWEEP, 12);
+    let (expected, _) = call.undisturbed();
+    let mut failed = 0;
+    for kib in (20_000..400_000).step_by(20_000) {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -v {kib}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_icl-mask")]);
+        command.args(&call.words).current_dir(call.world.path("")).env("HF_HUB_OFFLINE", "1");
+        // A backtrace takes memory too, for which the standard library would wait for ever.
+        command.env_remove("RUST_BACKTRACE");
+        failed += usize::from(!command.output().unwrap().status.success());
+    }
+    assert!(failed > 0);
+    finish(call.start());
+    assert_eq!(contents(&call.results()), expected);
+}
+
+/// Every cell is said to be finished, in the making, or still to come; and checked.
+#[test]
+fn a_folder_says_where_it_stands_and_whether_it_is_right() {
+    let call = Call::new(SWEEP, 40);
+    let verb = |verb: &str| call.world.call(&format!("{verb} results"));
+    let mut child = call.start();
+    begun(&call);
+    let said = ok(verb("status"));
+    assert!(said.contains(&format!("computed by process {} on", child.id())), "{said}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = ok(verb("status"));
+    assert!(said.contains("broken off: ") || said.contains("not begun: "), "{said}");
+    let incomplete = verb("verify");
+    let said = String::from_utf8_lossy(&incomplete.stdout);
+    assert_eq!(incomplete.status.code(), Some(1), "{said}");
+    assert!(said.contains("not finished: "), "{said}");
+    finish(call.start());
+    let said = ok(verb("status"));
+    assert!(said.contains("13 of 13 cells finished") && said.contains("TTF      finished: 0..3"), "{said}");
+    let said = ok(verb("verify"));
+    assert!(said.contains("13 cells and 520 generations are right"), "{said}");
+}
+
+/// Each kind of damage to a finished folder is named.
+#[test]
+fn wrong_results_are_found() {
+    let call = Call::new(SWEEP, 12);
+    finish(call.start());
+    let run = call.results().join("tiny/test.en-fr/instr_machine_translation-k5-seed0");
+    let edits: [(&str, &str, &str, &str); 6] = [
+        ("TTF/layer-1.json", "\"bleu\": ", "\"bleu\": 1", "by its generations"),
+        ("TTF/layer-1.json", "\"generated_tokens\": ", "\"generated_tokens\": 1", "scores or counts"),
+        ("TTF/layer-1.json", "\"from_layer\": 1", "\"from_layer\": 2", "says that it is TTF from layer 2"),
+        ("TTF/layer-1.jsonl", "\"clean\":\"", "\"clean\":\"x", "is not what comes of its text"),
+        ("manifest.json", "\"nprompts\": 5", "\"nprompts\": 4", "its hash is not that of its settings"),
+        ("items.jsonl", "\"id\":\"3\"", "\"id\":\"2\"", "some of them twice"),
+    ];
+    for (file, from, to, says) in edits {
+        let (path, text) = (run.join(file), fs::read_to_string(run.join(file)).unwrap());
+        assert!(text.contains(from), "{file}: {from}");
+        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let output = call.world.call("verify results");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{file}: {said}");
+        assert!(said.contains(says), "{file}: {said}");
+        fs::write(&path, text).unwrap();
+    }
+    fs::remove_file(run.join("FTF/layer-2.json")).unwrap();
+    let output = call.world.call("verify results");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("not finished: FTF, 2"));
+}
+
+/// From nothing but the manifest.
+#[test]
+fn a_run_can_be_made_again() {
+    for (call, manifest) in [
+        (Call::new(SWEEP, 12), "results/tiny/test.en-fr/instr_machine_translation-k5-seed1/manifest.json"),
+        (Call::new(TRAINING, 6), "results/tiny/pairs.en-fr/instr_none_QA-k0-seed0-lora6/manifest.json"),
+    ] {
+        finish(call.start());
+        let again = |args: &str| call.world.call(&format!("run --from-manifest {manifest} {args}"));
+        let said = ok(again("--threads 2 --batch 3"));
+        assert!(said.contains("identical"), "{said}");
+        call.world.refused(&again("--limit 3"), &["--from-manifest: takes all settings from the manifest"]);
+        call.world.refused(&again("--results results"), &["--results: is where the run itself lies"]);
+        // Something else comes out now.
+        let run = call.world.path(manifest).with_file_name("");
+        let path = contents_of(&run).into_iter().find(|path| path.ends_with("layer-2.jsonl")).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen("\"text\":\"", "\"text\":\"x", 1)).unwrap();
+        let output = again("--results elsewhere");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("differs at 2"));
+        fs::write(&path, text).unwrap();
+        // Another model than then.
+        let weights = call.world.path("tiny/model.safetensors");
+        let mut bytes = fs::read(&weights).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&weights, bytes).unwrap();
+        call.world.refused(&again(""), &["something is another now", "model_sha256"]);
+    }
+}
