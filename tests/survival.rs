@@ -435,6 +435,10 @@ fn wrong_results_are_found() {
     fs::remove_file(run.join("FTF/layer-2.json")).unwrap();
     let output = call.world.call("verify results");
     assert!(String::from_utf8_lossy(&output.stdout).contains("not finished: FTF, 2"));
+    // What is drawn of it does not look whole.
+    let output = call.world.call("figure masks results --out figures");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 of 13 cells are not finished"), "{said}");
 }
 
 /// From nothing but the manifest.

@@ -356,6 +356,17 @@ pub struct Manifest {
     pub folder: PathBuf,
 }
 
+impl Manifest {
+    /// All cells that were asked for, finished or not; none if it was written before they were noted.
+    pub fn asked_for(&self) -> impl Iterator<Item = Cell> + '_ {
+        let cells = |(&mask, layers)| -> Vec<Cell> {
+            let layers: &BTreeSet<usize> = layers;
+            layers.iter().map(|&from_layer| Cell { mask, from_layer }).collect()
+        };
+        self.cells.iter().flat_map(cells)
+    }
+}
+
 /// The first item's prompt, whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ManifestPrompt {

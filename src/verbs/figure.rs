@@ -103,7 +103,20 @@ fn beside_adapters(study: &mut Study) -> Result<()> {
 
 /// All runs at or below some folders.
 pub fn read_runs(paths: &[PathBuf]) -> Result<Vec<StoredRun>> {
-    find_runs(paths)?.par_iter().map(|folder| StoredRun::read(folder)).collect()
+    let folders = find_runs(paths)?;
+    let runs: Vec<StoredRun> =
+        folders.par_iter().map(|folder| StoredRun::read(folder)).collect::<Result<_>>()?;
+    for run in &runs {
+        let (asked, finished) = (run.manifest.asked_for().count(), run.cells.len());
+        if finished < asked {
+            eprintln!(
+                "warning: {}: {} of {asked} cells are not finished; what is made of it lacks them",
+                printable(&run.folder.display().to_string()),
+                asked - finished
+            );
+        }
+    }
+    Ok(runs)
 }
 
 /// The folder that is written to must be one.

@@ -60,10 +60,7 @@ pub fn asked_for(folder: &RunFolder, manifest: &Manifest) -> Result<Vec<Cell>> {
     if manifest.cells.is_empty() {
         return Ok(folder.score_files()?.iter().filter_map(|path| RunFolder::cell_of(path)).collect());
     }
-    let cells = |(&mask, layers): (&Treatment, &BTreeSet<usize>)| {
-        layers.iter().map(|&from_layer| Cell { mask, from_layer }).collect::<Vec<_>>()
-    };
-    Ok(manifest.cells.iter().flat_map(cells).collect())
+    Ok(manifest.asked_for().collect())
 }
 
 impl RunStatus {
