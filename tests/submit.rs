@@ -99,7 +99,13 @@ fn signalled(name: &str) -> (Option<i32>, String) {
         assert!(begun.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(Command::new("kill").args([name, &task.id().to_string()]).status().unwrap().success());
+    // Before the time is up Slurm tells the script alone, at the end all that belongs to it.
+    let id = task.id().to_string();
+    let told = match name {
+        "-USR1" => Command::new("kill").args([name, &id]).status(),
+        _ => Command::new("pkill").args([name, "-P", &id]).status(),
+    };
+    assert!(told.unwrap().success());
     let ended = task.wait().unwrap();
     (ended.code(), fs::read_to_string(world.path("requeued")).unwrap_or_default())
 }

@@ -139,6 +139,8 @@ pub struct Run {
     pub lora: Option<Training>,
     /// The grid of masks and start layers, baseline first where it is asked for.
     pub cells: Vec<Cell>,
+    /// The rest of the grid, which other parts compute.
+    pub others: Vec<Cell>,
 }
 
 impl Run {

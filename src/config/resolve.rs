@@ -134,6 +134,7 @@ impl Resolver {
                                         adapter: adapter.clone(),
                                         lora: None,
                                         cells: cells.clone(),
+                                        others: Vec::new(),
                                     });
                                 }
                             }

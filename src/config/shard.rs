@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use anyhow::Result;
 
-use super::Experiment;
+use super::{Cell, Experiment};
 use crate::error::input;
 
 /// `2/8`: the second of eight parts.
@@ -53,10 +53,12 @@ impl Experiment {
         let share = all * (shard.number - 1) / shard.count..all * shard.number / shard.count;
         let mut at = 0;
         for run in &mut self.runs {
-            run.cells.retain(|_| {
-                at += 1;
-                share.contains(&(at - 1))
-            });
+            let (ours, others): (Vec<Cell>, Vec<Cell>) =
+                std::mem::take(&mut run.cells).into_iter().partition(|_| {
+                    at += 1;
+                    share.contains(&(at - 1))
+                });
+            (run.cells, run.others) = (ours, others);
         }
         self.runs.retain(|run| !run.cells.is_empty());
         Ok(())
@@ -66,7 +68,7 @@ impl Experiment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Cell, Settings};
+    use crate::config::Settings;
 
     fn experiment() -> Experiment {
         let words = |text: &str| Some(text.split(',').map(String::from).collect());

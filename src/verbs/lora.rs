@@ -39,10 +39,10 @@ pub(super) fn compute(experiment: &Experiment, json: bool) -> Result<()> {
     for (choice, mut model, planned) in models {
         model.fetch_weights(&choice)?;
         let mut works = unfinished(&model, planned, experiment)?;
-        if works.iter().any(|work| !work.pending.is_empty()) {
+        works.iter_mut().try_for_each(Work::claim)?;
+        if works.iter().any(Work::is_open) {
             works.iter().try_for_each(|work| check_memory(experiment, &model.arch, work))?;
             let mut decoder = load(&choice, &model, experiment.dtype)?;
-            works.iter_mut().try_for_each(Work::claim)?;
             loop {
                 for group in groups(&works) {
                     let group: Vec<&Work> = group.into_iter().map(|at| &works[at]).collect();

@@ -188,7 +188,7 @@ impl Prepared {
     ) -> Manifest {
         let first = &self.prompts[0];
         let (mut hidden, mut cells) = known.map(|known| (known.hidden, known.cells)).unwrap_or_default();
-        for cell in &self.run.cells {
+        for cell in self.run.cells.iter().chain(&self.run.others) {
             hidden.insert(cell.mask.to_string(), hidden_json(&first.hidden(cell.mask)));
             cells.entry(cell.mask).or_default().insert(cell.from_layer);
         }

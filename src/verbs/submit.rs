@@ -24,9 +24,11 @@ const WARNING: usize = 120;
 pub fn submit(args: &SubmitArgs) -> Result<()> {
     let (experiment, training) = resolve(&args.call)?;
     // The tasks will read all this again; here it is read so that mistakes are found now.
-    match training {
-        true => lora::opened(&experiment).map(drop)?,
-        false => run::open(&experiment, |_, _| Ok(())).map(drop)?,
+    let models = if training { lora::opened(&experiment)? } else { run::open(&experiment, |_, _| Ok(()))? };
+    for planned in models.iter().flat_map(|(_, _, planned)| planned) {
+        // Whether the weights are the same the tasks will see: they may not be here yet, and reading them takes long.
+        let weights = planned.folder.manifest()?.map(|known| known.settings.model_sha256).unwrap_or_default();
+        planned.folder.check(&planned.prepared.settings(&weights, experiment.dtype))?;
     }
     let parts = args.parts.unwrap_or(experiment.runs.len());
     if parts == 0 || parts > experiment.cells() {
@@ -35,8 +37,7 @@ pub fn submit(args: &SubmitArgs) -> Result<()> {
     let here = std::env::current_dir().context("the current folder is gone")?;
     let folder = here.join(&experiment.results).join("slurm");
     let program = std::env::current_exe().context("where this program lies is unknown")?;
-    let typed =
-        |flag: &str| args.call.iter().any(|word| word == flag || word.starts_with(&format!("{flag}=")));
+    let left_open = |words: &Option<Vec<String>>, default: &str| words.as_deref() == Some(&[default.into()]);
     let job = Job {
         program,
         here,
@@ -44,8 +45,8 @@ pub fn submit(args: &SubmitArgs) -> Result<()> {
         call: &args.call,
         parts,
         options: &args.sbatch,
-        threads: !typed("--threads"),
-        memory: !typed("--memory"),
+        threads: left_open(&experiment.typed.threads, "all"),
+        memory: left_open(&experiment.typed.memory, "auto"),
     };
     let script = job.script()?;
     if args.dry_run {
@@ -114,20 +115,22 @@ impl Job<'_> {
             "--requeue".into(),
             format!("--signal=B:USR1@{WARNING}"),
         ];
-        if let Some(bad) =
-            self.options.iter().find(|option| !option.starts_with('-') || option.contains('\n'))
-        {
+        let impossible = |option: &&String| !option.starts_with('-') || option.contains(['\n', '"', '\\']);
+        if let Some(bad) = self.options.iter().find(impossible) {
             return Err(input(format!(
                 "--sbatch {bad}: write an option of sbatch, such as --sbatch=--time=4:00:00"
             )));
         }
-        options.extend(self.options.iter().cloned());
+        options.extend(self.options.iter().map(|option| match option.contains(char::is_whitespace) {
+            true => format!("\"{option}\""),
+            false => option.clone(),
+        }));
         let options: String = options.iter().map(|option| format!("#SBATCH {option}\n")).collect();
         let mut words = vec![quoted(&self.program.display().to_string())];
         words.extend(self.call.iter().map(|word| quoted(word)));
         words.push(format!("--shard \"$SLURM_ARRAY_TASK_ID/{}\"", self.parts));
         if self.threads {
-            words.push("--threads \"${SLURM_CPUS_PER_TASK:-all}\"".into());
+            words.push("--threads \"${SLURM_CPUS_PER_TASK:-${SLURM_CPUS_ON_NODE:-all}}\"".into());
         }
         if self.memory {
             words.push("--memory \"$memory\"".into());
@@ -137,12 +140,13 @@ impl Job<'_> {
 # One part of the cells a task. What is finished is found and not computed again, so this can be submitted as often as need be.
 set -u
 memory=auto
-if [ \"${{SLURM_MEM_PER_NODE:-0}}\" -gt 0 ]; then memory=$((SLURM_MEM_PER_NODE * 9 / 10))MiB; fi
-signalled=no requeue=no
+given=${{SLURM_MEM_PER_NODE:-$((${{SLURM_MEM_PER_CPU:-0}} * ${{SLURM_CPUS_ON_NODE:-1}}))}}
+if [ \"$given\" -gt 0 ]; then memory=$((given * 9 / 10))MiB; fi
+signalled=no requeue=no part=
 # Time is nearly up: stop at the next step, and queue up again.
 trap 'signalled=yes requeue=yes; kill -TERM \"$part\" 2>/dev/null' USR1
-# Somebody wants it to end.
-trap 'signalled=yes; kill -TERM \"$part\" 2>/dev/null' TERM
+# Somebody wants it to end. Slurm tells the part itself, too; told twice, it would not finish its step.
+trap 'signalled=yes' TERM
 {} &
 part=$!
 # A signal ends the waiting, not the part.

@@ -96,6 +96,11 @@ impl Work {
         Ok(())
     }
 
+    /// Something is not finished, whoever computes it.
+    pub(super) fn is_open(&self) -> bool {
+        !self.pending.is_empty() || !self.others.is_empty()
+    }
+
     /// Wait for what other processes compute, until all of it is there (false), or some of it was given up and is ours now.
     pub(super) fn wait(&mut self) -> Result<bool> {
         let mut told = false;
