@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kills sweeps and trainings at random moments and lets processes compete, until KILLS were killed of each (200, if not given), and
 # compares what comes out with undisturbed runs; with a disk that fills up, lost folders, signals and the rest of
-# tests/survival.rs. Half an hour on two cores.
+# tests/survival.rs. Some minutes on two cores.
 # Usage: bash bin/torture.sh [KILLS]
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -164,3 +164,136 @@ fn chat_templates_are_refused_before_anything_is_loaded() {
     world.refused(&world.run("--config e.yaml"), &["e.yaml:3: chat_template: the study's code"]);
     assert!(!world.path("results").exists());
 }
+
+// What follows was found by bin/fuzz.sh.
+
+/// A GGUF file of the goldens in which other bytes stand so many after a name.
+fn patched(family: &str, changes: &[(&str, usize, &[u8])]) -> Vec<u8> {
+    let path = format!("{}/tests/goldens/models/{family}/model.gguf", env!("CARGO_MANIFEST_DIR"));
+    let mut file = fs::read(path).unwrap();
+    for (name, after, bytes) in changes {
+        let name = [&(name.len() as u64).to_le_bytes(), name.as_bytes()].concat();
+        let at = file.windows(name.len()).position(|part| part == name).unwrap() + name.len() + after;
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    file
+}
+
+/// A key's number, behind its type.
+fn number<'a>(key: &'a str, bytes: &'a [u8; 4]) -> (&'a str, usize, &'a [u8]) {
+    (key, 4, bytes)
+}
+
+/// Dimensions, type and place of a tensor, behind its name.
+fn tensor(dimensions: &[u64], kind: u32, offset: u64) -> Vec<u8> {
+    let mut bytes = (dimensions.len() as u32).to_le_bytes().to_vec();
+    dimensions.iter().for_each(|dimension| bytes.extend(dimension.to_le_bytes()));
+    bytes.extend(kind.to_le_bytes());
+    bytes.extend(offset.to_le_bytes());
+    bytes
+}
+
+fn refused_gguf(family: &str, changes: &[(&str, usize, &[u8])], says: &[&str]) {
+    let world = World::new();
+    world.write("bad.gguf", patched(family, changes));
+    world.refused(&world.run("--model bad.gguf --mask none"), &[&["bad.gguf"], says].concat());
+}
+
+#[test]
+fn an_alignment_of_0() {
+    // Both names have 17 letters.
+    let world = World::new();
+    let file = patched("llama", &[number("general.file_type", &[0; 4])]);
+    let at = file.windows(17).position(|part| part == b"general.file_type").unwrap();
+    world.write("bad.gguf", [&file[..at], b"general.alignment", &file[at + 17..]].concat());
+    world.refused(&world.run("--model bad.gguf --mask none"), &["`general.alignment` is 0"]);
+}
+
+#[test]
+fn more_layers_than_memory() {
+    refused_gguf("llama", &[number("llama.block_count", &[255; 4])], &["number of layers is 0 or absurd"]);
+    let world = World::new();
+    let config = fs::read_to_string(world.path("tiny/config.json")).unwrap();
+    let many = config.replace("\"num_hidden_layers\":4", "\"num_hidden_layers\":1152921504606846976");
+    world.write("tiny/config.json", &many);
+    world.refused(&world.run("--mask none"), &["config.json", "number of layers is 0 or absurd"]);
+    world.write("m.yaml", format!("path: tiny\nconfig: {many}\n"));
+    world.refused(&world.run("--mask none --model m.yaml"), &["m.yaml", "number of layers is 0 or absurd"]);
+}
+
+#[test]
+fn a_gemma_of_62_layers_without_heads() {
+    let none = number("gemma3.attention.head_count", &[0; 4]);
+    refused_gguf("gemma3", &[number("gemma3.block_count", &[62, 0, 0, 0]), none], &["attention heads is 0"]);
+}
+
+#[test]
+fn heads_of_one_value_have_no_pairs() {
+    let changes = [
+        number("llama.attention.head_count", &[32, 0, 0, 0]),
+        number("llama.attention.head_count_kv", &[16, 0, 0, 0]),
+        number("llama.attention.key_length", &[1, 0, 0, 0]),
+        number("llama.rope.dimension_count", &[0; 4]),
+    ];
+    refused_gguf("llama-q8_0", &changes, &["heads of size 1 cannot be rotated pair by pair"]);
+}
+
+#[test]
+fn tensors_that_hold_nothing_or_begin_anywhere() {
+    for dimensions in [&[0, 6][..], &[1 << 40, 1 << 40, 0]] {
+        let changes = [("rope_freqs.weight", 0, &*tensor(dimensions, 0, 0))];
+        refused_gguf("llama", &changes, &["tensor `rope_freqs.weight` holds nothing"]);
+    }
+    let changes = [("blk.0.attn_q.weight", 0, &*tensor(&[32, 32], 8, 1089))];
+    refused_gguf("llama-q8_0", &changes, &["tensor `blk.0.attn_q.weight` begins between the places"]);
+}
+
+#[test]
+fn few_words_about_many_layers() {
+    let world = World::new();
+    let config = |family: &str| {
+        let path = format!("{}/tests/goldens/models/{family}/config.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_slice::<serde_json::Value>(&fs::read(path).unwrap()).unwrap()
+    };
+    let mut neo = config("gpt-neo");
+    neo["num_layers"] = 60_000.into();
+    for types in [serde_json::json!([[vec!["global"; 1500], 60_000]]), serde_json::json!([[[], 1u64 << 63]])]
+    {
+        neo["attention_types"] = types;
+        world.write("tiny/config.json", neo.to_string());
+        world.refused(&world.run("--mask none"), &["config.json: field `attention_types` is about"]);
+    }
+    let mut wide = config("gpt2");
+    (wide["n_embd"], wide["n_head"], wide["n_inner"]) = ((1u64 << 62).into(), 1.into(), ().into());
+    world.write("tiny/config.json", wide.to_string());
+    world.refused(&world.run("--mask none"), &["config.json: its number of hidden size is 0 or absurd"]);
+}
+
+#[test]
+fn tokenizers_at_which_the_library_fails() {
+    let world = World::new();
+    let right = fs::read(world.path("tiny/tokenizer.json")).unwrap();
+    let right: serde_json::Value = serde_json::from_slice(&right).unwrap();
+    let mut empty_words = right.clone();
+    let steps = empty_words["pre_tokenizer"]["pretokenizers"].as_array_mut().unwrap();
+    steps.push(serde_json::json!({"type": "FixedLength", "length": 0}));
+    let mut unknown = right.clone();
+    unknown["model"]["unk_token"] = "<nothing>".into();
+    unknown["model"]["vocab"].as_object_mut().unwrap().remove("a");
+    unknown["model"]["merges"] = serde_json::json!([]);
+    for (tokenizer, says) in
+        [(empty_words, "chunk size must be non-zero"), (unknown, "`<nothing>` not found")]
+    {
+        world.write("tiny/tokenizer.json", tokenizer.to_string());
+        world.refused(&world.run("--mask none"), &["tokenizer.json", "the tokenizer fails", says]);
+    }
+}
+
+#[test]
+fn grids_beyond_memory() {
+    let world = World::new();
+    world.write("e.yaml", "mask: none\nnprompts: 0..8\nseed: 0..99999\n");
+    world.refused(&world.run("--config e.yaml"), &["e.yaml:3: seed: with all lists, that makes more than"]);
+    world.write("e.yaml", format!("mask: none\nseed: [{}]\n", vec!["0..99999"; 1000].join(",")));
+    world.refused(&world.run("--config e.yaml"), &["e.yaml:2: seed: the list is absurdly long"]);
+}

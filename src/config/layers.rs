@@ -42,6 +42,9 @@ impl Layers {
     }
 }
 
+/// From first to last number of a range at most.
+const LONGEST: u64 = 100_000;
+
 /// Numbers and ranges with both ends, sorted, each once.
 pub fn numbers(words: &[String], origin: &str) -> Result<Vec<u64>> {
     let mut all = Vec::new();
@@ -60,11 +63,14 @@ pub fn numbers(words: &[String], origin: &str) -> Result<Vec<u64>> {
                         "{origin}: the range `{word}` runs backwards; write {last}..{first}"
                     )));
                 }
-                if last - first > 100_000 {
+                if last - first > LONGEST {
                     return Err(input(format!("{origin}: the range `{word}` is absurdly long")));
                 }
                 all.extend(first..=last);
             }
+        }
+        if all.len() as u64 > 2 * LONGEST {
+            return Err(input(format!("{origin}: the list is absurdly long")));
         }
     }
     if all.is_empty() {

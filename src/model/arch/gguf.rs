@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 use candle_core::quantized::gguf_file::{Content, Value};
 
-use super::{Activation, Arch, Biases, Family, NormKind, Positions, Rope, RopeScaling, Wiring};
+use super::{Activation, Arch, Biases, Family, NormKind, Positions, Rope, RopeScaling, Wiring, listable};
 use crate::error::input;
 
 /// Every published StarCoder2 reads this many columns; llama.cpp's converter does not write it.
@@ -28,6 +28,13 @@ impl Arch {
         let keys = Keys { metadata, name };
         let arch = sizes(family, content, &keys)?;
         match family {
+            // Its queries and keys stand in the file pair by pair.
+            Family::Llama if !arch.head_dim.is_multiple_of(2) => {
+                return Err(input(format!(
+                    "heads of size {} cannot be rotated pair by pair: the file is damaged",
+                    arch.head_dim
+                )));
+            }
             Family::Llama | Family::Qwen2 | Family::GptNeo => arch,
             Family::Bloom => Arch { positions: Positions::Alibi, embedding_norm: true, ..arch },
             Family::Gpt2 => Arch { positions: Positions::Learned, ..arch },
@@ -54,7 +61,7 @@ impl Arch {
 fn sizes(family: Family, content: &Content, keys: &Keys) -> Result<Arch> {
     let hidden = keys.size("embedding_length")?;
     let heads = keys.size("attention.head_count")?;
-    let layers = keys.size("block_count")?;
+    let layers = listable(keys.size("block_count")?)?;
     let head_dim = keys.optional_size("attention.key_length")?.unwrap_or(hidden / heads.max(1));
     let embedding = content.tensor_infos.get("token_embd.weight");
     let embedding = embedding.ok_or_else(|| input("tensor `token_embd.weight` is missing"))?;
@@ -118,7 +125,8 @@ fn gemma3(arch: Arch, keys: &Keys) -> Result<Arch> {
         }
         other => other,
     };
-    let scaled = if arch.layers == GEMMA3_27B_LAYERS { arch.hidden / arch.heads } else { arch.head_dim };
+    let scaled =
+        if arch.layers == GEMMA3_27B_LAYERS { arch.hidden / arch.heads.max(1) } else { arch.head_dim };
     Ok(Arch {
         norm: NormKind::RmsPlusOne,
         positions,

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{Activation, Arch, Biases, Family, Fields, NormKind, Positions, Rope, RopeScaling, Wiring};
+use super::{
+    Activation, Arch, Biases, Family, Fields, NormKind, Positions, Rope, RopeScaling, Wiring, listable,
+};
 use crate::error::input;
 
 impl Arch {
@@ -52,7 +54,7 @@ impl Arch {
 fn common(fields: &Fields, family: Family) -> Result<Arch> {
     let (hidden, heads) = (fields.get("hidden_size")?, fields.get("num_attention_heads")?);
     let head_dim = fields.find("head_dim")?.map_or_else(|| divided(hidden, heads), Ok)?;
-    let layers = fields.get("num_hidden_layers")?;
+    let layers = listable(fields.get("num_hidden_layers")?)?;
     Ok(Arch {
         family,
         layers,
@@ -154,7 +156,8 @@ struct Older<'a> {
 impl Older<'_> {
     fn arch(&self, fields: &Fields, family: Family) -> Result<Arch> {
         let (hidden, heads) = (fields.get(self.hidden)?, fields.get(self.heads)?);
-        let (layers, head_dim) = (fields.get(self.layers)?, divided(hidden, heads)?);
+        let (layers, head_dim) = (listable(fields.get(self.layers)?)?, divided(hidden, heads)?);
+        let intermediate = hidden.saturating_mul(4);
         Ok(Arch {
             family,
             layers,
@@ -162,7 +165,9 @@ impl Older<'_> {
             heads,
             kv_heads: heads,
             head_dim,
-            intermediate: self.intermediate.map_or(Ok(4 * hidden), |name| fields.get_or(name, 4 * hidden))?,
+            intermediate: self
+                .intermediate
+                .map_or(Ok(intermediate), |name| fields.get_or(name, intermediate))?,
             vocab: fields.get("vocab_size")?,
             context: self.context,
             norm: NormKind::Layer,
@@ -222,6 +227,13 @@ fn gpt_neo(fields: &Fields) -> Result<Arch> {
 fn gpt_neo_windows(fields: &Fields, layers: usize, window: usize) -> Result<Vec<Option<usize>>> {
     let patterns: Vec<(Vec<String>, usize)> =
         fields.get_or("attention_types", vec![(vec!["global".into(), "local".into()], 12)])?;
+    // Counted first, as few words may be about many layers.
+    let listed = patterns
+        .iter()
+        .fold(0usize, |listed, (pattern, times)| listed.saturating_add(pattern.len().saturating_mul(*times)));
+    if listed != layers {
+        return Err(input(format!("field `attention_types` is about {listed} layers, not {layers}")));
+    }
     let mut windows = Vec::with_capacity(layers);
     for (pattern, times) in patterns {
         for kind in (0..times.min(layers)).flat_map(|_| &pattern) {
@@ -236,10 +248,7 @@ fn gpt_neo_windows(fields: &Fields, layers: usize, window: usize) -> Result<Vec<
             });
         }
     }
-    if windows.len() == layers {
-        return Ok(windows);
-    }
-    Err(input(format!("field `attention_types` is about {} layers, not {layers}", windows.len())))
+    Ok(windows)
 }
 
 fn bloom(fields: &Fields) -> Result<Arch> {

@@ -228,6 +228,17 @@ pub enum Wiring {
     Parallel,
 }
 
+/// No model has more; lists that have an entry for each layer are short.
+const MOST_LAYERS: usize = 1 << 16;
+
+/// Layers as a file gives them, before a list is made of them.
+fn listable(layers: usize) -> Result<usize> {
+    match layers {
+        0..=MOST_LAYERS => Ok(layers),
+        _ => Err(input("its number of layers is 0 or absurd: the file is damaged")),
+    }
+}
+
 impl Arch {
     /// How many columns a row of this layer reads, its own included; `None`: all.
     pub fn window(&self, layer: usize) -> Option<usize> {
@@ -276,7 +287,9 @@ impl Arch {
             ("vocabulary", self.vocab),
             ("context", self.context),
         ];
-        if let Some((what, _)) = sizes.iter().find(|(_, size)| *size == 0 || *size > 1 << 28) {
+        // A table of angles has an entry for some positions each.
+        let most = |what: &str| if what == "context" { 1 << 26 } else { 1 << 28 };
+        if let Some((what, _)) = sizes.iter().find(|(what, size)| *size == 0 || *size > most(what)) {
             return Err(input(format!("its number of {what} is 0 or absurd: the file is damaged")));
         }
         let rotated = match &self.positions {

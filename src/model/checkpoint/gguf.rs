@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{BufReader, Cursor};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,9 +42,9 @@ impl GgufFile {
         // SAFETY: as with every memory map, the file must not be changed while the process runs.
         let map = unsafe { Mmap::map(&file) };
         let map = Arc::new(map.map_err(|e| input(format!("{shown}: cannot be mapped ({e})")))?);
-        let content = Content::read(&mut BufReader::new(Cursor::new(&map[..])))
+        let content = Content::read(&mut Header { file: Cursor::new(&map[..]), reads_to_alignment: None })
             .map_err(|e| input(format!("{shown}: not a readable GGUF file ({})", first_line(&e))))?;
-        refuse_truncated(&content, path, map.len() as u64)?;
+        refuse_damaged(&content, path, map.len() as u64)?;
         let arch = Arch::from_gguf(&content).with_context(|| format!("{shown}"))?;
         let mut this = Self { path: path.into(), arch, content, map };
         if this.content.tensor_infos.contains_key(ROPE_FACTORS) {
@@ -128,16 +128,57 @@ impl Weights for GgufFile {
     }
 }
 
-fn refuse_truncated(content: &Content, path: &Path, size: u64) -> Result<()> {
+/// A file as candle reads it: number by number, text by text. It divides by the alignment, whatever that is, so a 0 must not
+/// come so far.
+struct Header<'a> {
+    file: Cursor<&'a [u8]>,
+    /// After the key: the type is read, then the value.
+    reads_to_alignment: Option<usize>,
+}
+
+impl Read for Header<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read(out)?;
+        self.reads_to_alignment = match self.reads_to_alignment {
+            _ if out == b"general.alignment" => Some(1),
+            Some(0) if out.iter().all(|byte| *byte == 0) => {
+                return Err(std::io::Error::other("`general.alignment` is 0"));
+            }
+            reads => reads.and_then(|reads| reads.checked_sub(1)),
+        };
+        Ok(count)
+    }
+}
+
+impl Seek for Header<'_> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// Every alignment is a multiple of this, and what is read in place needs no more.
+const ALIGNMENT: u64 = 8;
+
+fn refuse_damaged(content: &Content, path: &Path, size: u64) -> Result<()> {
     for (name, info) in &content.tensor_infos {
-        let blocks = info.shape.elem_count() / info.ggml_dtype.block_size();
-        let bytes = (blocks as u64).checked_mul(info.ggml_dtype.type_size() as u64);
+        let numbers =
+            info.shape.dims().iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64));
+        let blocks = numbers.map(|numbers| numbers / info.ggml_dtype.block_size() as u64);
+        let bytes = blocks.and_then(|blocks| blocks.checked_mul(info.ggml_dtype.type_size() as u64));
         let start = content.tensor_data_offset.checked_add(info.offset);
         let end = start.zip(bytes).and_then(|(start, bytes)| start.checked_add(bytes));
         if end.is_none_or(|end| end > size) {
             return Err(input(format!(
                 "{}: truncated: tensor `{name}` ends beyond the file's {size} bytes; fetch it again",
                 path.display()
+            )));
+        }
+        let odd = start.is_none_or(|start| !start.is_multiple_of(ALIGNMENT));
+        if odd || numbers == Some(0) {
+            return Err(input(format!(
+                "{}: tensor `{name}` {}: the file is damaged; fetch it again",
+                path.display(),
+                if odd { "begins between the places for tensors" } else { "holds nothing" }
             )));
         }
     }

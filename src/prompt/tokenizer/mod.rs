@@ -5,6 +5,7 @@
 //! from them the exact range of the prompt that each token covers.
 
 mod bytes;
+mod caught;
 pub(super) mod files;
 mod gguf;
 mod merges;
@@ -16,7 +17,7 @@ mod special;
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use candle_core::quantized::gguf_file::Value;
 use tokenizers::{AddedToken, NormalizedString, Normalizer};
 
@@ -24,6 +25,7 @@ pub use special::Special;
 
 use crate::error::input;
 use bytes::{Spelling, collect_types};
+use caught::caught;
 
 /// A model's tokenizer: byte-level BPE or SentencePiece-like, from a `tokenizer.json` or from a GGUF file.
 pub struct Tokenizer {
@@ -61,7 +63,7 @@ impl Tokenizer {
                 "cannot read the tokenizer {shown} ({error}): a model folder needs a tokenizer.json"
             ))
         })?;
-        let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| {
+        let inner = caught(|| tokenizers::Tokenizer::from_bytes(json)).map_err(|error| {
             input(format!("{shown} is not a tokenizer.json that can be read ({error}): fetch the file again"))
         })?;
         let mut tokenizer = Self::new(inner).with_context(|| format!("in {shown}"))?;
@@ -129,7 +131,7 @@ impl Tokenizer {
     fn added_by_post_processor(&self) -> Result<Option<u32>> {
         // Not the empty text: what is added before it and after it could not be told apart.
         let bare = self.encode("a")?;
-        let whole = self.inner.encode_fast("a", true).map_err(library)?.get_ids().to_vec();
+        let whole = caught(|| self.inner.encode_fast("a", true)).map_err(library)?.get_ids().to_vec();
         match whole.strip_suffix(bare.as_slice()) {
             Some(&[]) => Ok(None),
             Some(&[bos]) => Ok(Some(bos)),
@@ -146,9 +148,9 @@ impl Tokenizer {
     /// (transformers' `add_special_tokens=False`).
     ///
     /// # Errors
-    /// When the library fails: a tokenizer.json that names an unknown token which its vocabulary lacks, say.
+    /// An `InputError` when the library fails: a tokenizer.json that names an unknown token which its vocabulary lacks, say.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        Ok(self.inner.encode_fast(text, false).map_err(library)?.get_ids().to_vec())
+        Ok(caught(|| self.inner.encode_fast(text, false)).map_err(library)?.get_ids().to_vec())
     }
 
     /// The text of `ids` without special tokens, as Hugging Face's decoder gives it: the tokens' bytes, with
@@ -165,7 +167,7 @@ impl Tokenizer {
     }
 
     fn decoded(&self, ids: &[u32], skip_special: bool) -> String {
-        self.inner.decode(ids, skip_special).unwrap_or_else(|_| {
+        caught(|| self.inner.decode(ids, skip_special)).unwrap_or_else(|_| {
             let kept = ids.iter().filter(|id| !skip_special || !self.is_special(**id));
             let bytes: Vec<u8> = kept.filter_map(|&id| self.token_bytes(id)).flatten().collect();
             String::from_utf8_lossy(&bytes).into_owned()
@@ -180,7 +182,7 @@ impl Tokenizer {
             return text.to_string();
         };
         let mut normalized = NormalizedString::from(text);
-        match normalizer.normalize(&mut normalized) {
+        match caught(|| normalizer.normalize(&mut normalized)) {
             Ok(()) => normalized.get().to_string(),
             Err(_) => text.to_string(),
         }
@@ -250,7 +252,7 @@ impl std::fmt::Debug for Tokenizer {
     }
 }
 
-/// The library's boxed error as one of ours.
-fn library(error: tokenizers::Error) -> anyhow::Error {
-    anyhow!("the tokenizer failed: {error}")
+/// The library's error as one of ours: it comes of what the tokenizer's file says.
+fn library(why: impl std::fmt::Display) -> anyhow::Error {
+    input(format!("the tokenizer fails ({why}): fetch its file again, or choose another model"))
 }

@@ -1,0 +1,96 @@
+//! A model folder and an adapter for it, one file of which is the input: the first byte says which, and of which family the
+//! others are.
+#![no_main]
+
+mod common;
+mod mutate;
+
+use std::sync::LazyLock;
+
+use icl_mask::config::ModelChoice;
+use icl_mask::hub::Wanted;
+use icl_mask::lora::peft;
+use icl_mask::model::{Arch, Checkpoint, Precision, Transformer};
+use icl_mask::prompt::Tokenizer;
+use icl_mask::prompt::chat::{ChatTemplate, Source};
+use icl_mask::verbs::OpenModel;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+
+/// As in fuzz/seeds.py.
+const FAMILIES: [&str; 8] =
+    ["llama", "qwen2", "gpt-neo", "bloom", "starcoder2", "gpt2", "gpt-neox", "gemma3"];
+const FILES: [&str; 10] = [
+    "model.safetensors",
+    "config.json",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "chat_template.jinja",
+    "adapter/adapter_config.json",
+    "adapter/adapter_model.safetensors",
+];
+
+fuzz_mutator!(|data: &mut [u8], size: usize, most: usize, seed: u32| {
+    mutate::mutate(data, size, most, seed, 1, &[])
+});
+
+fuzz_target!(|bytes: &[u8]| {
+    LazyLock::force(&RIGHT);
+    let Some((which, rest)) = bytes.split_first() else { return };
+    let which = usize::from(*which);
+    let (family, file) = (which / FILES.len() % FAMILIES.len(), which % FILES.len());
+    common::file(&format!("{}/{}", FAMILIES[family], FILES[file]), rest);
+    match file {
+        0..=2 => weights(family, bytes),
+        3..=7 => tokenizer(family, bytes),
+        _ => adapter(family, bytes),
+    }
+    // The way that the program takes, which reads some files several times.
+    if common::one_of(16, bytes) {
+        let folder = common::FOLDER.join(FAMILIES[family]);
+        let choice = ModelChoice::resolve(&folder.display().to_string(), "--model");
+        common::judge(choice.and_then(|choice| OpenModel::open(&choice, Wanted::Weights)), bytes);
+    }
+    common::restore(FAMILIES[family], FILES[file]);
+});
+
+/// All folders are right, and these are their architectures.
+static RIGHT: LazyLock<Vec<Arch>> = LazyLock::new(|| {
+    let arch = |family: &&str| {
+        FILES.iter().for_each(|file| common::restore(family, file));
+        Arch::from_config_json(&common::right(family).join("config.json")).expect("it is right")
+    };
+    FAMILIES.iter().map(arch).collect()
+});
+
+fn weights(family: usize, bytes: &[u8]) {
+    let checkpoint = Checkpoint::open(&common::FOLDER.join(FAMILIES[family]));
+    let Some(checkpoint) = common::judge(checkpoint, bytes) else { return };
+    if let Some(model) = common::judge(Transformer::load(&checkpoint, Precision::F32), bytes) {
+        common::forward(&model);
+    }
+}
+
+fn tokenizer(family: usize, bytes: &[u8]) {
+    let file = common::FOLDER.join(FAMILIES[family]).join("tokenizer.json");
+    let Some(tokenizer) = common::judge(Tokenizer::from_file(&file), bytes) else { return };
+    let roles = &tokenizer.special().roles;
+    let template = Source::beside(&file).and_then(|source| ChatTemplate::new(source, roles));
+    if let Some(template) = common::judge(template, bytes) {
+        common::judge(template.kept(" Q: {{ x }}\n<s>A:"), bytes);
+    }
+}
+
+fn adapter(family: usize, bytes: &[u8]) {
+    let folder = common::FOLDER.join(FAMILIES[family]);
+    let Some(adapter) = common::judge(peft::read(&folder.join("adapter"), &RIGHT[family]), bytes) else {
+        return;
+    };
+    let checkpoint = Checkpoint::open(&folder).expect("it is right");
+    let mut model = Transformer::load(&checkpoint, Precision::F32).expect("it is right");
+    if common::judge(model.adapt(adapter, true), bytes).is_some() {
+        common::forward(&model);
+    }
+}
