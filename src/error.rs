@@ -30,3 +30,8 @@ pub fn suggest(written: &str, known: &[&str]) -> String {
         None => format!("known: {}", known.join(", ")),
     }
 }
+
+/// Terminal escapes in a corpus, in a model's outputs or in names are shown, not obeyed.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{FFFD}' } else { c }).collect()
+}

@@ -297,3 +297,53 @@ fn grids_beyond_memory() {
     world.write("e.yaml", format!("mask: none\nseed: [{}]\n", vec!["0..99999"; 1000].join(",")));
     world.refused(&world.run("--config e.yaml"), &["e.yaml:2: seed: the list is absurdly long"]);
 }
+
+#[test]
+fn numbers_that_overflow_or_never_begin() {
+    let world = World::new();
+    let most = u64::MAX;
+    for (args, says) in [
+        (
+            format!("--max-new-tokens {most}"),
+            "--max-new-tokens: 18446744073709551615 is more than 1000000000",
+        ),
+        (format!("--batch {most}"), "--batch: 18446744073709551615 is more than 1000000000"),
+        ("--samples 100000001 --temperature 1".into(), "--samples: 100000001 is more than 100000"),
+        ("--threads 100000".into(), "--threads: 100000 is more than 4096; write all"),
+        ("--temperature 1e-300".into(), "--temperature: must be 0, or at least 0.000001"),
+        ("--temperature 1 --top-p 1e-300".into(), "--top-p: must be at least 0.000001"),
+    ] {
+        world.refused(&world.run(&args), &[says]);
+    }
+    world.write("f.yaml", format!("question: Q\nanswer: A\nmax_new_tokens: {most}\n"));
+    let output = world.call("run --model tiny --test test.tsv --nprompts 0 --format f.yaml --mask none");
+    world.refused(&output, &["exceed the model's context of 512"]);
+}
+
+#[test]
+fn files_that_take_minutes_to_refuse() {
+    let world = World::new();
+    let names: Vec<String> = (0..300_000).map(|column| format!("c{column}")).collect();
+    world.write("test.tsv", names.join("\t"));
+    world.refused(&world.run("--mask none"), &["test.tsv:1 has no column `source`", "c19 and 299980 more"]);
+    for (text, line) in [(format!("mask: {}", "[".repeat(50_000)), 1), ("{a:\n".repeat(50_000), 1001)] {
+        world.write("e.yaml", text);
+        world.refused(
+            &world.run("--config e.yaml"),
+            &[&format!("e.yaml:{line}: has brackets within brackets")],
+        );
+    }
+}
+
+#[test]
+fn chat_templates_that_nest_deep_or_indent_far() {
+    let world = World::new();
+    let refused = |template: &str, says: &[&str]| {
+        world.write("deep.jinja", template);
+        world.refused(&world.run("--chat-template deep.jinja"), &[&["deep.jinja"], says].concat());
+    };
+    refused(&format!("{{{{ 1{} }}}}", "+1".repeat(130_000)), &["writes the message 0 times"]);
+    refused(&format!("{{{{ {}1 }}}}", "not ".repeat(60_000)), &["writes the message 0 times"]);
+    refused(&" ".repeat(300_000), &["is longer than"]);
+    refused("{{ messages|tojson(indent=1000000000000) }}", &["it indents by 1000000000000 spaces"]);
+}

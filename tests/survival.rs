@@ -455,6 +455,63 @@ fn wrong_results_are_found() {
     assert!(output.status.success() && said.contains("1 of 13 cells are not finished"), "{said}");
 }
 
+/// Whoever comes second is told at once, not when the first is done.
+#[test]
+fn two_settings_never_meet_in_one_folder() {
+    let call = Call::new(SWEEP, 40);
+    let mut first = call.start();
+    begun(&call);
+    let mut second = call.command();
+    let output = second.args(["--limit", "39"]).output().unwrap();
+    assert!(first.try_wait().unwrap().is_none(), "it waited");
+    call.world.refused(&output, &["holds results of other settings", "n was 40, now 39"]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    fs::create_dir_all(call.world.path("x")).unwrap();
+    fs::copy(call.world.path("test.tsv"), call.world.path("x/test.tsv")).unwrap();
+    let both = call
+        .world
+        .call("run --model tiny --data test.tsv,x/test.tsv --direction en-fr --nprompts 0 --results both");
+    call.world.refused(&both, &["two runs would go to the folder tiny/test.en-fr"]);
+}
+
+/// Trainings that come to nothing are nobody's, and nobody waits for them for ever.
+#[test]
+fn trainings_that_diverge_hold_nobody_up() {
+    let call = Call::new(&format!("{TRAINING} --layers 0,1 --seed 0,1 --learning-rate 1e300"), 6);
+    let words: Vec<String> = call.words.clone();
+    // The rate of the template is in the way of the other.
+    let at = words.iter().position(|word| word == "0.01").unwrap();
+    let call = Call { words: [&words[..at - 1], &words[at + 1..]].concat(), ..call };
+    for _ in 0..4 {
+        let mut both = [(); 2].map(|()| call.start());
+        let begun = Instant::now();
+        while both.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "they wait for each other");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(both.iter_mut().all(|child| child.wait().unwrap().code() == Some(1)));
+    }
+}
+
+#[test]
+fn damaged_adapters_are_found() {
+    let call = Call::new(TRAINING, 6);
+    finish(call.start());
+    ok(call.world.call("verify results"));
+    let folder = call.results().join("tiny/pairs.en-fr/instr_none_QA-k0-seed0-lora6/lora/layer-2");
+    for file in ["adapter_model.safetensors", "adapter_config.json", "training.json"] {
+        let bytes = fs::read(folder.join(file)).unwrap();
+        for damaged in [&[][..], &bytes[..bytes.len() / 2]] {
+            fs::write(folder.join(file), damaged).unwrap();
+            let output = call.world.call("verify results");
+            assert_eq!(output.status.code(), Some(1), "{file}");
+            assert!(String::from_utf8_lossy(&output.stdout).contains("wrong: lora/layer-2"), "{file}");
+        }
+        fs::write(folder.join(file), bytes).unwrap();
+    }
+}
+
 /// From nothing but the manifest.
 #[test]
 fn a_run_can_be_made_again() {
@@ -468,6 +525,11 @@ fn a_run_can_be_made_again() {
         assert!(said.contains("identical"), "{said}");
         call.world.refused(&again("--limit 3"), &["--from-manifest: takes all settings from the manifest"]);
         call.world.refused(&again("--results results"), &["--results: is where the run itself lies"]);
+        // A copy is nothing that was made again.
+        let copied =
+            Command::new("cp").args(["-r", "results", "copy"]).current_dir(call.world.path("")).status();
+        assert!(copied.unwrap().success());
+        call.world.refused(&again("--results copy"), &["holds all of it already"]);
         // Something else comes out now.
         let run = call.world.path(manifest).with_file_name("");
         let path = contents_of(&run).into_iter().find(|path| path.ends_with("layer-2.jsonl")).unwrap();

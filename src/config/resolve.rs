@@ -30,6 +30,16 @@ type Words = [String];
 /// computed.
 const MOST: [usize; 2] = [50_000, 2_000_000];
 
+/// Numbers of things that are written; products of two of them can still be counted.
+const LARGEST: usize = 1_000_000_000;
+
+/// Threads, generations of an item: more would not begin to run.
+const MOST_THREADS: usize = 4096;
+const MOST_SAMPLES: usize = 100_000;
+
+/// Temperatures and probabilities that differ from 0 in a folder's name.
+const LEAST: f64 = 1e-6;
+
 /// Parse every word, build the grid, refuse what cannot be.
 pub fn experiment(layered: Layered, training: bool) -> Result<Experiment> {
     Resolver { settings: layered.settings, origins: layered.origins, training }.experiment()
@@ -50,6 +60,12 @@ impl Resolver {
         })?;
         let batch = self.count("batch", &self.settings.batch)?;
         let threads = self.count_or_all("threads", &self.settings.threads)?;
+        if let Some(threads) = threads.filter(|threads| *threads > MOST_THREADS) {
+            return Err(input(format!(
+                "{}: {threads} is more than {MOST_THREADS}; write all for as many as there are cores",
+                self.origins.of("threads")
+            )));
+        }
         let results = PathBuf::from(self.one("results", &self.settings.results)?);
         let memory = self.memory()?;
         let running = self.running()?;
@@ -151,7 +167,15 @@ impl Resolver {
             runs = runs.into_iter().flat_map(with).collect();
         }
         runs.iter().try_for_each(|run| self.check(run))?;
-        Ok(runs)
+        let mut folders = std::collections::HashSet::new();
+        match runs.iter().find(|run| !folders.insert(run.folder())) {
+            None => Ok(runs),
+            Some(run) => Err(input(format!(
+                "two runs would go to the folder {}, as what they are of has one name; call once for each, with a --results \
+                 folder of its own",
+                run.folder().display()
+            ))),
+        }
     }
 
     /// Each run with each of the chat templates asked for.
@@ -314,7 +338,14 @@ impl Resolver {
         let refuse = |field: &str, what: &str| Err(input(format!("{}: {what}", self.origins.of(field))));
         match () {
             () if !(0. ..=100.).contains(&temperature) => refuse("temperature", "must be from 0 to 100"),
+            () if temperature > 0. && temperature < LEAST => {
+                refuse("temperature", &format!("must be 0, or at least {LEAST}"))
+            }
             () if !(top_p > 0. && top_p <= 1.) => refuse("top_p", "must be above 0 and at most 1"),
+            () if top_p < LEAST => refuse("top_p", &format!("must be at least {LEAST}")),
+            () if samples > MOST_SAMPLES => {
+                refuse("samples", &format!("{samples} is more than {MOST_SAMPLES}"))
+            }
             () if samples > 1 && temperature == 0. => refuse(
                 "samples",
                 "at temperature 0 all samples of an item are the same; write --temperature 0.8, or --samples 1",
@@ -373,6 +404,7 @@ impl Resolver {
         let origin = self.origins.of(field);
         match word.parse() {
             Ok(0) => Err(input(format!("{origin}: must be at least 1"))),
+            Ok(count) if count > LARGEST => Err(input(format!("{origin}: {count} is more than {LARGEST}"))),
             Ok(count) => Ok(count),
             Err(_) => Err(input(format!("{origin}: `{word}` is not a whole number"))),
         }

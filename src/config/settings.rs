@@ -9,6 +9,7 @@ use clap::Args;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::data::refuse_nesting;
 use crate::error::{input, suggest};
 
 /// A value or a list of values, as written.
@@ -253,6 +254,7 @@ impl Layered {
 
 /// Parse a YAML file; every error names file and line and, for an unknown key, the nearest of `keys`.
 pub fn parse_yaml<T: de::DeserializeOwned>(path: &Path, text: &str, keys: &[&str]) -> Result<T> {
+    refuse_nesting(text, path)?;
     serde_yaml::from_str(text).map_err(|error| {
         let message = error.to_string();
         let line = error.location().map_or(1, |location| location.line());

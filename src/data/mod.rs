@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use config::{Code, Columns, DataConfig, Flores, Kind, LineRange, Pool, Split, Table, TableFile};
 pub use direction::Direction;
+pub use parse::refuse_nesting;
 pub use problems::{Fields, Problem, docstring};
 
 use crate::error::input;

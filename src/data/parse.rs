@@ -98,6 +98,28 @@ struct CodeYaml {
     demonstration_columns: Columns,
 }
 
+/// Refuse YAML with brackets a thousand deep: the parser takes minutes over them, and nothing that is asked for has any.
+///
+/// # Errors
+/// An [`InputError`](crate::error::InputError) that names the file and the line.
+pub fn refuse_nesting(text: &str, path: &Path) -> Result<()> {
+    let mut depth = 0usize;
+    for (number, line) in (1..).zip(text.lines()) {
+        for byte in line.bytes() {
+            match byte {
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                _ => (),
+            }
+            if depth > 1000 {
+                let path = path.display();
+                return Err(input(format!("{path}:{number}: has brackets within brackets, a thousand deep")));
+            }
+        }
+    }
+    Ok(())
+}
+
 impl DataConfig {
     /// Reads a YAML file; the corpus is named after it.
     ///
@@ -120,6 +142,7 @@ impl DataConfig {
             kind: Option<String>,
         }
         fn yaml<'de, T: Deserialize<'de>>(text: &'de str, path: &Path) -> Result<T> {
+            refuse_nesting(text, path)?;
             serde_yaml::from_str(text).map_err(|error| input(format!("{}: {error}", path.display())))
         }
         let kind = yaml::<Probe>(text, path)?.kind.unwrap_or_default();

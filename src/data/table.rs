@@ -1,6 +1,6 @@
 //! Tables: one pair per row, as TSV with a header or as JSONL.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -88,6 +88,9 @@ fn existing(template: &str, direction: &Direction, advice: &str) -> Result<PathB
     })
 }
 
+/// Columns that a message lists.
+const LISTED: usize = 20;
+
 /// The names under which id, source and target may stand in a file.
 struct Wanted {
     id: Option<Vec<String>>,
@@ -119,9 +122,13 @@ impl Wanted {
         let need = |wanted: &[String]| {
             find(wanted).ok_or_else(|| {
                 let looked_for = wanted.first().map_or("", String::as_str);
-                let what =
-                    format!("has no column `{looked_for}` (it has {}); {}", names.join(", "), self.advice);
-                lines.refuse(&what)
+                let more = match names.len().saturating_sub(LISTED) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                let listed = names[..names.len().min(LISTED)].join(", ");
+                lines
+                    .refuse(&format!("has no column `{looked_for}` (it has {listed}{more}); {}", self.advice))
             })
         };
         let id = match &self.id {
@@ -159,8 +166,9 @@ impl<'a> Rows<'a> {
                     return Err(input(format!("{} is empty; {advice}", path.display())));
                 };
                 let names: Vec<_> = header.split('\t').collect();
-                if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
-                    return Err(lines.refuse(&format!("has two columns `{}`; rename one", twice.1)));
+                let mut seen = HashSet::new();
+                if let Some(twice) = names.iter().find(|name| !seen.insert(**name)) {
+                    return Err(lines.refuse(&format!("has two columns `{twice}`; rename one")));
                 }
                 let places = wanted.locate(&names, &lines)?;
                 Format::Tsv(names.iter().map(|name| name.to_string()).collect(), places)

@@ -139,24 +139,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
 /// An [`InputError`](crate::error::InputError): files that are not there or damaged, a kind of adapter that is more than
 /// low-rank changes of projections, or one for other modules than this architecture has.
 pub fn read(folder: &Path, arch: &Arch) -> Result<Adapter> {
-    let path = folder.join(CONFIG);
-    let config: Config = serde_json::from_slice(&read_file(&path)?)
-        .map_err(|error| input(format!("{}: is not a configuration of PEFT ({error})", path.display())))?;
-    config.check(&path)?;
+    let (config, pairs) = files(folder)?;
     let path = folder.join(WEIGHTS);
-    let bytes = read_file(&path)?;
-    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
-        .map_err(|error| input(format!("{}: is damaged ({error})", path.display())))?;
-    let mut pairs: BTreeMap<String, [Option<Matrix>; 2]> = BTreeMap::new();
-    for (name, tensor) in &tensors {
-        let (module, which) = parts(name).ok_or_else(|| {
-            input(format!("{}: tensor `{name}` is no part of a LoRA adapter", path.display()))
-        })?;
-        let matrix = matrix(tensor).map_err(|error| {
-            input(format!("{}: tensor `{name}` is no matrix of finite numbers ({error})", path.display()))
-        })?;
-        pairs.entry(module.into()).or_default()[which] = Some(matrix);
-    }
     let mut adapter = Adapter::default();
     for (module, pair) in pairs {
         let [Some(a), Some(b)] = pair else {
@@ -183,6 +167,47 @@ pub fn read(folder: &Path, arch: &Arch) -> Result<Adapter> {
     }
     adapter.check(arch).with_context(|| folder.display().to_string())?;
     Ok(adapter)
+}
+
+/// Hold an adapter's files against what they should be, without the model: whole, finite, and of one layer alone.
+///
+/// # Errors
+/// As [`read`].
+pub fn check(folder: &Path, layer: usize) -> Result<()> {
+    let (_, pairs) = files(folder)?;
+    let right = |(module, pair): (&String, &Pair)| {
+        module.contains(&format!(".{layer}.")) && pair.iter().all(Option::is_some)
+    };
+    match !pairs.is_empty() && pairs.iter().all(right) {
+        true => Ok(()),
+        false => Err(input(format!("{}: is no adapter of layer {layer}", folder.display()))),
+    }
+}
+
+/// `lora_A` and `lora_B` of a module, transposed.
+type Pair = [Option<Matrix>; 2];
+
+/// The configuration and, by module, what the weights' file holds.
+fn files(folder: &Path) -> Result<(Config, BTreeMap<String, Pair>)> {
+    let path = folder.join(CONFIG);
+    let config: Config = serde_json::from_slice(&read_file(&path)?)
+        .map_err(|error| input(format!("{}: is not a configuration of PEFT ({error})", path.display())))?;
+    config.check(&path)?;
+    let path = folder.join(WEIGHTS);
+    let bytes = read_file(&path)?;
+    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+        .map_err(|error| input(format!("{}: is damaged ({error})", path.display())))?;
+    let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
+    for (name, tensor) in &tensors {
+        let (module, which) = parts(name).ok_or_else(|| {
+            input(format!("{}: tensor `{name}` is no part of a LoRA adapter", path.display()))
+        })?;
+        let matrix = matrix(tensor).map_err(|error| {
+            input(format!("{}: tensor `{name}` is no matrix of finite numbers ({error})", path.display()))
+        })?;
+        pairs.entry(module.into()).or_default()[which] = Some(matrix);
+    }
+    Ok((config, pairs))
 }
 
 impl Config {

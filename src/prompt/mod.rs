@@ -270,7 +270,7 @@ impl Prompt {
 
     /// Refuse a prompt that leaves no room for its answer.
     pub fn check_fits(&self, max_new_tokens: usize, context: usize) -> Result<()> {
-        let needed = self.tokens.len() + max_new_tokens;
+        let needed = self.tokens.len().saturating_add(max_new_tokens);
         if needed <= context {
             return Ok(());
         }

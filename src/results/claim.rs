@@ -2,13 +2,15 @@
 //! it ends, so that no claim is left over that somebody would have to clear away.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::error::input;
+use crate::engine::check_interrupted;
+use crate::error::{input, printable};
 
 /// What this process alone computes, until it is dropped.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ pub struct Claim {
 }
 
 /// Who holds a claim, for people to read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// The machine.
     pub host: String,
@@ -28,40 +30,58 @@ pub struct Owner {
 
 impl std::fmt::Display for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "process {} on {}", self.pid, self.host)
+        match self.pid {
+            0 => f.write_str("another process"),
+            pid => write!(f, "process {pid} on {}", self.host),
+        }
     }
 }
 
 impl Claim {
+    /// Take it as soon as no other process has it, which is a matter of moments.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take), or the user does not want to wait.
+    pub fn wait(path: &Path) -> Result<Self> {
+        let (begun, mut told) = (Instant::now(), false);
+        loop {
+            if let Some(claim) = Self::take(path)? {
+                return Ok(claim);
+            }
+            check_interrupted()?;
+            if !told && begun.elapsed() > Duration::from_secs(2) {
+                let owner = Self::owner(path)?.map_or("another process".into(), |owner| owner.to_string());
+                eprintln!("{}", printable(&format!("waiting for {owner}, which holds {}", path.display())));
+                told = true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Take it, unless another process has it.
     ///
     /// # Errors
     /// The folder cannot be written to, or its filesystem knows no locks.
     pub fn take(path: &Path) -> Result<Option<Self>> {
-        Self::locked(path, |file| match file.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(error),
-        })
-    }
-
-    /// Take it as soon as no other process has it.
-    ///
-    /// # Errors
-    /// As [`take`](Self::take).
-    pub fn wait(path: &Path) -> Result<Self> {
-        let claim = Self::locked(path, |file| file.lock().map(|()| true))?;
-        claim.with_context(|| format!("no lock on {}", path.display()))
-    }
-
-    fn locked(path: &Path, lock: impl Fn(&File) -> std::io::Result<bool>) -> Result<Option<Self>> {
         let cannot = || format!("cannot write {}", path.display());
         loop {
             fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).with_context(cannot)?;
             let opened = File::options().read(true).write(true).create(true).truncate(false).open(path);
-            let file = opened.with_context(cannot)?;
-            if !lock(&file).map_err(|error| no_locks(path, &error))? {
-                return Ok(None);
+            let (file, of_another) = match opened {
+                // Another user's, who may be at work or have been killed.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied && path.exists() => {
+                    (File::open(path).with_context(cannot)?, true)
+                }
+                opened => (opened.with_context(cannot)?, false),
+            };
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(no_locks(path, &error)),
+            }
+            if of_another {
+                fs::remove_file(path).with_context(cannot)?;
+                continue;
             }
             let claim = Self { file, path: path.into() };
             // Between opening and locking it, its last holder may have let go of it and taken the file away.
@@ -103,7 +123,7 @@ impl Claim {
                 let mut text = String::new();
                 file.read_to_string(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
                 // It may just be signing.
-                Ok(Some(serde_json::from_str(&text).unwrap_or(Owner { host: "?".into(), pid: 0 })))
+                Ok(Some(serde_json::from_str(&text).unwrap_or_default()))
             }
             Err(TryLockError::Error(error)) => Err(no_locks(path, &error)),
         }
@@ -115,6 +135,18 @@ impl Drop for Claim {
         // While it is still locked, so that nobody holds another file of this name.
         if self.holds() {
             drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// As many files as the system allows at all.
+pub fn allow_many_files() {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        // Without it, whoever opens too many is told so.
+        if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
         }
     }
 }

@@ -8,7 +8,7 @@ pub mod sia2024;
 mod store;
 mod table;
 
-pub use claim::{Claim, Owner};
+pub use claim::{Claim, Owner, allow_many_files};
 pub use record::{
     Drawn, GenerationLine, Item, Manifest, ManifestPrompt, Outcome, PartialLine, ScoreRecord, Settings,
     SpecialTokens, TrainedOn, pair, round,

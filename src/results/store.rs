@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::claim::Claim;
 use super::record::{GenerationLine, Item, Manifest, PartialLine, ScoreRecord, Settings};
 use crate::config::Cell;
-use crate::error::input;
+use crate::error::{input, printable};
 use crate::mask::{LORA, Treatment};
 
 /// `results/<model>/<data>.<direction>/<format>-k<k>-seed<s>[-<profile>][-chat]`
@@ -112,10 +112,18 @@ impl RunFolder {
     /// # Errors
     /// As [`claim`](Self::claim).
     pub fn tidy(&self, cell: Cell) -> Result<()> {
-        if self.claim_path(cell).exists() || self.partial_path(cell).exists() {
-            self.claim(cell)?;
+        if !self.claim_path(cell).exists() && !self.partial_path(cell).exists() {
+            return Ok(());
         }
-        Ok(())
+        let no_right = |error: &std::io::Error| {
+            use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+            matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
+        };
+        match self.claim(cell) {
+            // What is finished can be read all the same.
+            Err(error) if error.root_cause().downcast_ref().is_some_and(no_right) => Ok(()),
+            claimed => claimed.map(drop),
+        }
     }
 
     /// Where the claim on a cell lies.
@@ -154,8 +162,16 @@ impl RunFolder {
             remove_leftovers(&path)?;
             remove_leftovers(&self.0.join("items.jsonl"))?;
         }
+        let mut known = self.manifest()?;
+        if let Some(known) = known.as_mut().filter(|known| known.cells.is_empty()) {
+            // Of a version that did not note them.
+            for path in self.score_files()? {
+                let Some(ScoreRecord { mask, from_layer, .. }) = read_json(&path)? else { continue };
+                known.cells.entry(mask).or_default().insert(from_layer);
+            }
+        }
         write_lines(&self.0.join("items.jsonl"), items)?;
-        write_json(&path, &manifest(self.manifest()?))
+        write_json(&path, &manifest(known))
     }
 
     /// Write a finished cell; the scores last, so that a score file means that all is there.
@@ -207,11 +223,12 @@ impl RunFolder {
         }
         if !rest.is_empty() {
             let kept: usize = lines[..whole].iter().map(|line| line.len()).sum();
-            eprintln!(
+            let said = format!(
                 "{}: {} bytes at its end were never written whole; they are computed again",
                 path.display(),
                 bytes.len() - kept
             );
+            eprintln!("{}", printable(&said));
             File::options().write(true).open(&path)?.set_len(kept as u64)?;
         }
         Ok(parsed.into_iter().flatten().collect())
@@ -271,8 +288,9 @@ impl RunFolder {
         for entry in fs::read_dir(&self.0).with_context(|| format!("cannot read {}", self.0.display()))? {
             let folder = entry?.path();
             if folder.is_dir() {
-                for entry in fs::read_dir(&folder)? {
-                    files.push(entry?.path());
+                let cannot = || format!("cannot read {}", folder.display());
+                for entry in fs::read_dir(&folder).with_context(cannot)? {
+                    files.push(entry.with_context(cannot)?.path());
                 }
             }
         }

@@ -9,59 +9,84 @@ use super::run::set_threads;
 use super::status::ranges;
 use super::{lora, run, say};
 use crate::config::{Cell, Experiment, Settings};
-use crate::engine::check_interrupted;
-use crate::error::input;
+use crate::engine::{Interrupted, check_interrupted};
+use crate::error::{input, printable};
+use crate::hash::Hash;
 use crate::mask::Treatment;
-use crate::results::{self, Manifest, RunFolder, ScoreRecord, read_json};
+use crate::results::{self, Manifest, RunFolder, ScoreRecord, Scores, read_json};
 
 /// Make the run again, with as many threads, so much memory and in such batches as `over` says; none of them changes results.
 ///
 /// # Errors
 /// It cannot be made again, or comes out otherwise.
 pub fn again(path: &Path, over: Settings) -> Result<()> {
-    let manifest: Manifest = read_json(path)?
-        .ok_or_else(|| input(format!("--from-manifest: there is no file {}", path.display())))?;
+    let refuse = |what: String| Err(input(format!("--from-manifest {}: {what}", path.display())));
+    if path.is_dir() {
+        return refuse("is a folder; give the manifest.json in it".into());
+    }
+    let Some(manifest) = read_json::<Manifest>(path)? else { return refuse("there is no such file".into()) };
     let old = RunFolder::new(path.parent().unwrap_or(Path::new(".")).to_path_buf());
-    let temporary = if over.results.is_none() { Some(temporary(path)?) } else { None };
-    let experiment = experiment(path, &manifest, &old, over, temporary.as_deref())?;
+    let mut temporary = over.results.is_none().then(|| Temporary::new(path));
+    let results = temporary.as_ref().map(|made| made.path.as_path());
+    let experiment = experiment(path, &manifest, &old, over, results)?;
     set_threads(experiment.threads)?;
     let [made] = experiment.runs.as_slice() else { bail!("more than one run") };
     let new = RunFolder::new(experiment.results.join(made.folder()));
     if new.path().canonicalize().is_ok_and(|new| old.path().canonicalize().is_ok_and(|old| old == new)) {
         return Err(input("--results: is where the run itself lies; give another folder"));
     }
-    check(path, &manifest.settings, &experiment)?;
-    match made.lora {
-        Some(_) => lora::compute(&experiment, false)?,
-        None => run::compute(&experiment, false)?,
+    let before = made.cells.iter().filter(|cell| new.score_path(**cell).exists()).count();
+    if before == made.cells.len() {
+        return Err(input(format!(
+            "--results: {} holds all of it already; give another folder",
+            new.path().display()
+        )));
     }
+    check(path, &manifest.settings, &experiment)?;
+    let computed = match made.lora {
+        Some(_) => lora::compute(&experiment, false),
+        None => run::compute(&experiment, false),
+    };
+    if computed.as_ref().is_err_and(|error| error.is::<Interrupted>()) && temporary.is_some() {
+        eprintln!("nothing of it is kept without --results FOLDER");
+    }
+    computed?;
     let differences = compare(&old, &new, &made.cells)?;
-    let folder = old.path().display();
+    let folder = printable(&old.path().display().to_string());
     if !differences.is_empty() {
+        if let Some(made) = &mut temporary {
+            made.kept = true;
+        }
         differences.iter().try_for_each(|difference| say(difference))?;
         bail!("{folder} came out otherwise; what was made now is in {}", new.path().display());
     }
-    let generations = made.cells.len() * new.items()?.len();
-    say(&format!(
-        "{folder}: {} cells made again, their {generations} generations identical",
-        made.cells.len()
-    ))?;
-    match temporary {
-        Some(made) => {
-            std::fs::remove_dir_all(&made).with_context(|| format!("cannot remove {}", made.display()))
-        }
-        None => Ok(()),
+    let samples = manifest.settings.sampling.map_or(1, |drawn| drawn.samples);
+    let (cells, generations) = (made.cells.len(), made.cells.len() * new.items()?.len() * samples);
+    let before = if before > 0 { format!(" ({before} of them before)") } else { String::new() };
+    say(&format!("{folder}: {cells} cells made again{before}, their {generations} generations identical"))
+}
+
+/// A folder among those of other programs; it is removed in the end, unless it is kept.
+struct Temporary {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Temporary {
+    fn new(manifest: &Path) -> Self {
+        let mut hash = Hash::default();
+        hash.bytes(manifest.display().to_string());
+        let name = format!("icl-mask-again-{}-{}", std::process::id(), &hash.hex()[..8]);
+        Self { path: std::env::temp_dir().join(name), kept: false }
     }
 }
 
-/// A new folder beside those of other programs.
-fn temporary(manifest: &Path) -> Result<PathBuf> {
-    let mut hash = crate::hash::Hash::default();
-    hash.bytes(manifest.display().to_string());
-    let name = format!("icl-mask-again-{}-{}", std::process::id(), &hash.hex()[..8]);
-    let path = std::env::temp_dir().join(name);
-    std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    Ok(path)
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.kept {
+            drop(std::fs::remove_dir_all(&self.path));
+        }
+    }
 }
 
 /// The one run, with the cells that are finished.
@@ -79,21 +104,12 @@ fn experiment(
             manifest.command.join(" ")
         )));
     }
-    let Settings { threads, memory, batch, results: elsewhere, locks, sandbox, python, .. } = over.clone();
-    let allowed = Settings {
-        threads,
-        memory,
-        batch,
-        results: elsewhere,
-        locks,
-        sandbox,
-        python,
-        ..Settings::default()
-    };
+    let Settings { threads, memory, batch, results: elsewhere, locks, .. } = over.clone();
+    let allowed = Settings { threads, memory, batch, results: elsewhere, locks, ..Settings::default() };
     if allowed != over {
         return Err(input(
-            "--from-manifest: takes all settings from the manifest; beside it only --results, --threads, --memory, --batch, \
-             --locks, --sandbox and --python can be given",
+            "--from-manifest: takes all settings from the manifest; beside it only --results, --threads, --memory, --batch \
+             and --locks can be given",
         ));
     }
     let to = results.map(|results| vec![results.display().to_string()]);
@@ -159,7 +175,12 @@ fn compare(old: &RunFolder, new: &RunFolder, cells: &[Cell]) -> Result<Vec<Strin
             Ok(record)
         };
         let lines = |folder: &RunFolder| folder.generations(&folder.score_path(cell));
-        let mut same = scores(old)? == scores(new)? && lines(old)? == lines(new)?;
+        let (was, mut is) = (scores(old)?, scores(new)?);
+        if let (Scores::Code(was), Scores::Code(is)) = (&was.scores, &mut is.scores) {
+            // A time limit that goes by the reference solutions is another each time.
+            is.runner = was.runner.clone();
+        }
+        let mut same = was == is && lines(old)? == lines(new)?;
         if cell.mask == Treatment::Lora {
             let weights = |folder: &RunFolder| {
                 let path = folder.adapter_path(cell.from_layer).join("adapter_model.safetensors");
@@ -171,5 +192,9 @@ fn compare(old: &RunFolder, new: &RunFolder, cells: &[Cell]) -> Result<Vec<Strin
             otherwise.entry(cell.mask).or_default().insert(cell.from_layer);
         }
     }
-    Ok(otherwise.iter().map(|(mask, layers)| format!("{mask}: differs at {}", ranges(layers))).collect())
+    let sentence = |(mask, layers): (&Treatment, &BTreeSet<usize>)| match mask {
+        Treatment::None => "the baseline differs".into(),
+        _ => format!("{mask}: differs at {}", ranges(layers)),
+    };
+    Ok(otherwise.iter().map(sentence).collect())
 }

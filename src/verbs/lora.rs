@@ -17,7 +17,7 @@ use crate::lora::{Diverged, Frozen, Step, Trained, loss_before, peft, train};
 use crate::mask::Treatment;
 use crate::model::grad::{Differentiable, pass_bytes};
 use crate::model::{Adapter, Arch, Decoder, Precision, Transformer, module_name};
-use crate::results::{RunFolder, sync_folder, unfinished_path, write_json};
+use crate::results::{RunFolder, allow_many_files, sync_folder, unfinished_path, write_json};
 
 /// Train and test.
 pub fn lora(args: LoraArgs) -> Result<()> {
@@ -35,6 +35,8 @@ pub fn lora(args: LoraArgs) -> Result<()> {
 /// All runs of an experiment.
 pub(super) fn compute(experiment: &Experiment, json: bool) -> Result<()> {
     let models = opened(experiment)?;
+    // A lock is an open file, and a grid can have thousands of cells.
+    allow_many_files();
     let mut diverged = Vec::new();
     for (choice, mut model, planned) in models {
         model.fetch_weights(&choice)?;
@@ -54,7 +56,8 @@ pub(super) fn compute(experiment: &Experiment, json: bool) -> Result<()> {
                 // What other processes had taken and left undone.
                 let mut more = false;
                 for work in &mut works {
-                    more |= work.wait()?;
+                    // What is ours is computed before anything is waited for.
+                    if more { work.claim()? } else { more = work.wait()? }
                 }
                 if !more {
                     break;
@@ -220,6 +223,8 @@ fn test(work: &mut Work, decoder: &mut Transformer, model: &OpenModel, json: boo
     let folder = work.folder.clone();
     let there = |cell: &Cell| cell.mask == Treatment::None || folder.adapter_path(cell.from_layer).is_dir();
     work.pending.retain(there);
+    // What did not come to an end is nobody's: another process may be waiting for it.
+    work.release();
     let mut all = Adapter::default();
     for layer in adapted(&work.pending) {
         let path = folder.adapter_path(layer);

@@ -45,6 +45,8 @@ use std::io::Write;
 use anyhow::Result;
 use clap::CommandFactory;
 
+pub use crate::error::printable;
+
 /// Print shell completions.
 pub fn completions(shell: clap_complete::Shell) -> Result<()> {
     clap_complete::generate(shell, &mut crate::cli::Cli::command(), "icl-mask", &mut std::io::stdout());
@@ -54,11 +56,6 @@ pub fn completions(shell: clap_complete::Shell) -> Result<()> {
 /// The command line, wherever the program lies.
 fn command() -> Vec<String> {
     std::iter::once("icl-mask".into()).chain(std::env::args().skip(1)).collect()
-}
-
-/// Terminal escapes in a corpus, in a model's outputs or in names are shown, not obeyed.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{FFFD}' } else { c }).collect()
 }
 
 /// Print a line to stdout; a closed pipe is an error to return, not a panic.

@@ -38,6 +38,8 @@ pub fn submit(args: &SubmitArgs) -> Result<()> {
     let folder = here.join(&experiment.results).join("slurm");
     let program = std::env::current_exe().context("where this program lies is unknown")?;
     let left_open = |words: &Option<Vec<String>>, default: &str| words.as_deref() == Some(&[default.into()]);
+    let given =
+        |flag: &str| args.call.iter().any(|word| word == flag || word.starts_with(&format!("{flag}=")));
     let job = Job {
         program,
         here,
@@ -45,8 +47,8 @@ pub fn submit(args: &SubmitArgs) -> Result<()> {
         call: &args.call,
         parts,
         options: &args.sbatch,
-        threads: left_open(&experiment.typed.threads, "all"),
-        memory: left_open(&experiment.typed.memory, "auto"),
+        threads: !given("--threads") && left_open(&experiment.typed.threads, "all"),
+        memory: !given("--memory") && left_open(&experiment.typed.memory, "auto"),
     };
     let script = job.script()?;
     if args.dry_run {
@@ -105,17 +107,18 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn script(&self) -> Result<String> {
-        let log = self.folder.join("%A_%a.log");
         let mut options = vec![
             "--job-name=icl-mask".into(),
             format!("--array=1-{}", self.parts),
             format!("--chdir={}", plain(&self.here)?),
-            format!("--output={}", plain(&log)?),
+            // Slurm puts numbers where a % is.
+            format!("--output={}/%A_%a.log", plain(&self.folder)?.replace('%', "%%")),
             "--open-mode=append".into(),
             "--requeue".into(),
             format!("--signal=B:USR1@{WARNING}"),
         ];
-        let impossible = |option: &&String| !option.starts_with('-') || option.contains(['\n', '"', '\\']);
+        let impossible =
+            |option: &&String| !option.starts_with('-') || option.contains(['\n', '\r', '"', '\'', '\\']);
         if let Some(bad) = self.options.iter().find(impossible) {
             return Err(input(format!(
                 "--sbatch {bad}: write an option of sbatch, such as --sbatch=--time=4:00:00"
@@ -149,6 +152,7 @@ trap 'signalled=yes requeue=yes; kill -TERM \"$part\" 2>/dev/null' USR1
 trap 'signalled=yes' TERM
 {} &
 part=$!
+if [ $requeue = yes ]; then kill -TERM \"$part\"; fi
 # A signal ends the waiting, not the part.
 code=
 while [ -z \"$code\" ]; do
@@ -157,7 +161,8 @@ while [ -z \"$code\" ]; do
   code=$?
   if [ $signalled = yes ]; then code=; fi
 done
-if [ $requeue = yes ] && [ \"$code\" = 130 ]; then
+# 143: it was told before it could listen.
+if [ $requeue = yes ] && {{ [ \"$code\" = 130 ] || [ \"$code\" = 143 ]; }}; then
   echo \"part $SLURM_ARRAY_TASK_ID queues up again\" >&2
   scontrol requeue \"${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID\"
 fi
@@ -171,7 +176,8 @@ exit \"$code\"
 /// A path as a line `#SBATCH` can hold it.
 fn plain(path: &Path) -> Result<String> {
     let text = path.display().to_string();
-    match text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\' | '#')) {
+    match text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '\\' | '#'))
+    {
         true => {
             Err(input(format!("{text}: Slurm's scripts cannot hold such a path; work in another folder")))
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
 use super::score::{Again, Stored};
@@ -10,9 +10,10 @@ use super::status::{asked_for, ranges};
 use super::{printable, say};
 use crate::cli::VerifyArgs;
 use crate::config::Cell;
-use crate::engine::check_interrupted;
+use crate::engine::{Interrupted, check_interrupted};
+use crate::lora::{Log, peft};
 use crate::mask::Treatment;
-use crate::results::RunFolder;
+use crate::results::{RunFolder, read_json};
 use crate::stats::find_runs;
 
 /// Check all runs at or below the folders.
@@ -46,13 +47,26 @@ struct Found {
     wrong: Vec<String>,
 }
 
+/// A layer's adapter is there, whole, and as its training left it.
+fn adapter(folder: &RunFolder, layer: usize) -> Result<()> {
+    let path = folder.adapter_path(layer);
+    peft::check(&path, layer)?;
+    let log: Option<Log> = read_json(&path.join("training.json"))?;
+    ensure!(log.is_some_and(|log| log.layer == layer), "training.json is gone, or of another layer");
+    Ok(())
+}
+
 impl Found {
     fn new(folder: &RunFolder) -> Result<Self> {
         let shown = folder.path().display().to_string();
         let mut found =
             Self { folder: shown, cells: 0, generations: 0, missing: BTreeMap::new(), wrong: Vec::new() };
         match Stored::open(folder.clone()) {
-            Ok(mut stored) => found.run(&mut stored)?,
+            Ok(mut stored) => match found.run(&mut stored) {
+                Err(error) if error.is::<Interrupted>() => return Err(error),
+                Err(error) => found.wrong.push(format!("{error:#}")),
+                Ok(()) => {}
+            },
             Err(error) => found.wrong.push(format!("{error:#}")),
         }
         Ok(found)
@@ -78,8 +92,10 @@ impl Found {
         for cell in asked_for(&folder, &manifest)? {
             if !files.contains(&folder.score_path(cell)) {
                 self.missing.entry(cell.mask).or_default().insert(cell.from_layer);
-            } else if cell.mask == Treatment::Lora && !folder.adapter_path(cell.from_layer).is_dir() {
-                self.wrong.push(format!("lora/layer-{}: the adapter is gone", cell.from_layer));
+            } else if cell.mask == Treatment::Lora
+                && let Err(error) = adapter(&folder, cell.from_layer)
+            {
+                self.wrong.push(format!("lora/layer-{}: {error:#}", cell.from_layer));
             }
         }
         for path in files {
@@ -103,7 +119,7 @@ impl Found {
             format!("{name}: was made with other settings than manifest.json says")
         });
         let layer = if cell.mask == Treatment::None { old.n_layers } else { cell.from_layer };
-        self.hold((old.mask, old.from_layer) == (cell.mask, layer), || {
+        self.hold((old.mask, old.from_layer) == (cell.mask, layer) && layer <= old.n_layers, || {
             format!("{name}: says that it is {} from layer {}", old.mask, old.from_layer)
         });
         let of_first = lines.iter().find(|line| line.id == manifest.prompt.id);

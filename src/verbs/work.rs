@@ -12,6 +12,7 @@ use super::prepare::{Prepared, as_items};
 use super::run::Planned;
 use crate::config::{self, Cell, Experiment};
 use crate::engine::{Limits, Request, check_interrupted, generate, generate_alone};
+use crate::error::printable;
 use crate::mask::Treatment;
 use crate::model::Decoder;
 use crate::results::{Claim, PartialLine, RunFolder, ScoreRecord, Settings, table};
@@ -72,6 +73,8 @@ impl Work {
 
     /// Take what nobody else computes; what others have finished meanwhile is finished.
     pub(super) fn claim(&mut self) -> Result<()> {
+        // Another process may just have begun, with other settings.
+        self.folder.check(&self.settings)?;
         if self.locks {
             let open = |cell: &&Cell| self.pending.contains(cell) || self.others.contains(cell);
             let finished = self.prepared.run.cells.iter().filter(|cell| !open(cell));
@@ -96,6 +99,12 @@ impl Work {
         Ok(())
     }
 
+    /// Let go of what will not be computed.
+    pub(super) fn release(&mut self) {
+        let Self { claims, pending, .. } = self;
+        claims.retain(|cell, _| pending.contains(cell));
+    }
+
     /// Something is not finished, whoever computes it.
     pub(super) fn is_open(&self) -> bool {
         !self.pending.is_empty() || !self.others.is_empty()
@@ -112,11 +121,12 @@ impl Work {
             if !told {
                 let owner = Claim::owner(&self.folder.claim_path(self.others[0]))?;
                 let owner = owner.map_or("another process".into(), |owner| owner.to_string());
-                eprintln!(
+                let said = format!(
                     "{}: {} cells are computed by {owner}; waiting for them",
                     self.folder.path().display(),
                     self.others.len()
                 );
+                eprintln!("{}", printable(&said));
                 told = true;
             }
             check_interrupted()?;
@@ -226,7 +236,8 @@ impl Work {
     /// The closing table and what it suggests.
     pub(super) fn close(mut self) {
         self.finished.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
-        eprintln!("\n{}\n{}", self.folder.path().display(), table(&self.finished));
+        let folder = printable(&self.folder.path().display().to_string());
+        eprintln!("\n{folder}\n{}", table(&self.finished));
         let mut masks: Vec<Treatment> = self.finished.iter().map(|record| record.mask).collect();
         masks.dedup();
         for mask in masks.into_iter().filter(|mask| *mask != Treatment::None) {

@@ -67,6 +67,9 @@ fn method(state: &State, value: &Value, name: &str, args: &[Value]) -> Result<Va
     }
 }
 
+/// Spaces that JSON is indented by at most.
+const WIDEST: usize = 100;
+
 /// `json.dumps(value, ensure_ascii=False, indent=indent)`.
 fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
@@ -74,6 +77,9 @@ fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
     let failed =
         |error| Error::new(ErrorKind::InvalidOperation, "cannot be written as JSON").with_source(error);
     match indent {
+        Some(width) if width > WIDEST => {
+            Err(Error::new(ErrorKind::InvalidOperation, format!("it indents by {width} spaces")))
+        }
         None => json(value, Spaced).map_err(failed),
         Some(width) => {
             json(value, PrettyFormatter::with_indent(" ".repeat(width).as_bytes())).map_err(failed)

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use candle_core::quantized::gguf_file;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
@@ -22,6 +22,11 @@ use crate::hash::Hash;
 const NAME: &str = "chat_template";
 /// Stands for the prompt: private-use characters, which no template writes itself, and no white space at the ends.
 const STAND_IN: &str = "\u{e0f1}the prompt\u{e0f2}";
+
+/// Bytes of a template at most.
+const LONGEST: usize = 256 << 10;
+/// Bytes of address space for the stack that a template is compiled and rendered on.
+const STACK: usize = 1 << 28;
 
 /// A template's text, with where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,10 +105,15 @@ impl ChatTemplate {
         let Source { text, place } = source;
         let mut sha256 = Hash::default();
         sha256.bytes(&text);
+        if text.len() > LONGEST {
+            return Err(input(format!(
+                "the chat template {place} is longer than {LONGEST} bytes; is this a chat template?"
+            )));
+        }
         let mut environment = jinja::environment();
-        environment
-            .add_template_owned(NAME, text.replace("\r\n", "\n").replace('\r', "\n"))
-            .map_err(|error| refused(&place, &error))?;
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        let added = with_room(|| environment.add_template_owned(NAME, text))?;
+        added.map_err(|error| refused(&place, &error))?;
         let (opening, closing) = (String::new(), String::new());
         let mut template =
             Self { environment, place, sha256: sha256.hex(), roles: roles.clone(), opening, closing };
@@ -167,8 +177,18 @@ impl ChatTemplate {
         ];
         let context: BTreeMap<&str, Value> = roles.chain(own).collect();
         let template = self.environment.get_template(NAME).map_err(|error| refused(&self.place, &error))?;
-        template.render(context).map_err(|error| refused(&self.place, &error))
+        with_room(|| template.render(context))?.map_err(|error| refused(&self.place, &error))
     }
+}
+
+/// The engine goes down into what nests, link by link of a chain of operators: where the stack is large enough for the longest
+/// chain that a template can be.
+fn with_room<T: Send>(call: impl FnOnce() -> T + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, call);
+        let thread = thread.context("no thread to render the chat template in")?;
+        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// Where `kept` stands in `prompt`, if nothing but white space stands around it.
