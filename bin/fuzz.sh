@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Feeds whatever is read from outside with broken input: GGUF files, model folders and adapters, tokenizers, YAML, corpora,
-# results (fuzz/targets). All of it must be understood, or refused in a sentence as wrong input. A panic, an abort, ten seconds
+# results (fuzz/targets). All of it must be understood, or refused in a sentence as wrong input. A panic, an abort, half a minute
 # without an answer, an allocation of what a file merely claims to hold, or an error that would not exit with 2 is a crash: it
 # ends its target, and the input is left in fuzz/artifacts/TARGET.
 # EXECUTIONS (ten million, if not given) are shared out to the targets; an hour on two cores. Inputs that reached something new
@@ -48,7 +48,7 @@ fuzz() { # fuzz TARGET EXECUTIONS
   local log=$work/$target.log found=$folder/artifacts/$target
   mkdir -p "$folder/corpus/$target" "$found" "$work/$target"
   # In a folder of its own, so that names in inputs mean no files of this one.
-  if (cd "$work/$target" && exec "$binaries/$target" -runs="$2" -max_len=16384 -timeout=10 -rss_limit_mb=4096 -close_fd_mask=3 \
+  if (cd "$work/$target" && exec "$binaries/$target" -runs="$2" -max_len=16384 -timeout=30 -rss_limit_mb=4096 -close_fd_mask=3 \
     -print_final_stats=1 -dict="$folder/seeds/$target.dict" -artifact_prefix="$found/" "$folder/corpus/$target" \
     "$folder/seeds/$target") >"$log" 2>&1; then
     crash=

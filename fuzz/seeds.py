@@ -375,6 +375,7 @@ def results():
     # The same as programs, every other of which passes.
     manifest["settings"]["task"] = "code"
     manifest["settings"]["direction"] = "en-py"
+    manifest["settings"]["sampling"] = {"samples": 1, "temperature": 0.8, "top_p": 1.0}
     items = [json.loads(line) for line in texts["items.jsonl"].splitlines()]
     problem = {"prompt": "def f():\n", "test": "assert f() == 1\n", "entry_point": "f"}
     texts |= {"manifest.json": compact(manifest), "items.jsonl": jsonl({**item, "problem": problem} for item in items)}

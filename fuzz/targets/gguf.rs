@@ -2,6 +2,7 @@
 #![no_main]
 
 mod common;
+mod mutate;
 
 use candle_core::quantized::gguf_file::Value;
 use icl_mask::config::ModelChoice;
@@ -10,10 +11,14 @@ use icl_mask::model::{Checkpoint, Precision, Transformer};
 use icl_mask::prompt::Tokenizer;
 use icl_mask::prompt::chat::{ChatTemplate, Source};
 use icl_mask::verbs::OpenModel;
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
 /// Pre-tokenizers with patterns that take ten milliseconds to compile, whatever the input.
 const SLOW: [&str; 5] = ["qwen2", "llama-bpe", "llama3", "llama-v3", "bloom"];
+
+fuzz_mutator!(|data: &mut [u8], size: usize, most: usize, seed: u32| {
+    mutate::mutate(data, size, most, seed, 0, &[])
+});
 
 fuzz_target!(|bytes: &[u8]| {
     let path = common::file("model.gguf", bytes);

@@ -1,4 +1,4 @@
-//! Mutations that know JSON: a value somewhere in it is changed, so that it stays JSON and gets past the parser.
+//! Mutations that know JSON and GGUF: a value somewhere in it is changed, so that it stays what it is and gets past the parser.
 #![allow(dead_code, reason = "each target uses its own part")]
 
 use libfuzzer_sys::fuzzer_mutate;
@@ -11,6 +11,7 @@ pub fn mutate(data: &mut [u8], size: usize, most: usize, seed: u32, skip: usize,
     if size > skip && random.below(4) > 0 {
         let changed = whole(&data[skip..size], &mut random, words)
             .or_else(|| header(&data[skip..size], &mut random, words))
+            .or_else(|| gguf(&data[skip..size], &mut random, words))
             .or_else(|| line(&data[skip..size], &mut random, words));
         if let Some(changed) = changed.filter(|changed| skip + changed.len() <= most.min(data.len())) {
             data[skip..skip + changed.len()].copy_from_slice(&changed);
@@ -33,6 +34,111 @@ fn header(bytes: &[u8], random: &mut Random, words: &[&str]) -> Option<Vec<u8>> 
     let (text, tensors) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
     let text = whole(text, random, words)?;
     Some([&(text.len() as u64).to_le_bytes(), &*text, tensors].concat())
+}
+
+/// Metadata and descriptions of tensors become JSON, are changed, and become GGUF again.
+fn gguf(bytes: &[u8], random: &mut Random, words: &[&str]) -> Option<Vec<u8>> {
+    let mut file = File { bytes: bytes.strip_prefix(b"GGUF\x03\0\0\0")?, all: bytes.len() };
+    let (tensors, entries) = (file.number(8)?, file.number(8)?);
+    let entry = |_| {
+        let (key, kind) = (file.text()?, file.number(4)?);
+        Some(json!([key, kind, file.value(kind)?]))
+    };
+    let mut metadata = json!((0..entries).map(entry).collect::<Option<Vec<Value>>>()?);
+    let tensor = |_| {
+        let (name, dimensions) = (file.text()?, file.number(4)?);
+        let dimensions = (0..dimensions).map(|_| file.number(8)).collect::<Option<Vec<u64>>>()?;
+        Some(json!([name, dimensions, file.number(4)?, file.number(8)?]))
+    };
+    let mut tensors = json!((0..tensors).map(tensor).collect::<Option<Vec<Value>>>()?);
+    let data = file.bytes.get(file.padding()..)?;
+    for _ in 0..=random.below(3) {
+        change(if random.below(3) > 0 { &mut metadata } else { &mut tensors }, random, words);
+    }
+    let mut out = b"GGUF\x03\0\0\0".to_vec();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    for count in [list(&tensors).len(), list(&metadata).len()] {
+        out.extend((count as u64).to_le_bytes());
+    }
+    for entry in list(&metadata) {
+        let kind = entry[1].as_u64().unwrap_or_default();
+        put(&mut out, 8, &entry[0]);
+        put(&mut out, 4, &entry[1]);
+        put(&mut out, kind, &entry[2]);
+    }
+    for tensor in list(&tensors) {
+        let dimensions = list(&tensor[1]);
+        put(&mut out, 8, &tensor[0]);
+        put(&mut out, 4, &json!(dimensions.len()));
+        dimensions.iter().for_each(|dimension| put(&mut out, 10, dimension));
+        put(&mut out, 4, &tensor[2]);
+        put(&mut out, 10, &tensor[3]);
+    }
+    out.resize(out.len().next_multiple_of(32), 0);
+    Some([&out, data].concat())
+}
+
+/// What is left of a GGUF file, and how long it was.
+struct File<'a> {
+    bytes: &'a [u8],
+    all: usize,
+}
+
+impl File<'_> {
+    fn number(&mut self, size: usize) -> Option<u64> {
+        let (number, rest) = self.bytes.split_at_checked(size)?;
+        self.bytes = rest;
+        Some(number.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = usize::try_from(self.number(8)?).ok()?;
+        let (text, rest) = self.bytes.split_at_checked(length)?;
+        self.bytes = rest;
+        Some(String::from_utf8_lossy(text).into_owned())
+    }
+
+    /// A number of any kind as its bits.
+    fn value(&mut self, kind: u64) -> Option<Value> {
+        match kind {
+            8 => Some(self.text()?.into()),
+            9 => {
+                let (kind, length) = (self.number(4)?, self.number(8)?);
+                let items = (0..length).map(|_| self.value(kind)).collect::<Option<Vec<Value>>>()?;
+                Some(json!([kind, items]))
+            }
+            kind => Some(self.number(size_of_kind(kind)?)?.into()),
+        }
+    }
+
+    fn padding(&self) -> usize {
+        let at = self.all - self.bytes.len();
+        at.next_multiple_of(32) - at
+    }
+}
+
+fn size_of_kind(kind: u64) -> Option<usize> {
+    [1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8].get(usize::try_from(kind).ok()?).copied().filter(|size| *size > 0)
+}
+
+fn put(out: &mut Vec<u8>, kind: u64, value: &Value) {
+    match kind {
+        8 => {
+            let text = value.as_str().unwrap_or_default();
+            out.extend((text.len() as u64).to_le_bytes());
+            out.extend(text.as_bytes());
+        }
+        9 => {
+            let items = value[1].as_array().cloned().unwrap_or_default();
+            put(out, 4, &value[0]);
+            put(out, 10, &json!(items.len()));
+            items.iter().for_each(|item| put(out, value[0].as_u64().unwrap_or_default(), item));
+        }
+        kind => {
+            let bits = value.as_u64().or(value.as_i64().map(|number| number as u64)).unwrap_or_default();
+            out.extend(&bits.to_le_bytes()[..size_of_kind(kind).unwrap_or(0)]);
+        }
+    }
 }
 
 fn line(bytes: &[u8], random: &mut Random, words: &[&str]) -> Option<Vec<u8>> {

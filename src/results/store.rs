@@ -64,13 +64,15 @@ impl RunFolder {
     /// # Errors
     /// The settings that made this folder differ, with the fields that do; or nothing says which they were.
     pub fn check(&self, settings: &Settings) -> Result<()> {
+        // In this order: a manifest is written before any result.
+        let holds_results = self.holds_results()?;
         match self.manifest()? {
             Some(manifest) if manifest.settings.hash() != settings.hash() => Err(input(format!(
                 "{}: holds results of other settings ({}); give another folder with --results, or move this one away",
                 self.0.display(),
                 manifest.settings.differences(settings).join("; ")
             ))),
-            None if self.holds_results()? => Err(input(format!(
+            None if holds_results => Err(input(format!(
                 "{}: holds results, but the manifest.json that says of which settings is gone; give another folder with \
                  --results, or move this one away",
                 self.0.display()
