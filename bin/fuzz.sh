@@ -3,13 +3,13 @@
 # results (fuzz/targets). All of it must be understood, or refused in a sentence as wrong input. A panic, an abort, half a minute
 # without an answer, an allocation of what a file merely claims to hold, or an error that would not exit with 2 is a crash: it
 # ends its target, and the input is left in fuzz/artifacts/TARGET.
-# EXECUTIONS (ten million, if not given) are shared out to the targets; an hour on two cores. Inputs that reached something new
-# stay in fuzz/corpus, and the next call begins with them. Installs Rust, a C++ compiler and cargo-fuzz where they are missing.
+# EXECUTIONS (ten million, if not given) are shared out to the targets; half an hour on two cores. Inputs that reached something
+# new stay in fuzz/corpus, and the next call begins with them. Installs Rust, a C++ compiler and cargo-fuzz where they are missing.
 #
 #   bash bin/fuzz.sh [EXECUTIONS]       (TARGETS="gguf yaml" for some of them)
 #
 # An input once more:  TMPDIR=/dev/shm fuzz/target/*/release/TARGET FILE
-# Its smallest form:   RUSTC_BOOTSTRAP=1 cargo fuzz tmin --sanitizer none TARGET FILE
+# Its smallest form:   cargo fuzz tmin --sanitizer none TARGET FILE
 # Exit code: 0 no crash, 1 crashes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,7 +32,7 @@ python3 fuzz/seeds.py
 # What is tested is what is released.
 cp Cargo.lock fuzz/Cargo.lock
 # No sanitizer, as the code is safe but for some lines that tests cover; so that the stable compiler will do.
-RUSTC_BOOTSTRAP=1 cargo fuzz build --sanitizer none >&2
+cargo fuzz build --sanitizer none >&2
 
 folder=$PWD/fuzz
 binaries=$folder/target/$(rustc -vV | sed -n 's/^host: //p')/release

@@ -165,7 +165,7 @@ fn chat_templates_are_refused_before_anything_is_loaded() {
     assert!(!world.path("results").exists());
 }
 
-// What follows was found by bin/fuzz.sh.
+// What follows was found by bin/fuzz.sh, or by hand while its targets were written.
 
 /// A GGUF file of the goldens in which other bytes stand so many after a name.
 fn patched(family: &str, changes: &[(&str, usize, &[u8])]) -> Vec<u8> {

@@ -85,7 +85,7 @@ impl RunStatus {
             if folder.score_path(*cell).exists() {
                 status.finished.insert(cell.from_layer);
             } else if generations > 0 || owner.is_some() {
-                let of = manifest.settings.n * samples;
+                let of = manifest.settings.n.saturating_mul(samples);
                 status.begun.push(Begun { from_layer: cell.from_layer, generations, of, owner });
             } else {
                 status.missing.insert(cell.from_layer);
@@ -119,7 +119,9 @@ impl MaskStatus {
         for owner in owners {
             let some: Vec<&Begun> = self.begun.iter().filter(|begun| begun.owner.as_ref() == owner).collect();
             let layers: BTreeSet<usize> = some.iter().map(|begun| begun.from_layer).collect();
-            let sum = |count: fn(&Begun) -> usize| some.iter().map(|begun| count(begun)).sum::<usize>();
+            let sum = |count: fn(&Begun) -> usize| {
+                some.iter().map(|begun| count(begun)).fold(0, usize::saturating_add)
+            };
             parts.push(format!(
                 "{} {}, {} of {} generations",
                 owner.map_or("broken off:".into(), |owner| format!("computed by {owner}:")),
