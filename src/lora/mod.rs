@@ -7,6 +7,7 @@
 
 mod frozen;
 mod init;
+mod memory;
 mod optimizer;
 pub mod peft;
 mod text;
@@ -14,6 +15,7 @@ mod train;
 
 pub use frozen::Frozen;
 pub use init::initial;
+pub use memory::keep_buffers;
 pub use optimizer::{AdamW, clip};
 pub use text::Text;
 pub use train::{Diverged, Log, Step, Trained, Trainer, loss_before, train};

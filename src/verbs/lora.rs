@@ -13,7 +13,7 @@ use crate::cli::LoraArgs;
 use crate::config::{Cell, Experiment, Run, Training};
 use crate::engine::weights;
 use crate::error::input;
-use crate::lora::{Diverged, Frozen, Step, Trained, loss_before, peft, train};
+use crate::lora::{Diverged, Frozen, Step, Trained, keep_buffers, loss_before, peft, train};
 use crate::mask::Treatment;
 use crate::model::grad::{Differentiable, pass_bytes};
 use crate::model::{Adapter, Arch, Decoder, Precision, Transformer, module_name};
@@ -124,6 +124,7 @@ fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Re
     let (Some(&first), Some(largest)) = (layers.first(), group.iter().max_by_key(|work| size(work))) else {
         return Ok(Vec::new());
     };
+    keep_buffers();
     let differentiable = Differentiable::new(decoder, first)?;
     let (texts, pairs) = (&largest.prepared.texts, size(largest));
     let mut frozen = Frozen::new(decoder, texts)?;

@@ -70,7 +70,9 @@ impl Matrix {
 
     /// Keep these rows, in this order.
     pub fn select(&self, rows: impl IntoIterator<Item = usize>) -> Self {
-        let data = rows.into_iter().flat_map(|row| self.row(row)).copied().collect();
+        let rows = rows.into_iter();
+        let mut data = Vec::with_capacity(rows.size_hint().0 * self.width);
+        rows.for_each(|row| data.extend_from_slice(self.row(row)));
         Self { width: self.width, data }
     }
 

@@ -191,6 +191,34 @@ pub fn greatest(values: &[f32]) -> Option<(usize, f32)> {
     values.iter().position(|&value| value == largest.0).map(|at| (at, largest.0))
 }
 
+/// Each value becomes e to the power of itself less `most`, which none is greater than; and their sum.
+pub fn exponentials(values: &mut [f32], most: f32) -> f64 {
+    // SAFETY: all places are checked.
+    unsafe { exponentials_of(values, most) }
+}
+
+dispatched! {
+    unsafe fn exponentials_of(values: &mut [f32], most: f32) -> f64 = exponentials_with;
+}
+
+#[inline(always)]
+unsafe fn exponentials_with<L: Lanes>(values: &mut [f32], most: f32) -> f64 {
+    let mut sum = 0.;
+    // Few in f32, as tens of thousands would lose digits.
+    for some in values.chunks_mut(4 * LANES) {
+        unsafe {
+            let mut part = L::splat(0.);
+            for at in (0..some.len()).step_by(LANES) {
+                let power = exp(load::<L>(some, at, f32::NEG_INFINITY).sub(L::splat(most)));
+                store(power, some, at);
+                part = part.add(power);
+            }
+            sum += f64::from(part.sum());
+        }
+    }
+    sum
+}
+
 dispatched! {
     unsafe fn largest(values: &[f32]) -> (f32, f32) = largest_with;
 }

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::{Transpose, norm, trimmed};
 use crate::model::cpu::Matrix;
+use crate::model::cpu::rowwise::{exponentials, greatest};
 use crate::model::{Decoder, Transformer};
 
 /// Loss of some tokens.
@@ -71,22 +72,12 @@ pub fn cross_entropy(
     Ok(loss)
 }
 
-/// Minus the logarithm of a token's probability; with a share, logits become its gradient times that.
+/// Minus the logarithm of a token's probability, or NaN if a logit is no finite number; with a share, logits become its
+/// gradient times that.
 fn row_loss(logits: &mut [f32], token: usize, share: Option<f32>) -> f64 {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let Some((_, most)) = greatest(logits) else { return f64::NAN };
     let of_token = logits[token];
-    let mut sum = 0f64;
-    for some in logits.chunks_mut(64) {
-        let mut part = 0f32;
-        for logit in some {
-            let weight = (*logit - most).exp();
-            part += weight;
-            if share.is_some() {
-                *logit = weight;
-            }
-        }
-        sum += f64::from(part);
-    }
+    let sum = exponentials(logits, most);
     if let Some(share) = share {
         let factor = (f64::from(share) / sum) as f32;
         logits.iter_mut().for_each(|weight| *weight *= factor);

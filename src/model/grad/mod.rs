@@ -59,12 +59,15 @@ impl Transpose {
     /// The gradient of the weight's outputs, `[rows, out or more]` -> that of its inputs, `[rows, in filled up to 16]`.
     fn back(&self, back: &Matrix) -> Matrix {
         let stride = self.0.first().map_or(0, Panels::stride);
-        let [mut sum, mut some] = [0, 1].map(|_| Matrix::zeros(back.rows(), stride));
+        let mut sum = Matrix::zeros(back.rows(), stride);
+        let mut some = Matrix::default();
         let mut first = 0;
         for piece in &self.0 {
-            let out = if first == 0 { &mut sum } else { &mut some };
-            piece.apply_from(back, first, 0..stride / LANES, out, 0);
-            if first > 0 {
+            if first == 0 {
+                piece.apply_from(back, first, 0..stride / LANES, &mut sum, 0);
+            } else {
+                some.reshape(back.rows(), stride);
+                piece.apply_from(back, first, 0..stride / LANES, &mut some, 0);
                 add(&mut sum, &some);
             }
             first += piece.width();
@@ -355,7 +358,8 @@ impl<'a> Differentiable<'a> {
 
 /// Rows without what fills them up.
 fn trimmed(matrix: &Matrix, width: usize) -> Matrix {
-    let data = (0..matrix.rows()).flat_map(|row| &matrix.row(row)[..width]).copied().collect();
+    let mut data = Vec::with_capacity(matrix.rows() * width);
+    (0..matrix.rows()).for_each(|row| data.extend_from_slice(&matrix.row(row)[..width]));
     Matrix::from_rows(width, data)
 }
 
