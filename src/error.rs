@@ -8,15 +8,30 @@
 #[error("{0}")]
 pub struct InputError(pub String);
 
-/// An [`anyhow::Error`] that holds an [`InputError`].
+/// An [`anyhow::Error`] that holds an [`InputError`]. Of a message that quotes a long input, beginning and end are kept.
 pub fn input(message: impl Into<String>) -> anyhow::Error {
-    InputError(message.into()).into()
+    InputError(shortened(message.into())).into()
+}
+
+/// Bytes that are kept of the beginning of a long message, and of its end, where it says what to do.
+const KEPT: [usize; 2] = [3000, 600];
+
+fn shortened(message: String) -> String {
+    let [begin, end] = KEPT;
+    if message.len() <= 2 * (begin + end) {
+        return message;
+    }
+    let boundary = |at: usize| (0..=at).rev().find(|&at| message.is_char_boundary(at)).unwrap_or(0);
+    let (begin, end) = (boundary(begin), boundary(message.len() - end));
+    format!("{} [{} bytes more] {}", &message[..begin], end - begin, &message[end..])
 }
 
 /// The known name nearest to what was written, if one is near enough to be a likely slip of the pen.
 pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
+        // A longer one cannot be near, and comparing it would take time.
+        .filter(|name| written.len() <= 2 * name.len() + 4)
         .map(|name| (strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase()), name))
         .filter(|(distance, name)| *distance <= 2.max(name.len() / 3))
         .min()
@@ -34,4 +49,27 @@ pub fn suggest(written: &str, known: &[&str]) -> String {
 /// Terminal escapes in a corpus, in a model's outputs or in names are shown, not obeyed.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{FFFD}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_keeps_its_beginning_and_its_end() {
+        let message = input(format!("field `{}` is unknown; remove it", "ä".repeat(100_000))).to_string();
+        assert!(
+            message.len() < 4000
+                && message.starts_with("field `ä")
+                && message.ends_with("ä` is unknown; remove it")
+        );
+        assert!(message.contains(" bytes more] "), "{message}");
+        assert_eq!(input("short").to_string(), "short");
+    }
+
+    #[test]
+    fn what_is_far_longer_is_near_to_nothing() {
+        assert_eq!(nearest("layerz", ["layers", "mask"]), Some("layers"));
+        assert_eq!(nearest(&"layers".repeat(1_000_000), ["layers", "mask"]), None);
+    }
 }

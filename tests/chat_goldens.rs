@@ -172,6 +172,13 @@ fn templates_that_hide_where_the_prompt_stands_are_refused() {
         ("{{ raise_exception('no users here') }}".into(), "no users here"),
         (format!("a\n{{% if %}} {content}"), "t.jinja cannot be used for one user message (line 2)"),
         (format!("{{{{ messages | nothing }}}} {content}"), "nothing"),
+        // Without an end, as far as anybody waits.
+        (
+            format!(
+                "{{% for a in range(99999) %}}{{% for b in range(99999) %}}{{% endfor %}}{{% endfor %}}{content}"
+            ),
+            "ran out of fuel",
+        ),
         (format!("{{{{ nobody.there }}}} {content}"), "t.jinja cannot be used"),
         (format!("{{{{ messages }}}} {content}"), "prints a value of kind sequence"),
         (format!("{{{{ {{'a': 1}} | tojson(separators=',') }}}} {content}"), "separators"),

@@ -12,12 +12,17 @@ use crate::error::input;
 /// would be read whole before anyone is told.
 const LONGEST_LINE: u64 = 16 << 20;
 
-/// Reads the lines of a UTF-8 file in order, unpacked if its name ends in `.gz`. Line ends (LF or CRLF) and a byte order mark are taken off; nothing
-/// else is changed.
+/// A file with more text than this (in bytes) is no corpus of prompts: a small packed file may hold any amount of it, and
+/// what is read of a corpus is kept.
+const MOST_TEXT: u64 = 2 << 30;
+
+/// Reads the lines of a UTF-8 file in order, unpacked if its name ends in `.gz`. Line ends (LF or CRLF) and a byte order
+/// mark are taken off; nothing else is changed.
 pub struct Lines {
     reader: BufReader<Box<dyn Read + Send>>,
     path: PathBuf,
     number: usize,
+    bytes: u64,
 }
 
 impl Lines {
@@ -38,7 +43,12 @@ impl Lines {
         let packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
         let reader: Box<dyn Read + Send> =
             if packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
-        Ok(Lines { reader: BufReader::with_capacity(1 << 16, reader), path: path.to_path_buf(), number: 0 })
+        Ok(Lines {
+            reader: BufReader::with_capacity(1 << 16, reader),
+            path: path.to_path_buf(),
+            number: 0,
+            bytes: 0,
+        })
     }
 
     /// The number, counted from 1, of the line that was read last (0 before the first).
@@ -74,6 +84,10 @@ impl Lines {
             return Ok(None);
         }
         self.number += 1;
+        self.bytes += bytes.len() as u64;
+        if self.bytes > MOST_TEXT {
+            return Err(self.refuse("is beyond the first 2 GiB of text; leave the lines that are needed"));
+        }
         if bytes.len() as u64 == LONGEST_LINE {
             return Err(self.refuse("is longer than 16 MiB; is this a text file?"));
         }

@@ -8,9 +8,14 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value}
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
+/// Instructions that rendering one prompt may take. The longest templates of models take some thousands; one that needs
+/// more than this would keep the user waiting for every prompt, or for ever.
+const FUEL: u64 = 1_000_000;
+
 /// An environment without templates.
 pub fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
+    environment.set_fuel(Some(FUEL));
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
