@@ -1,4 +1,5 @@
-//! Tells the program which commit it was built from, for the manifests it writes.
+//! Tells the program which commit it was built from, for the manifests it writes; compiles the kernel for GPUs, where some are to
+//! compute.
 
 use std::process::Command;
 
@@ -9,8 +10,26 @@ fn main() {
         let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
     };
+    if std::env::var_os("CARGO_FEATURE_CUDA").is_some() {
+        kernels();
+    }
     // Built from a package there is no repository, and that is no error.
     if let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) {
         println!("cargo:rustc-env=ICL_MASK_GIT={commit}");
     }
+}
+
+/// `put.cu` to code that every GPU since 2020 can finish compiling for itself (compute capability 8.0).
+fn kernels() {
+    const SOURCE: &str = "src/model/device/put.cu";
+    println!("cargo:rerun-if-changed={SOURCE}");
+    let variable = |name: &str| std::env::var(name).ok();
+    let nvcc = variable("NVCC").or_else(|| variable("CUDA_HOME").map(|home| format!("{home}/bin/nvcc")));
+    let nvcc = nvcc.unwrap_or_else(|| "nvcc".into());
+    let out = format!("{}/put.ptx", std::env::var("OUT_DIR").expect("cargo sets it"));
+    let done = Command::new(&nvcc).args(["-ptx", "-arch=compute_80", "-o", &out, SOURCE]).status();
+    assert!(
+        done.is_ok_and(|status| status.success()),
+        "{nvcc} cannot compile {SOURCE}: is CUDA's toolkit there?"
+    );
 }

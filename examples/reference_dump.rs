@@ -96,7 +96,7 @@ fn describe(run: &Run, prompt: &Prompt) -> serde_json::Value {
 
 /// Logits of the prompt's last row, computed alone.
 fn last_row(decoder: &Transformer, request: &Request) -> Result<Vec<f32>> {
-    Plain::new(decoder, &request.plan, request.prompt.tokens.len()).logits(&request.prompt.tokens)
+    Plain::new(decoder, &request.plan, request.prompt.tokens.len())?.logits(&request.prompt.tokens)
 }
 
 struct Kept(Vec<Option<Generation>>);

@@ -73,7 +73,7 @@ fn both(family: &str, candle: impl Fn(Value, VarBuilder, &Tensor) -> candle_core
     let tokens = drawn.token_ids(40, arch.vocab);
     let noted = Noted { drawn, tensors: Mutex::default() };
     let model = Transformer::new(arch, &noted, Precision::F32).unwrap();
-    let ours = Plain::new(&model, &MaskPlan::UNMASKED, tokens.len()).logits(&tokens).unwrap();
+    let ours = Plain::new(&model, &MaskPlan::UNMASKED, tokens.len()).unwrap().logits(&tokens).unwrap();
 
     let vars = VarBuilder::from_tensors(noted.tensors.into_inner().unwrap(), DType::F32, &Device::Cpu);
     let tokens = Tensor::new(tokens, &Device::Cpu).unwrap().unsqueeze(0).unwrap();

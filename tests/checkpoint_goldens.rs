@@ -55,7 +55,7 @@ fn expected(name: &str, logits: &str) -> (Vec<u32>, Vec<f32>) {
 
 fn logits(path: &Path, precision: Precision, prompt: &[u32]) -> anyhow::Result<Vec<f32>> {
     let model = Transformer::load(&Checkpoint::open(path)?, precision)?;
-    let states = Plain::new(&model, &MaskPlan::UNMASKED, prompt.len()).feed(prompt, |_, _| ())?;
+    let states = Plain::new(&model, &MaskPlan::UNMASKED, prompt.len())?.feed(prompt, |_, _| ())?;
     Ok(model.logits(&states)?.data().to_vec())
 }
 

@@ -74,7 +74,7 @@ fn a_layer_without_attention_is_that_of_transformers() {
         let plans = inside.ablated.iter().map(|ablated| MaskPlan::new(ablated.layer, Hidden::Attention));
         let requests: Vec<Request> = plans.map(|plan| Request::new(&prompt, plan)).collect();
         for (request, expected) in requests.iter().zip(&expected) {
-            let mut sequence = Plain::new(&model, &request.plan, prompt.tokens.len());
+            let mut sequence = Plain::new(&model, &request.plan, prompt.tokens.len()).unwrap();
             let error = error(&sequence.logits(&prompt.tokens).unwrap(), expected);
             assert!(error <= TOLERANCE, "{family}, {:?}: {error:e}", request.plan);
             worst = worst.max(error);
@@ -100,7 +100,7 @@ fn plan(attention: &Attention) -> MaskPlan {
 fn entering(model: &Transformer, prompt: &Prompt, plan: &MaskPlan, layer: usize) -> Matrix {
     let positions: Vec<usize> = (0..prompt.tokens.len()).collect();
     let mut states = model.embed(&prompt.tokens, &positions).unwrap();
-    let mut sequence = Plain::new(model, plan, prompt.tokens.len());
+    let mut sequence = Plain::new(model, plan, prompt.tokens.len()).unwrap();
     sequence
         .feed(&prompt.tokens, |at, after| {
             if at + 1 == layer {

@@ -25,8 +25,8 @@ fn rule() -> StopRule {
     StopRule { eos: vec![], strings: vec![], max_new_tokens: NEW_TOKENS, full_length: true }
 }
 
-fn sweep(
-    model: &Transformer,
+fn sweep<D: Decoder>(
+    model: &D,
     tokenizer: &Tokenizer,
     requests: &[Request],
     rule: &StopRule,
@@ -40,13 +40,13 @@ fn sweep(
 /// The oracle's tokens: every row of every request through every layer.
 fn plain(model: &Transformer, request: &Request) -> Vec<u32> {
     let prompt = &request.prompt.tokens;
-    Plain::new(model, &request.plan, prompt.len() + NEW_TOKENS).generate(prompt, NEW_TOKENS).unwrap()
+    Plain::new(model, &request.plan, prompt.len() + NEW_TOKENS).unwrap().generate(prompt, NEW_TOKENS).unwrap()
 }
 
 /// The oracle's tokens where they are drawn.
 fn plain_drawn(model: &Transformer, request: &Request, sample: Sample) -> Vec<u32> {
     let (mut next, mut all) = (request.prompt.tokens.clone(), Vec::new());
-    let mut sequence = Plain::new(model, &request.plan, next.len() + NEW_TOKENS);
+    let mut sequence = Plain::new(model, &request.plan, next.len() + NEW_TOKENS).unwrap();
     while all.len() < NEW_TOKENS {
         next = vec![sample.draw(&sequence.logits(&next).unwrap(), all.len()).unwrap()];
         all.extend(&next);
@@ -66,26 +66,29 @@ fn requests<'a>(prompts: &'a [Prompt], layers: &[usize]) -> Vec<Request<'a>> {
 
 fn logits(model: &Transformer, request: &Request) -> Vec<f32> {
     let prompt = &request.prompt.tokens;
-    Plain::new(model, &request.plan, prompt.len()).logits(prompt).unwrap()
+    Plain::new(model, &request.plan, prompt.len()).unwrap().logits(prompt).unwrap()
 }
+
+type Windows = [Option<usize>; LAYERS];
 
 /// Both families, with and without BOS, both profiles; and layers with windows, some so short that a mask reaches rows
 /// only layer by layer.
+const WORLDS: [(Family, &str, Windows, Profile); 7] = [
+    (Family::Llama, "llama-bpe", [None; LAYERS], Profile::Exact),
+    (Family::Llama, "llama-bpe", [None; LAYERS], Profile::Sia2024),
+    (Family::Llama, "smollm", [None; LAYERS], Profile::Exact),
+    (Family::Qwen2, "smollm", [None; LAYERS], Profile::Sia2024),
+    (Family::Qwen2, "qwen2", [None; LAYERS], Profile::Exact),
+    (Family::Llama, "smollm", [Some(7); LAYERS], Profile::Exact),
+    (Family::Qwen2, "llama-bpe", [None, Some(5), None, Some(20)], Profile::Exact),
+];
+
 fn worlds() -> Vec<(Transformer, Tokenizer, Profile)> {
-    let world = |family, name, windows: [Option<usize>; LAYERS], profile| {
+    let world = |(family, name, windows, profile)| {
         let tokenizer = tiny::tokenizer(name);
         (tiny::windowed_model(family, &tokenizer, windows), tokenizer, profile)
     };
-    let all = [None; LAYERS];
-    vec![
-        world(Family::Llama, "llama-bpe", all, Profile::Exact),
-        world(Family::Llama, "llama-bpe", all, Profile::Sia2024),
-        world(Family::Llama, "smollm", all, Profile::Exact),
-        world(Family::Qwen2, "smollm", all, Profile::Sia2024),
-        world(Family::Qwen2, "qwen2", all, Profile::Exact),
-        world(Family::Llama, "smollm", [Some(7); LAYERS], Profile::Exact),
-        world(Family::Qwen2, "llama-bpe", [None, Some(5), None, Some(20)], Profile::Exact),
-    ]
+    WORLDS.map(world).into()
 }
 
 #[test]
@@ -136,6 +139,22 @@ fn the_sweep_is_every_run_alone() {
         // As much memory as one item takes: the others wait.
         let tight = Limits { branches: 1000, kv_bytes: 1 };
         assert_eq!(alone, sweep(&model, &tokenizer, &requests, &rule(), tight));
+    }
+}
+
+/// The decoder for GPUs against the oracle on the CPU, whose products have another order of sums.
+#[test]
+fn a_sweep_on_a_device_is_every_run_alone() {
+    for (family, name, windows, profile) in WORLDS {
+        let tokenizer = tiny::tokenizer(name);
+        let model = tiny::windowed_model(family, &tokenizer, windows);
+        let on_device = tiny::on_device(family, &tokenizer, windows, &tiny::device());
+        let prompts = tiny::prompts(&tokenizer, profile, 3, 3);
+        let requests = requests(&prompts, &[0, 1, 3, LAYERS]);
+        let alone: Vec<_> = requests.iter().map(|request| plain(&model, request)).collect();
+        for limits in [Limits::branches(7), Limits::branches(1000), Limits { branches: 1000, kv_bytes: 1 }] {
+            assert_eq!(alone, sweep(&on_device, &tokenizer, &requests, &rule(), limits), "{limits:?}");
+        }
     }
 }
 
@@ -207,9 +226,9 @@ fn rows_do_not_depend_on_the_batch() {
         let prompt = &tiny::prompts(&tokenizer, profile, 2, 1)[0].tokens;
         for mask in MASKS {
             let plan = tiny::plan(&tiny::prompts(&tokenizer, profile, 2, 1)[0], mask, 1);
-            let whole = Plain::new(&model, &plan, prompt.len()).feed(prompt, |_, _| ()).unwrap();
+            let whole = Plain::new(&model, &plan, prompt.len()).unwrap().feed(prompt, |_, _| ()).unwrap();
             for some in [1, 3, 8, 17] {
-                let mut sequence = Plain::new(&model, &plan, prompt.len());
+                let mut sequence = Plain::new(&model, &plan, prompt.len()).unwrap();
                 let mut row = 0;
                 for tokens in prompt.chunks(some) {
                     let states = sequence.feed(tokens, |_, _| ()).unwrap();
@@ -228,7 +247,7 @@ fn rows_do_not_depend_on_the_batch() {
 fn next_row(model: &Transformer, prompt: &Prompt, plan: &MaskPlan, noise: bool) -> Vec<f32> {
     let n = prompt.tokens.len();
     let arch = model.arch();
-    let mut sequence = Plain::new(model, plan, n + 1);
+    let mut sequence = Plain::new(model, plan, n + 1).unwrap();
     sequence.feed(&prompt.tokens, |_, _| ()).unwrap();
     for layer in (0..arch.layers).filter(|_| noise) {
         let hidden: Vec<usize> = match plan.at(layer) {

@@ -290,7 +290,7 @@ fn twenty_steps_are_those_of_peft() {
 
 /// Logits of the last token of a sequence.
 fn logits(model: &Transformer, tokens: &[u32], plan: &MaskPlan) -> Vec<f32> {
-    Plain::new(model, plan, tokens.len()).logits(tokens).unwrap()
+    Plain::new(model, plan, tokens.len()).unwrap().logits(tokens).unwrap()
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod tiny;
 
 use std::collections::HashMap;
 
-use candle_core::{IndexOp, Tensor};
+use candle_core::{DType, IndexOp, Tensor};
 use icl_mask::engine::{Limits, Plain, Request, StopRule, generate};
 use icl_mask::mask::{Columns, Hidden, MaskPlan};
 use icl_mask::model::{Decoder, Transformer};
@@ -15,7 +15,7 @@ use icl_mask::prompt::{Profile, Prompt, Segments};
 use serde::Deserialize;
 
 use drawn::Drawn;
-use families::{Collected, FAMILIES, TOLERANCE, arrays, build, error, path};
+use families::{Collected, FAMILIES, TOLERANCE, arrays, build, error, on_device, path};
 
 const NEW_TOKENS: usize = 10;
 
@@ -119,7 +119,7 @@ fn layers_and_logits_are_those_of_transformers() {
         let (n, mut errors) = (prompt.tokens.len(), Errors::default());
         for (index, cell) in expected.cells.iter().enumerate() {
             let (place, plan) = (cell.place(family), cell.plan());
-            let mut sequence = Plain::new(&model, &plan, n + NEW_TOKENS);
+            let mut sequence = Plain::new(&model, &plan, n + NEW_TOKENS).unwrap();
             let mut states = Vec::new();
             let last = sequence.feed(&prompt.tokens, |_, after| states.push(after.clone())).unwrap();
             let mut logits = model.logits(&last.select([n - 1])).unwrap().row(0).to_vec();
@@ -167,6 +167,55 @@ fn generations_are_those_of_transformers() {
                 assert_eq!(&cell.tokens, tokens, "{}", cell.place(family));
             }
         }
+    }
+}
+
+/// The decoder for GPUs, in f32: the same logits, and from sweeps of any size the same tokens.
+#[test]
+fn on_a_device_logits_and_generations_are_those_of_transformers() {
+    let tokenizer = tiny::tokenizer("smollm");
+    for family in FAMILIES {
+        let (_, expected, prompt) = open(family);
+        let model = on_device(family, &expected.draw, DType::F32);
+        let (n, mut errors) = (prompt.tokens.len(), Errors::default());
+        for (index, cell) in expected.cells.iter().enumerate() {
+            let (place, plan) = (cell.place(family), cell.plan());
+            let logits = Plain::new(&model, &plan, n).unwrap().logits(&prompt.tokens).unwrap();
+            errors.check("logits", &logits, &expected.of_cell("logits", index)[0], &place);
+        }
+        let request = |cell: &Cell| Request::new(&prompt, cell.plan());
+        let requests: Vec<Request> = expected.cells.iter().map(request).collect();
+        let rule = StopRule { eos: vec![], strings: vec![], max_new_tokens: NEW_TOKENS, full_length: true };
+        for slots in [7, requests.len()] {
+            let mut collected = Collected(vec![vec![]; requests.len()]);
+            generate(&model, &tokenizer, &requests, &rule, Limits::branches(slots), &mut collected).unwrap();
+            for (cell, tokens) in expected.cells.iter().zip(&collected.0) {
+                assert_eq!(&cell.tokens, tokens, "{}", cell.place(family));
+            }
+        }
+        println!("{family}: largest relative errors {:?}", errors.0);
+    }
+}
+
+/// In half the width: how far logits may be from those in f32, as a share of the largest. Weights are drawn, not trained, so
+/// that rounding them alone changes logits by some hundredths.
+#[test]
+fn on_a_device_half_the_width_stays_near() {
+    for (dtype, tolerance) in [(DType::BF16, 0.2), (DType::F16, 0.03)] {
+        let mut worst = Vec::new();
+        for family in FAMILIES {
+            let (_, expected, prompt) = open(family);
+            let model = on_device(family, &expected.draw, dtype);
+            let errors = expected.cells.iter().enumerate().step_by(7).map(|(index, cell)| {
+                let (place, plan) = (cell.place(family), cell.plan());
+                let logits = Plain::new(&model, &plan, prompt.tokens.len()).unwrap().logits(&prompt.tokens);
+                let error = error(&logits.unwrap(), &expected.of_cell("logits", index)[0]);
+                assert!(error <= tolerance, "{place}, {dtype:?}: {error:e}");
+                error
+            });
+            worst.push((family, errors.fold(0f32, f32::max)));
+        }
+        println!("{dtype:?}: largest relative error of a logit {worst:?}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+mod compute;
 pub mod files;
 mod layers;
 mod model;
@@ -14,6 +15,7 @@ mod settings;
 mod shard;
 mod training;
 
+pub use compute::Compute;
 pub use layers::Layers;
 pub use model::{ModelChoice, ModelConfig};
 pub use named::{find_format, policy, profile, task};
@@ -181,6 +183,8 @@ pub struct Experiment {
     pub batch: usize,
     /// Bytes of memory to use at most; `None` for most of what is available.
     pub memory: Option<u64>,
+    /// Where models compute.
+    pub device: Compute,
     /// How weights are held.
     pub dtype: Precision,
     /// How programs are run.
@@ -197,9 +201,9 @@ pub struct Experiment {
 const SHARE: f64 = 0.8;
 
 impl Experiment {
-    /// Bytes of memory that a run may take; `None` where the system does not say what it has.
-    pub fn memory_budget(&self) -> Option<u64> {
-        self.memory.or_else(|| crate::engine::available().map(|bytes| (bytes as f64 * SHARE) as u64))
+    /// Bytes of memory that a run may take where so many are available; `None` where nobody says how many are.
+    pub fn memory_budget(&self, available: Option<u64>) -> Option<u64> {
+        self.memory.or_else(|| available.map(|bytes| (bytes as f64 * SHARE) as u64))
     }
 }
 

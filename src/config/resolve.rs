@@ -7,12 +7,13 @@ use anyhow::Result;
 use super::named::{bytes, chat, find_format, find_mask, policy, profile, task};
 use super::settings::{Layered, Origins, Settings};
 use super::{
-    AdapterChoice, Cell, ChatChoice, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task, files,
-    layers,
+    AdapterChoice, Cell, ChatChoice, Compute, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task,
+    files, layers,
 };
 use crate::data::{DataConfig, Direction, Kind};
 use crate::error::input;
 use crate::mask::Treatment;
+use crate::model::Precision;
 use crate::prompt::Profile;
 
 /// Settings as typed -> settings as meant.
@@ -48,16 +49,17 @@ pub fn experiment(layered: Layered, training: bool) -> Result<Experiment> {
 impl Resolver {
     fn experiment(self) -> Result<Experiment> {
         let task = self.task()?;
-        self.only(
-            "device",
-            &self.settings.device,
-            &["cpu"],
-            "built without CUDA, this binary computes on the CPU",
-        )?;
+        let device = self.device()?;
         let dtype = self.one("dtype", &self.settings.dtype)?;
         let dtype = dtype.parse().map_err(|known| {
             input(format!("{}: unknown dtype `{dtype}`; write one of {known}", self.origins.of("dtype")))
         })?;
+        if let (Compute::Cuda(_), Precision::Stored) = (device, dtype) {
+            return Err(input(format!(
+                "{}: a GPU multiplies weights as they are held: f32, f16 or bf16; write --dtype bf16",
+                self.origins.of("dtype")
+            )));
+        }
         let batch = self.count("batch", &self.settings.batch)?;
         let threads = self.count_or_all("threads", &self.settings.threads)?;
         if let Some(threads) = threads.filter(|threads| *threads > MOST_THREADS) {
@@ -71,7 +73,18 @@ impl Resolver {
         let running = self.running()?;
         let locks = self.yes_or_no("locks", &self.settings.locks)?;
         let runs = self.runs(task)?;
-        Ok(Experiment { runs, threads, batch, memory, dtype, running, results, locks, typed: self.settings })
+        Ok(Experiment {
+            runs,
+            threads,
+            batch,
+            memory,
+            device,
+            dtype,
+            running,
+            results,
+            locks,
+            typed: self.settings,
+        })
     }
 
     fn task(&self) -> Result<Task> {
@@ -389,13 +402,21 @@ impl Resolver {
         }
     }
 
-    fn only(&self, field: &str, words: &Option<Vec<String>>, known: &[&str], why: &str) -> Result<()> {
-        let word = self.one(field, words)?;
-        if known.contains(&word) {
-            return Ok(());
+    /// Where to compute: what this binary was built for.
+    fn device(&self) -> Result<Compute> {
+        let word = self.one("device", &self.settings.device)?;
+        let refused = |why: &str| Err(input(format!("{}: `{word}` {why}", self.origins.of("device"))));
+        match word.parse() {
+            Ok(Compute::Cuda(_)) if cfg!(not(feature = "cuda")) => refused(
+                "cannot be used: built without CUDA, this binary computes on the CPU; write cpu, or build one with \
+                 bin/build-cuda.sh",
+            ),
+            Ok(_) if self.training && word != "cpu" => {
+                refused("cannot be used: adapters are trained on the CPU; write cpu")
+            }
+            Ok(device) => Ok(device),
+            Err(()) => refused("is no device; write cpu, cuda or cuda:1"),
         }
-        let origin = self.origins.of(field);
-        Err(input(format!("{origin}: `{word}` cannot be used: {why}; write {}", known.join(" or "))))
     }
 
     /// A number of things, at least one.

@@ -11,8 +11,8 @@ use crate::prompt::Tokenizer;
 ///
 /// # Errors
 /// As [`generate`].
-pub fn generate_alone(
-    decoder: &dyn Decoder,
+pub fn generate_alone<D: Decoder>(
+    decoder: &D,
     tokenizer: &Tokenizer,
     requests: &[Request],
     rule: &StopRule,

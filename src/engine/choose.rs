@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::model::{Decoder, Matrix};
+use crate::model::{Decoder, States};
 use crate::random::uniform;
 
 /// How one generation draws its tokens: by the softmax of its logits at a temperature, from the likeliest tokens whose
@@ -26,9 +26,9 @@ const ROWS: usize = 32;
 ///
 /// # Errors
 /// A logit that is not a finite number.
-pub fn next_tokens(
-    decoder: &dyn Decoder,
-    states: &Matrix,
+pub fn next_tokens<D: Decoder>(
+    decoder: &D,
+    states: &D::States,
     draws: &[(Option<Sample>, usize)],
 ) -> Result<Vec<u32>> {
     let drawn: Vec<usize> = (0..draws.len()).filter(|&row| draws[row].0.is_some()).collect();
@@ -38,11 +38,11 @@ pub fn next_tokens(
     let mut tokens = vec![0; draws.len()];
     let greedy: Vec<usize> = (0..draws.len()).filter(|&row| draws[row].0.is_none()).collect();
     if !greedy.is_empty() {
-        let chosen = decoder.choose(&states.select(greedy.iter().copied()))?;
+        let chosen = decoder.choose(&states.gather(&greedy)?)?;
         greedy.iter().zip(chosen).for_each(|(&row, token)| tokens[row] = token);
     }
     for rows in drawn.chunks(ROWS) {
-        let logits = decoder.logits(&states.select(rows.iter().copied()))?;
+        let logits = decoder.logits(&states.gather(rows)?)?;
         for (at, &row) in rows.iter().enumerate() {
             if let (Some(sample), length) = draws[row] {
                 tokens[row] = sample.draw(logits.row(at), length)?;

@@ -180,29 +180,30 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// Bytes of keys and values.
+/// Bytes of keys and values, an element of which takes so many.
 impl Layout<'_> {
     /// Of the context, for the whole call.
-    pub fn context_bytes(&self, arch: &Arch) -> u64 {
-        let branches =
-            self.context_branches.iter().map(|branch| self.context_branch_extent(branch).bytes(arch));
-        self.context_extent().bytes(arch) + branches.sum::<u64>()
+    pub fn context_bytes(&self, arch: &Arch, element: usize) -> u64 {
+        let branches = self.context_branches.iter().map(|branch| self.context_branch_extent(branch));
+        let extents = std::iter::once(self.context_extent()).chain(branches);
+        extents.map(|extent| extent.bytes(arch, element)).sum()
     }
 
     /// Of a job, while it is decoded.
-    pub fn job_bytes(&self, arch: &Arch, job: usize) -> u64 {
+    pub fn job_bytes(&self, arch: &Arch, job: usize, element: usize) -> u64 {
         let job = &self.jobs[job];
         let branches = job.branches.iter().flat_map(|branch| self.branch_extents(job, branch));
-        self.trunk_extent(job).bytes(arch) + branches.map(|extent| extent.bytes(arch)).sum::<u64>()
+        let extents = std::iter::once(self.trunk_extent(job)).chain(branches);
+        extents.map(|extent| extent.bytes(arch, element)).sum()
     }
 
     /// The most that stands in memory at a time, where jobs follow each other and so many branches are decoded together.
-    pub fn peak_bytes(&self, arch: &Arch, most: usize) -> u64 {
+    pub fn peak_bytes(&self, arch: &Arch, most: usize, element: usize) -> u64 {
         let sizes: Vec<(usize, u64)> = self
             .jobs
             .iter()
             .enumerate()
-            .map(|(at, job)| (job.branches.len(), self.job_bytes(arch, at)))
+            .map(|(at, job)| (job.branches.len(), self.job_bytes(arch, at, element)))
             .collect();
         let (mut first, mut branches, mut bytes, mut peak) = (0, 0, 0, 0);
         for &(more, size) in &sizes {
@@ -213,7 +214,7 @@ impl Layout<'_> {
             }
             peak = peak.max(bytes);
         }
-        self.context_bytes(arch) + peak
+        self.context_bytes(arch, element) + peak
     }
 }
 

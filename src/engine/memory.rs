@@ -3,7 +3,7 @@
 use super::layout::{Layout, by_context};
 use super::prefill::{PASS_ROWS, context_room};
 use super::{Request, StopRule};
-use crate::model::{Arch, Precision};
+use crate::model::{Arch, Precision, scratch_bytes};
 
 /// How much is computed at a time.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ pub struct Memory {
     pub kv_cache: u64,
     /// States between the parts of a layer, and the part of a weight that is widened at the time.
     pub states: u64,
-    /// The program itself: code, tokenizer, corpus.
+    /// The program itself: code, tokenizer, corpus. None of it is on a GPU.
     pub program: u64,
 }
 
@@ -39,6 +39,37 @@ pub struct Memory {
 const PROGRAM: u64 = 16 << 20;
 const A_TOKEN: u64 = 600;
 
+/// How a model is held, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Holding {
+    /// Type of the weights.
+    pub precision: Precision,
+    /// Bytes of the weights as their files store them, where these are at hand.
+    pub stored: Option<u64>,
+    /// On a GPU, where keys and values have the type of the weights.
+    pub on_device: bool,
+}
+
+impl Holding {
+    /// Bytes of an element of keys and values.
+    fn element(self) -> usize {
+        match (self.on_device, self.precision) {
+            (false, _) | (true, Precision::F32) => 4,
+            (true, Precision::F16 | Precision::Bf16 | Precision::Stored) => 2,
+        }
+    }
+
+    /// Bytes of what stands between parts, beside the states themselves: of a weight that is widened at the time, or on a GPU of
+    /// scores, weights of attention and logits.
+    fn between(self, arch: &Arch) -> u64 {
+        match (self.on_device, self.precision) {
+            (true, _) => scratch_bytes(arch),
+            (false, Precision::F32) => 0,
+            (false, _) => 3 * (16 << 20),
+        }
+    }
+}
+
 impl Memory {
     /// All of it.
     pub fn total(self) -> u64 {
@@ -46,16 +77,15 @@ impl Memory {
     }
 
     /// What does not depend on the requests.
-    fn fixed(arch: &Arch, precision: Precision, stored: Option<u64>, rows: usize) -> Self {
+    fn fixed(arch: &Arch, holding: Holding, rows: usize) -> Self {
         let attention = (2 * arch.heads + 2 * arch.kv_heads) * arch.head_dim;
         let width = 6 * arch.hidden + attention + if arch.gated { 2 } else { 1 } * arch.intermediate;
-        let states = rows * width * 4;
-        let widened = if precision == Precision::F32 { 0 } else { 3 * (16 << 20) };
+        let program = PROGRAM + A_TOKEN * arch.vocab as u64;
         Self {
-            weights: weights(arch, precision, stored),
+            weights: weights(arch, holding.precision, holding.stored),
             kv_cache: 0,
-            states: (states + widened) as u64,
-            program: PROGRAM + A_TOKEN * arch.vocab as u64,
+            states: (rows * width * 4) as u64 + holding.between(arch),
+            program: if holding.on_device { 0 } else { program },
         }
     }
 
@@ -65,8 +95,7 @@ impl Memory {
     /// Not even one branch at a time fits: what that would hold.
     pub fn fit(
         arch: &Arch,
-        precision: Precision,
-        stored: Option<u64>,
+        holding: Holding,
         requests: &[Request],
         rule: &StopRule,
         batch: usize,
@@ -79,7 +108,7 @@ impl Memory {
         loop {
             let layouts = groups.iter().map(|some| Layout::new(arch, some, rule.max_new_tokens, branches));
             let needs: Vec<_> =
-                layouts.map(|layout| Self::of(&layout, arch, precision, stored, branches, budget)).collect();
+                layouts.map(|layout| Self::of(&layout, arch, holding, branches, budget)).collect();
             // What follows each other need not fit together: the most that any takes is what counts.
             let most = |needs: &[Self]| needs.iter().copied().max_by_key(|memory| memory.total());
             let (fit, short): (Vec<_>, Vec<_>) = needs.into_iter().partition(Result::is_ok);
@@ -91,7 +120,7 @@ impl Memory {
                 (None, memory) => {
                     let fixed = fit.iter().map(|memory| memory.total() - memory.kv_cache).max().unwrap_or(0);
                     let kv_bytes = budget.saturating_sub(fixed);
-                    let memory = memory.unwrap_or_else(|| Self::fixed(arch, precision, stored, 0));
+                    let memory = memory.unwrap_or_else(|| Self::fixed(arch, holding, 0));
                     return Ok((Limits { branches, kv_bytes }, memory));
                 }
             }
@@ -102,8 +131,7 @@ impl Memory {
     fn of(
         layout: &Layout,
         arch: &Arch,
-        precision: Precision,
-        stored: Option<u64>,
+        holding: Holding,
         branches: usize,
         budget: u64,
     ) -> Result<Self, Self> {
@@ -111,12 +139,14 @@ impl Memory {
         let forked = layout.context_branches.iter().flat_map(|branch| &branch.forks);
         let forked = forked.map(|fork| fork.rows.len()).sum::<usize>();
         let rows = PASS_ROWS.max(c + forked.min(context_room(c))).max(branches);
-        let fixed = Self::fixed(arch, precision, stored, rows);
+        let fixed = Self::fixed(arch, holding, rows);
         let left = budget.saturating_sub(fixed.total());
-        let jobs = (0..layout.jobs.len()).map(|job| layout.job_bytes(arch, job));
-        let least = layout.context_bytes(arch) + jobs.max().unwrap_or(0);
+        let jobs = (0..layout.jobs.len()).map(|job| layout.job_bytes(arch, job, holding.element()));
+        let least = layout.context_bytes(arch, holding.element()) + jobs.max().unwrap_or(0);
         match least <= left {
-            true => Ok(Self { kv_cache: layout.peak_bytes(arch, branches).min(left), ..fixed }),
+            true => {
+                Ok(Self { kv_cache: layout.peak_bytes(arch, branches, holding.element()).min(left), ..fixed })
+            }
             false => Err(Self { kv_cache: least, ..fixed }),
         }
     }

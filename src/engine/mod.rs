@@ -25,7 +25,7 @@ mod work;
 pub use alone::generate_alone;
 pub use choose::Sample;
 pub use layout::{Layout, by_context};
-pub use memory::{Limits, Memory, available, kv_bytes_a_token, weights};
+pub use memory::{Holding, Limits, Memory, available, kv_bytes_a_token, weights};
 pub use plain::Plain;
 pub use stop::{Stop, StopRule};
 pub use sweep::generate;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::{Result, ensure};
 
 use crate::mask::Columns;
-use crate::model::{BlockId, Decoder, KvStore, Matrix, Read, Reads, Rows};
+use crate::model::{BlockId, Decoder, Read, Reads, Rows, States};
 
 /// Rows that travel together.
 pub struct Strand<'a> {
@@ -56,8 +56,8 @@ pub enum StageReads {
 }
 
 /// States after the last layer of the strands that got there.
-pub struct Finished {
-    states: Matrix,
+pub struct Finished<S> {
+    states: S,
     /// By strand, its rows.
     places: Vec<Range<usize>>,
     /// Rows computed, once for each layer.
@@ -66,24 +66,31 @@ pub struct Finished {
     pub reads: u64,
 }
 
-impl Finished {
+impl<S: States> Finished<S> {
     /// The last row of each of these strands.
-    pub fn last_rows(&self, strands: impl IntoIterator<Item = usize>) -> Matrix {
-        self.states.select(strands.into_iter().map(|strand| self.places[strand].end - 1))
+    ///
+    /// # Errors
+    /// Memory runs out.
+    pub fn last_rows(&self, strands: impl IntoIterator<Item = usize>) -> Result<S> {
+        let rows: Vec<usize> = strands.into_iter().map(|strand| self.places[strand].end - 1).collect();
+        self.states.gather(&rows)
     }
 }
 
 /// Take all strands through their layers.
-pub fn forward(decoder: &dyn Decoder, strands: &[Strand], kv: &mut KvStore) -> Result<Finished> {
+pub fn forward<D: Decoder>(decoder: &D, strands: &[Strand], kv: &mut D::Kv) -> Result<Finished<D::States>> {
     // From within the pool: its threads then stay awake from product to product.
     rayon::scope(|_| through_layers(decoder, strands, kv))
 }
 
-fn through_layers(decoder: &dyn Decoder, strands: &[Strand], kv: &mut KvStore) -> Result<Finished> {
+fn through_layers<D: Decoder>(
+    decoder: &D,
+    strands: &[Strand],
+    kv: &mut D::Kv,
+) -> Result<Finished<D::States>> {
     let layers = decoder.arch().layers;
     let (tokens, positions) = rooted(strands);
     let mut states = decoder.embed(&tokens, &positions)?;
-    states.reserve(strands.iter().map(|strand| strand.positions.len()).sum());
     let mut places: Vec<Range<usize>> = vec![0..0; strands.len()];
     // Strands on their way, in the order of their rows.
     let mut active: Vec<usize> = Vec::new();
@@ -97,21 +104,25 @@ fn through_layers(decoder: &dyn Decoder, strands: &[Strand], kv: &mut KvStore) -
         }
     }
     for layer in 0..layers {
+        let mut forked = Vec::new();
         for (index, strand) in strands.iter().enumerate().filter(|(_, strand)| strand.layers.start == layer) {
             if let Origin::Fork { strand: parent, rows } = &strand.origin {
                 ensure!(
                     *parent < index && active.contains(parent),
                     "a strand forks off one that is not there"
                 );
-                let (from, start) = (places[*parent].start, states.rows());
-                rows.ranges().iter().for_each(|rows| states.repeat(from + rows.start..from + rows.end));
-                places[index] = start..states.rows();
+                let (from, start) = (places[*parent].start, states.rows() + forked.len());
+                forked.extend(rows.ranges().iter().cloned().flatten().map(|row| from + row));
+                places[index] = start..states.rows() + forked.len();
                 active.push(index);
             }
         }
+        if !forked.is_empty() {
+            states.append(&forked)?;
+        }
         if active.iter().any(|&index| strands[index].layers.end <= layer) {
             active.retain(|&index| strands[index].layers.end > layer);
-            states = keep(&states, &active, &mut places);
+            states = keep(&states, &active, &mut places)?;
         }
         let batch: Vec<Rows> = active.iter().map(|&index| strands[index].at(layer)).collect();
         if !batch.is_empty() {
@@ -138,8 +149,9 @@ fn rooted(strands: &[Strand]) -> (Vec<u32>, Vec<usize>) {
 }
 
 /// The states of these strands alone.
-fn keep(states: &Matrix, active: &[usize], places: &mut [Range<usize>]) -> Matrix {
-    let kept = states.select(active.iter().flat_map(|&index| places[index].clone()));
+fn keep<S: States>(states: &S, active: &[usize], places: &mut [Range<usize>]) -> Result<S> {
+    let kept: Vec<usize> = active.iter().flat_map(|&index| places[index].clone()).collect();
+    let kept = states.gather(&kept);
     let mut next = 0;
     for &index in active {
         let rows = places[index].len();

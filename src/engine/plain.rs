@@ -4,29 +4,33 @@
 use anyhow::Result;
 
 use crate::mask::{Hidden, MaskPlan};
-use crate::model::{BlockId, Decoder, Extent, KvStore, Matrix, Read, Reads, Rows};
+use crate::model::{BlockId, Decoder, Extent, KvCache, KvStore, Read, Reads, Rows, States};
 
 /// A sequence, as far as it has been fed.
-pub struct Plain<'a> {
-    decoder: &'a dyn Decoder,
+pub struct Plain<'a, D: Decoder> {
+    decoder: &'a D,
     plan: &'a MaskPlan,
-    kv: KvStore,
+    kv: D::Kv,
     block: BlockId,
     length: usize,
     capacity: usize,
 }
 
-impl<'a> Plain<'a> {
+impl<'a, D: Decoder> Plain<'a, D> {
     /// An empty sequence of at most `capacity` tokens, masked by a plan.
-    pub fn new(decoder: &'a dyn Decoder, plan: &'a MaskPlan, capacity: usize) -> Self {
-        let mut kv = KvStore::default();
-        let block = kv.add(decoder.arch(), Extent { columns: 0..capacity, layers: 0..decoder.arch().layers });
-        Self { decoder, plan, kv, block, length: 0, capacity }
+    ///
+    /// # Errors
+    /// Memory runs out.
+    pub fn new(decoder: &'a D, plan: &'a MaskPlan, capacity: usize) -> Result<Self> {
+        let extent = Extent { columns: 0..capacity, layers: 0..decoder.arch().layers };
+        let mut kv = decoder.kv(0)?;
+        let block = kv.add(decoder.arch(), extent)?;
+        Ok(Self { decoder, plan, kv, block, length: 0, capacity })
     }
 
     /// The next tokens through all layers -> their states `[tokens, hidden]` after the last one; `after` sees those after
     /// each.
-    pub fn feed(&mut self, tokens: &[u32], mut after: impl FnMut(usize, &Matrix)) -> Result<Matrix> {
+    pub fn feed(&mut self, tokens: &[u32], mut after: impl FnMut(usize, &D::States)) -> Result<D::States> {
         let positions: Vec<usize> = (self.length..self.length + tokens.len()).collect();
         self.length += tokens.len();
         let mut states = self.decoder.embed(tokens, &positions)?;
@@ -52,13 +56,8 @@ impl<'a> Plain<'a> {
     /// The next tokens -> the logits of the last one, `[vocab]`.
     pub fn logits(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
         let states = self.feed(tokens, |_, _| ())?;
-        let last = states.select([tokens.len() - 1]);
+        let last = states.gather(&[tokens.len() - 1])?;
         Ok(self.decoder.logits(&last)?.row(0).to_vec())
-    }
-
-    /// Put other keys and values, each `[kv_heads, head_dim]`, in the place of a column's.
-    pub fn overwrite(&mut self, layer: usize, column: usize, keys: &[f32], values: &[f32]) {
-        self.kv.write(layer, &[(self.block, column)], |_| [keys, values]);
     }
 
     /// Greedy tokens after a prompt.
@@ -66,9 +65,16 @@ impl<'a> Plain<'a> {
         let (mut next, mut all) = (prompt.to_vec(), Vec::new());
         while all.len() < new_tokens {
             let states = self.feed(&next, |_, _| ())?;
-            next = self.decoder.choose(&states.select([next.len() - 1]))?;
+            next = self.decoder.choose(&states.gather(&[next.len() - 1])?)?;
             all.extend_from_slice(&next);
         }
         Ok(all)
+    }
+}
+
+impl<D: Decoder<Kv = KvStore>> Plain<'_, D> {
+    /// Put other keys and values, each `[kv_heads, head_dim]`, in the place of a column's.
+    pub fn overwrite(&mut self, layer: usize, column: usize, keys: &[f32], values: &[f32]) {
+        self.kv.write(layer, &[(self.block, column)], |_| [keys, values]);
     }
 }

@@ -12,7 +12,7 @@ use super::layout::{Blocks, Job, reads};
 use super::pass::{Origin, Stage, StageReads, Strand, forward};
 use super::sweep::Sweep;
 use crate::mask::{Columns, Fork, Hidden, MaskPlan};
-use crate::model::{BlockId, Read};
+use crate::model::{BlockId, Decoder, KvCache, Read};
 
 /// Rows that one pass over prompts holds at most (but see [`context_room`]): enough to fill the
 /// matrix units, few enough that activations stay small.
@@ -34,15 +34,15 @@ struct Forked {
     stages: Vec<Stage>,
 }
 
-impl Sweep<'_> {
+impl<D: Decoder> Sweep<'_, D> {
     /// The context's trunk, and its rows that differ under some mask: as many branches a pass as there is room for.
     pub fn compute_context(&mut self) -> Result<()> {
         let begun = Instant::now();
         let (arch, c) = (self.decoder.arch(), self.layout.context.len());
-        let trunk = self.kv.add(arch, self.layout.context_extent());
+        let trunk = self.kv.add(arch, self.layout.context_extent())?;
         self.context = Some(trunk);
         for branch in &self.layout.context_branches {
-            self.context_branches.push(self.kv.add(arch, self.layout.context_branch_extent(branch)));
+            self.context_branches.push(self.kv.add(arch, self.layout.context_branch_extent(branch))?);
         }
         if c == 0 {
             return Ok(());
@@ -133,7 +133,7 @@ impl Sweep<'_> {
         let finished = forward(self.decoder, &strands, &mut self.kv)?;
         let places = pass.iter().flat_map(|(_, places)| places.clone());
         let draws: Vec<_> = places.map(|at| self.live[at].draw()).collect();
-        let chosen = next_tokens(self.decoder, &finished.last_rows(last), &draws)?;
+        let chosen = next_tokens(self.decoder, &finished.last_rows(last)?, &draws)?;
         self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
         self.work.add_chosen(self.decoder.arch(), chosen.len());
         self.observer

@@ -14,7 +14,7 @@ use super::prefill::{stages, whole};
 use super::trie::regroup;
 use super::{Generation, Limits, Observer, Request, Stop, StopRule, Work, check_interrupted};
 use crate::mask::Columns;
-use crate::model::{BlockId, Decoder, KvStore};
+use crate::model::{BlockId, Decoder, KvCache};
 use crate::prompt::Tokenizer;
 
 /// Make all generations; reports each as it finishes, in no particular order. Prompts with the same demonstrations are
@@ -25,8 +25,8 @@ use crate::prompt::Tokenizer;
 ///
 /// # Errors
 /// [`Interrupted`](super::Interrupted) between two steps if the user asked to stop; whatever the observer returns; a failed computation.
-pub fn generate(
-    decoder: &dyn Decoder,
+pub fn generate<D: Decoder>(
+    decoder: &D,
     tokenizer: &Tokenizer,
     requests: &[Request],
     rule: &StopRule,
@@ -59,8 +59,8 @@ impl Observer for Renumbered<'_> {
 }
 
 /// Requests with the same demonstrations.
-fn sweep(
-    decoder: &dyn Decoder,
+fn sweep<D: Decoder>(
+    decoder: &D,
     tokenizer: &Tokenizer,
     requests: &[Request],
     rule: &StopRule,
@@ -69,7 +69,8 @@ fn sweep(
 ) -> Result<Work> {
     let layout = Layout::new(decoder.arch(), requests, rule.max_new_tokens, limits.branches);
     let waiting = (0..layout.jobs.len()).collect();
-    let kv = KvStore::default();
+    let kv_bytes = layout.peak_bytes(decoder.arch(), limits.branches, decoder.kv_element());
+    let kv = decoder.kv(kv_bytes.min(limits.kv_bytes))?;
     let mut sweep = Sweep {
         decoder,
         tokenizer,
@@ -130,8 +131,8 @@ pub(super) struct Trunk {
     branches: usize,
 }
 
-pub(super) struct Sweep<'a> {
-    pub decoder: &'a dyn Decoder,
+pub(super) struct Sweep<'a, D: Decoder> {
+    pub decoder: &'a D,
     tokenizer: &'a Tokenizer,
     rule: &'a StopRule,
     limits: Limits,
@@ -139,7 +140,7 @@ pub(super) struct Sweep<'a> {
     pub layout: &'a Layout<'a>,
     pub context: Option<BlockId>,
     pub context_branches: Vec<BlockId>,
-    pub kv: KvStore,
+    pub kv: D::Kv,
     waiting: VecDeque<usize>,
     pub live: Vec<Live>,
     pub trunks: HashMap<usize, Trunk>,
@@ -150,7 +151,7 @@ pub(super) struct Sweep<'a> {
     pub unshared: f64,
 }
 
-impl Sweep<'_> {
+impl<D: Decoder> Sweep<'_, D> {
     /// Start waiting jobs, as many as there is room for.
     fn admit(&mut self) -> Result<()> {
         let mut started = Vec::new();
@@ -161,29 +162,31 @@ impl Sweep<'_> {
             let alone = self.live.is_empty() && started.is_empty();
             let room = alone
                 || self.live.len() + size <= self.limits.branches
-                    && self.kv.bytes() + self.layout.job_bytes(self.decoder.arch(), job)
+                    && self.kv.bytes()
+                        + self.layout.job_bytes(self.decoder.arch(), job, self.decoder.kv_element())
                         <= self.limits.kv_bytes;
             if !room {
                 break;
             }
             self.waiting.pop_front();
             let first = self.live.len();
-            self.place(job);
+            self.place(job)?;
             started.push((job, first..self.live.len()));
         }
         if started.is_empty() { Ok(()) } else { self.prefill(&started) }
     }
 
     /// Give a job's branches their blocks.
-    fn place(&mut self, index: usize) {
+    fn place(&mut self, index: usize) -> Result<()> {
         let (arch, layout) = (self.decoder.arch(), self.layout);
         let job = &layout.jobs[index];
-        let (Some(context), n) = (self.context, job.prompt.tokens.len()) else { return };
-        let trunk = self.kv.add(arch, layout.trunk_extent(job));
+        let (Some(context), n) = (self.context, job.prompt.tokens.len()) else { return Ok(()) };
+        let trunk = self.kv.add(arch, layout.trunk_extent(job))?;
         self.trunks.insert(index, Trunk { block: trunk, branches: job.branches.len() });
         let group = self.new_group();
         for branch in &job.branches {
             let [shared, own] = layout.branch_extents(job, branch).map(|extent| self.kv.add(arch, extent));
+            let (shared, own) = (shared?, own?);
             let context_branch = branch.context.map(|index| self.context_branches[index]);
             let blocks = Blocks { context, context_branch, trunk, shared, own };
             self.live.push(Live {
@@ -201,6 +204,7 @@ impl Sweep<'_> {
                 stop: None,
             });
         }
+        Ok(())
     }
 
     /// What a branch's generated rows write and read.
@@ -250,7 +254,7 @@ impl Sweep<'_> {
         }
         let finished = forward(self.decoder, &strands, &mut self.kv)?;
         let draws: Vec<_> = order.iter().map(|&at| self.live[at].draw()).collect();
-        let chosen = next_tokens(self.decoder, &finished.last_rows(holders), &draws)?;
+        let chosen = next_tokens(self.decoder, &finished.last_rows(holders)?, &draws)?;
         self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
         self.work.add_chosen(self.decoder.arch(), chosen.len());
         let each = begun.elapsed().as_secs_f64() / order.len() as f64;
@@ -270,7 +274,7 @@ impl Sweep<'_> {
         for handed in regroup(&mut self.live[first..], &mut next_group) {
             let (from, to) = (&self.live[first + handed.from], &self.live[first + handed.to]);
             let columns = to.prompt..to.prompt + to.tokens.len() - 1;
-            self.kv.copy(from.blocks.shared, to.blocks.shared, 0..to.from, columns);
+            self.kv.copy(from.blocks.shared, to.blocks.shared, 0..to.from, columns)?;
         }
         self.next_group = next_group;
         let (ended, live): (Vec<Live>, Vec<Live>) =

@@ -63,7 +63,7 @@ impl<'a> Frozen<'a> {
             for layer in self.layer..layer {
                 packed.at_layer(self.model.arch(), layer, |batch, kv| {
                     self.model.layer(layer, &mut states, batch, kv)
-                })?;
+                })??;
             }
             let width = states.width();
             self.states.data_mut()[range.start * width..range.end * width].copy_from_slice(states.data());

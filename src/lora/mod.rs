@@ -15,7 +15,7 @@ mod train;
 
 pub use frozen::Frozen;
 pub use init::initial;
-pub use memory::keep_buffers;
+pub use memory::KeptBuffers;
 pub use optimizer::{AdamW, clip};
 pub use text::Text;
 pub use train::{Diverged, Log, Step, Trained, Trainer, loss_before, train};

@@ -10,6 +10,41 @@ use super::cpu::lanes::Line;
 /// Lines of a piece, unless a block is larger: 32 MiB.
 const PIECE: usize = (32 << 20) / size_of::<Line>();
 
+/// Ranges that are free: ascending, none touching the next.
+#[derive(Debug, Default, PartialEq)]
+pub struct Free(Vec<Range<usize>>);
+
+impl Free {
+    /// All of a range.
+    pub fn new(range: Range<usize>) -> Self {
+        Self(vec![range])
+    }
+
+    /// So many in a row, if there are; the first one.
+    pub fn take(&mut self, count: usize) -> Option<usize> {
+        let at = self.0.iter().position(|range| range.len() >= count)?;
+        let start = self.0[at].start;
+        self.0[at].start += count;
+        if self.0[at].is_empty() {
+            self.0.remove(at);
+        }
+        Some(start)
+    }
+
+    /// A range is free again, or for the first time.
+    pub fn give_back(&mut self, range: Range<usize>) {
+        let at = self.0.partition_point(|free| free.start < range.start);
+        self.0.insert(at, range);
+        self.0.dedup_by(|next, range| {
+            let touching = range.end == next.start;
+            if touching {
+                range.end = next.end;
+            }
+            touching
+        });
+    }
+}
+
 /// Pieces and what is free in them.
 #[derive(Default)]
 pub struct Arena {
@@ -18,8 +53,7 @@ pub struct Arena {
 
 struct Piece {
     map: MmapMut,
-    /// Ascending, none touching the next.
-    free: Vec<Range<usize>>,
+    free: Free,
 }
 
 /// Lines of a piece that belong to one block.
@@ -36,33 +70,19 @@ impl Arena {
     /// The system refuses memory: how much a run takes is compared with what there is before it begins.
     pub fn take(&mut self, count: usize) -> Slot {
         for (piece, Piece { free, .. }) in self.pieces.iter_mut().enumerate() {
-            if let Some(at) = free.iter().position(|range| range.len() >= count) {
-                let start = free[at].start;
-                free[at].start += count;
-                if free[at].is_empty() {
-                    free.remove(at);
-                }
+            if let Some(start) = free.take(count) {
                 return Slot { piece, lines: start..start + count };
             }
         }
         let size = count.max(PIECE);
         let map = MmapMut::map_anon(size * size_of::<Line>()).expect("memory for keys and values");
-        self.pieces.push(Piece { map, free: vec![0..size] });
+        self.pieces.push(Piece { map, free: Free::new(0..size) });
         self.take(count)
     }
 
     /// A block's lines are free again.
     pub fn give_back(&mut self, slot: Slot) {
-        let free = &mut self.pieces[slot.piece].free;
-        let at = free.partition_point(|range| range.start < slot.lines.start);
-        free.insert(at, slot.lines);
-        free.dedup_by(|next, range| {
-            let touching = range.end == next.start;
-            if touching {
-                range.end = next.end;
-            }
-            touching
-        });
+        self.pieces[slot.piece].free.give_back(slot.lines);
     }
 
     /// A block's lines.
@@ -104,16 +124,14 @@ mod tests {
         let [first, second, third] = <[Slot; 3]>::try_from(slots).unwrap();
         arena.give_back(first);
         arena.give_back(second);
-        assert_eq!(arena.pieces[0].free, [0..8, 15..PIECE]);
+        assert_eq!(arena.pieces[0].free, Free(vec![0..8, 15..PIECE]));
         assert_eq!(arena.take(8).lines, 0..8);
         assert_eq!(arena.lines(&third)[6].0[15], 2.);
         let large = arena.take(2 * PIECE);
         assert_eq!((large.piece, large.lines.clone()), (1, 0..2 * PIECE));
         arena.give_back(large);
         arena.give_back(third);
-        assert_eq!(
-            (arena.pieces[1].free.clone(), arena.pieces[0].free.clone()),
-            (vec![0..2 * PIECE], vec![8..PIECE])
-        );
+        assert_eq!(arena.pieces[1].free, Free(vec![0..2 * PIECE]));
+        assert_eq!(arena.pieces[0].free, Free(vec![8..PIECE]));
     }
 }

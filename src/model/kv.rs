@@ -2,16 +2,27 @@
 
 use std::ops::Range;
 
+use anyhow::Result;
 use rayon::prelude::*;
 
 use super::Arch;
 use super::arena::{Arena, Slot};
-use super::cpu::lanes::{LANES, Line};
+use super::cpu::lanes::LANES;
 use super::cpu::product::Target;
 
 /// Which block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockId(usize);
+
+impl BlockId {
+    pub(super) fn new(index: usize) -> Self {
+        Self(index)
+    }
+
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
 
 /// Some columns of a block, by their positions in the sequence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,14 +47,14 @@ pub struct Extent {
 impl Extent {
     /// Positions from and to which there is room: whole panels, so that a column stands in the same lane whatever
     /// block holds it, and no sum depends on how columns are shared.
-    fn room(&self) -> Range<usize> {
+    pub fn room(&self) -> Range<usize> {
         self.columns.start / LANES * LANES..self.columns.end.next_multiple_of(LANES)
     }
 
-    /// Bytes of a block of this extent.
-    pub fn bytes(&self, arch: &Arch) -> u64 {
+    /// Bytes of a block of this extent, an element of which takes so many.
+    pub fn bytes(&self, arch: &Arch, element: usize) -> u64 {
         let shape = Shape::new(arch, &self.room());
-        (self.layers.len() * shape.layer() * size_of::<Line>()) as u64
+        (self.layers.len() * shape.layer() * LANES * element) as u64
     }
 }
 
@@ -127,7 +138,29 @@ impl Place {
     }
 }
 
-/// All blocks of a run.
+/// Blocks of keys and values, wherever a decoder keeps them.
+pub trait KvCache: Send {
+    /// A new block; what it holds is finite, and to be written before it is read.
+    ///
+    /// # Errors
+    /// Memory runs out.
+    fn add(&mut self, arch: &Arch, extent: Extent) -> Result<BlockId>;
+
+    /// Give a block's memory back.
+    fn remove(&mut self, arch: &Arch, id: BlockId);
+
+    /// Bytes of all blocks.
+    fn bytes(&self) -> u64;
+
+    /// Copy columns of some layers from one block to another that has room for the same ones.
+    ///
+    /// # Errors
+    /// A failed copy.
+    fn copy(&mut self, from: BlockId, to: BlockId, layers: Range<usize>, columns: Range<usize>)
+    -> Result<()>;
+}
+
+/// All blocks of a run, in the machine's own memory.
 #[derive(Default)]
 pub struct KvStore {
     arena: Arena,
@@ -136,15 +169,14 @@ pub struct KvStore {
     bytes: u64,
 }
 
-impl KvStore {
-    /// A new block; what it holds is finite, and to be written before it is read.
-    pub fn add(&mut self, arch: &Arch, extent: Extent) -> BlockId {
+impl KvCache for KvStore {
+    fn add(&mut self, arch: &Arch, extent: Extent) -> Result<BlockId> {
         let room = extent.room();
         let shape = Shape::new(arch, &room);
-        self.bytes += extent.bytes(arch);
+        self.bytes += extent.bytes(arch, size_of::<f32>());
         let data = self.arena.take(extent.layers.len() * shape.layer());
         let block = Some(Block { extent, shape, first: room.start, data });
-        match self.free.pop() {
+        Ok(match self.free.pop() {
             Some(id) => {
                 self.blocks[id.0] = block;
                 id
@@ -153,23 +185,53 @@ impl KvStore {
                 self.blocks.push(block);
                 BlockId(self.blocks.len() - 1)
             }
-        }
+        })
     }
 
-    /// Give a block's memory back.
-    pub fn remove(&mut self, arch: &Arch, id: BlockId) {
+    fn remove(&mut self, arch: &Arch, id: BlockId) {
         if let Some(block) = self.blocks[id.0].take() {
-            self.bytes -= block.extent.bytes(arch);
+            self.bytes -= block.extent.bytes(arch, size_of::<f32>());
             self.arena.give_back(block.data);
             self.free.push(id);
         }
     }
 
-    /// Bytes of all blocks.
-    pub fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         self.bytes
     }
 
+    fn copy(
+        &mut self,
+        from: BlockId,
+        to: BlockId,
+        layers: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<()> {
+        if columns.is_empty() || from == to {
+            return Ok(());
+        }
+        let [source, target] = [from, to].map(|id| self.blocks[id.0].as_ref().expect("a block in use"));
+        let shape = source.shape;
+        assert!(source.first == target.first && shape.columns == target.shape.columns);
+        let (begin, end) = (columns.start - source.first, columns.end - source.first);
+        let keys = begin / LANES * shape.head_dim..end.div_ceil(LANES) * shape.head_dim;
+        let width = shape.head_dim.div_ceil(LANES);
+        let values = shape.keys() + begin * width..shape.keys() + end * width;
+        for layer in layers {
+            let [a, b] =
+                [&source.extent, &target.extent].map(|extent| (layer - extent.layers.start) * shape.layer());
+            for head in (0..shape.kv_heads).map(|head| head * (shape.keys() + shape.values())) {
+                for part in [&keys, &values] {
+                    let from = (&source.data, a + head + part.start);
+                    self.arena.copy(from, (&target.data, b + head + part.start), part.len());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl KvStore {
     fn block(&self, id: BlockId) -> &Block {
         self.blocks[id.0].as_ref().expect("a block in use")
     }
@@ -220,29 +282,5 @@ impl KvStore {
         let layer = (layer - extent.layers.start) * shape.layer();
         let base = Target(self.arena.lines_mut(data)[layer..][..shape.layer()].as_mut_ptr().cast());
         Place { base, shape: *shape, column: position - *first }
-    }
-
-    /// Copy columns of some layers from one block to another that has room for the same ones.
-    pub fn copy(&mut self, from: BlockId, to: BlockId, layers: Range<usize>, columns: Range<usize>) {
-        if columns.is_empty() || from == to {
-            return;
-        }
-        let [source, target] = [from, to].map(|id| self.blocks[id.0].as_ref().expect("a block in use"));
-        let shape = source.shape;
-        assert!(source.first == target.first && shape.columns == target.shape.columns);
-        let (begin, end) = (columns.start - source.first, columns.end - source.first);
-        let keys = begin / LANES * shape.head_dim..end.div_ceil(LANES) * shape.head_dim;
-        let width = shape.head_dim.div_ceil(LANES);
-        let values = shape.keys() + begin * width..shape.keys() + end * width;
-        for layer in layers {
-            let [a, b] =
-                [&source.extent, &target.extent].map(|extent| (layer - extent.layers.start) * shape.layer());
-            for head in (0..shape.kv_heads).map(|head| head * (shape.keys() + shape.values())) {
-                for part in [&keys, &values] {
-                    let from = (&source.data, a + head + part.start);
-                    self.arena.copy(from, (&target.data, b + head + part.start), part.len());
-                }
-            }
-        }
     }
 }

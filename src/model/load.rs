@@ -10,8 +10,7 @@ use super::arch::{Arch, NormKind, Wiring};
 use super::checkpoint::{Held, Precision, Weights};
 use super::cpu::rowwise::NormWeights;
 use super::names::{Names, Qkv};
-use super::parts::{Linear, Mlp, Weight};
-use super::transformer::{Attention, Block};
+use super::parts::Weight;
 
 /// Takes tensors out of a checkpoint and notes which.
 pub struct Source<'a> {
@@ -23,10 +22,26 @@ pub struct Source<'a> {
     pub asked: RefCell<BTreeSet<String>>,
 }
 
+/// The weights of a block, by what they do.
+pub struct BlockWeights {
+    pub attention_norm: NormWeights,
+    /// Queries, keys and values.
+    pub qkv: Vec<Weight>,
+    pub q_norm: Option<NormWeights>,
+    pub k_norm: Option<NormWeights>,
+    pub o: Weight,
+    pub after_attention: Option<NormWeights>,
+    pub mlp_norm: NormWeights,
+    /// Gate, where there is one, and up.
+    pub into: Vec<Weight>,
+    pub down: Weight,
+    pub after_mlp: Option<NormWeights>,
+}
+
 impl Source<'_> {
     /// A block and all in it.
-    pub fn block(&self, layer: usize) -> Result<Block> {
-        let Arch { hidden, heads, head_dim, intermediate, bias, wiring, gated, activation, .. } = *self.arch;
+    pub fn block(&self, layer: usize) -> Result<BlockWeights> {
+        let Arch { hidden, heads, head_dim, intermediate, bias, wiring, gated, .. } = *self.arch;
         let name = |part: &str| format!("{}.{layer}.{part}", self.names.blocks);
         let sandwich = |part: &str| match wiring {
             Wiring::Sandwich => self.norm(&name(part), hidden).map(Some),
@@ -36,29 +51,22 @@ impl Source<'_> {
             true => self.norm(&name(part), head_dim).map(Some),
             false => Ok(None),
         });
-        let qkv = Linear::new(self.qkv(&name)?)?;
+        let qkv = self.qkv(&name)?;
         let mut into = Vec::new();
         if gated {
             into.push(self.weight(&name(self.names.gate), hidden, intermediate, bias.mlp)?);
         }
         into.push(self.weight(&name(self.names.up), hidden, intermediate, bias.mlp)?);
-        let one = |weight| Linear::new(vec![weight]);
-        Ok(Block {
+        Ok(BlockWeights {
             attention_norm: self.norm(&name(self.names.attention_norm), hidden)?,
-            attention: Attention {
-                qkv,
-                q_norm: q_norm?,
-                k_norm: k_norm?,
-                o: one(self.weight(&name(self.names.output), heads * head_dim, hidden, bias.output)?)?,
-            },
+            qkv,
+            q_norm: q_norm?,
+            k_norm: k_norm?,
+            o: self.weight(&name(self.names.output), heads * head_dim, hidden, bias.output)?,
             after_attention: sandwich(self.names.after_attention)?,
             mlp_norm: self.norm(&name(self.names.mlp_norm), hidden)?,
-            mlp: Mlp {
-                into: Linear::new(into)?,
-                down: one(self.weight(&name(self.names.down), intermediate, hidden, bias.mlp)?)?,
-                width: intermediate,
-                activation,
-            },
+            into,
+            down: self.weight(&name(self.names.down), intermediate, hidden, bias.mlp)?,
             after_mlp: sandwich(self.names.after_mlp)?,
         })
     }

@@ -12,6 +12,7 @@ mod arch;
 mod arena;
 mod checkpoint;
 pub mod cpu;
+mod device;
 pub mod grad;
 mod kv;
 mod load;
@@ -27,7 +28,8 @@ pub use arch::{
 };
 pub use checkpoint::{Checkpoint, Held, Precision, Weights};
 pub use cpu::Matrix;
-pub use kv::{BlockId, Extent, KvStore, Read};
+pub use device::{DeviceKv, DeviceStates, DeviceTransformer, free_bytes, gpu, scratch_bytes};
+pub use kv::{BlockId, Extent, KvCache, KvStore, Read};
 pub use names::{Names, Qkv, module_name};
 pub use transformer::Transformer;
 
@@ -73,25 +75,58 @@ pub enum Reads<'a> {
     Nothing,
 }
 
+/// Hidden states of packed rows, `[rows, hidden]`, wherever a decoder keeps them.
+pub trait States: Sized + Send {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+
+    /// Copies of these rows, in this order.
+    ///
+    /// # Errors
+    /// Memory runs out.
+    fn gather(&self, rows: &[usize]) -> Result<Self>;
+
+    /// Append copies of some of its own rows, in this order.
+    ///
+    /// # Errors
+    /// Memory runs out.
+    fn append(&mut self, rows: &[usize]) -> Result<()>;
+}
+
 /// A decoder-only language model, one layer at a time: what the engine needs, and the seam for fakes in tests.
 pub trait Decoder: Send + Sync {
+    /// Hidden states, where this decoder computes.
+    type States: States;
+    /// Keys and values, likewise.
+    type Kv: KvCache;
+
     /// Sizes and family.
     fn arch(&self) -> &Arch;
 
+    /// Bytes of an element of keys and values.
+    fn kv_element(&self) -> usize;
+
+    /// Room for keys and values, without any block yet: for so many bytes of them at a time, and more if need be.
+    ///
+    /// # Errors
+    /// Memory runs out.
+    fn kv(&self, bytes: u64) -> Result<Self::Kv>;
+
     /// Token ids and their positions -> hidden states `[rows, hidden]`.
-    fn embed(&self, tokens: &[u32], positions: &[usize]) -> Result<Matrix>;
+    fn embed(&self, tokens: &[u32], positions: &[usize]) -> Result<Self::States>;
 
     /// One layer over the packed rows of a batch, `[rows, hidden]` in place. The keys and values of these rows are
     /// written first; then each row reads.
-    fn layer(&self, layer: usize, states: &mut Matrix, batch: &[Rows], kv: &mut KvStore) -> Result<()>;
+    fn layer(&self, layer: usize, states: &mut Self::States, batch: &[Rows], kv: &mut Self::Kv)
+    -> Result<()>;
 
     /// Hidden states after the last layer `[rows, hidden]` -> logits `[rows, vocab]`.
-    fn logits(&self, states: &Matrix) -> Result<Matrix>;
+    fn logits(&self, states: &Self::States) -> Result<Matrix>;
 
     /// Hidden states after the last layer `[rows, hidden]` -> for each row the token of the greatest logit, the lowest
     /// id among equals.
     ///
     /// # Errors
     /// A logit that is not a finite number: nothing that follows could be right.
-    fn choose(&self, states: &Matrix) -> Result<Vec<u32>>;
+    fn choose(&self, states: &Self::States) -> Result<Vec<u32>>;
 }

@@ -55,6 +55,21 @@ impl RopeTable {
         }
     }
 
+    /// Pairs of dimensions that are rotated.
+    pub fn half(&self) -> usize {
+        self.frequencies.len()
+    }
+
+    /// Cosines and sines of the positions from 0 on, `[positions, dims / 2]` each.
+    pub fn angles(&self, positions: usize) -> [Vec<f32>; 2] {
+        let angles = || {
+            let of =
+                |position: usize| self.frequencies.iter().map(move |frequency| position as f32 * frequency);
+            (0..positions).flat_map(of)
+        };
+        [angles().map(f32::cos).collect(), angles().map(f32::sin).collect()]
+    }
+
     fn run(&self, first: usize) -> Vec<f32> {
         let angles =
             |position: usize| self.frequencies.iter().map(move |frequency| position as f32 * frequency);

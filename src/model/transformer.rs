@@ -13,7 +13,7 @@ use super::arch::{Positions, Wiring};
 use super::cpu::attend;
 use super::cpu::product::{Best, Panels};
 use super::cpu::rowwise::{NormWeights, add, each_row};
-use super::load::Source;
+use super::load::{BlockWeights, Source};
 use super::names::Names;
 use super::parts::{Linear, Mlp, Weight};
 use super::rope::RopeTable;
@@ -55,6 +55,30 @@ pub(super) struct Attention {
     pub q_norm: Option<NormWeights>,
     pub k_norm: Option<NormWeights>,
     pub o: Linear,
+}
+
+impl Block {
+    fn new(weights: BlockWeights, arch: &Arch) -> Result<Self> {
+        let one = |weight| Linear::new(vec![weight]);
+        Ok(Self {
+            attention_norm: weights.attention_norm,
+            attention: Attention {
+                qkv: Linear::new(weights.qkv)?,
+                q_norm: weights.q_norm,
+                k_norm: weights.k_norm,
+                o: one(weights.o)?,
+            },
+            after_attention: weights.after_attention,
+            mlp_norm: weights.mlp_norm,
+            mlp: Mlp {
+                into: Linear::new(weights.into)?,
+                down: one(weights.down)?,
+                width: arch.intermediate,
+                activation: arch.activation,
+            },
+            after_mlp: weights.after_mlp,
+        })
+    }
 }
 
 /// Rows to be looked up.
@@ -103,7 +127,8 @@ impl Transformer {
         let positions = learned.then(|| source.table(names.positions, arch.context)).transpose()?;
         let normed = arch.embedding_norm;
         let embedding_norm = normed.then(|| source.norm(names.embedding_norm, arch.hidden)).transpose()?;
-        let blocks = (0..arch.layers).map(|layer| source.block(layer)).collect::<Result<_>>()?;
+        let blocks =
+            (0..arch.layers).map(|layer| Block::new(source.block(layer)?, &arch)).collect::<Result<_>>()?;
         let norm = source.norm(names.norm, arch.hidden)?;
         weights.refuse_surplus(&source.asked.borrow())?;
         let (rope, slopes) = match &arch.positions {
@@ -133,8 +158,19 @@ impl Transformer {
 }
 
 impl Decoder for Transformer {
+    type States = Matrix;
+    type Kv = KvStore;
+
     fn arch(&self) -> &Arch {
         &self.arch
+    }
+
+    fn kv_element(&self) -> usize {
+        size_of::<f32>()
+    }
+
+    fn kv(&self, _: u64) -> Result<KvStore> {
+        Ok(KvStore::default())
     }
 
     fn embed(&self, tokens: &[u32], positions: &[usize]) -> Result<Matrix> {
@@ -376,7 +412,7 @@ impl Transformer {
 
 /// ALiBi's slopes: a geometric sequence from `2^(-8/n)`, and for a number of heads that is no power of two, every
 /// other slope of the next power of two.
-fn alibi_slopes(heads: usize) -> Vec<f32> {
+pub(super) fn alibi_slopes(heads: usize) -> Vec<f32> {
     let power = if heads.is_power_of_two() { heads } else { heads.next_power_of_two() / 2 };
     let slope = |heads: usize, i: usize| {
         let base = 2f64.powf(-(2f64.powf(-((heads as f64).log2() - 3.))));

@@ -67,6 +67,9 @@ pub struct Settings {
     pub lora: Option<TrainedOn>,
     /// Type of weights and activations.
     pub dtype: String,
+    /// `cuda`, where a GPU computed: its sums have another order, and near ties may fall otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
 }
 
 /// What adapters were trained on, and how.

@@ -148,7 +148,7 @@ fn check(path: &Path, settings: &results::Settings, experiment: &Experiment) -> 
         model.fetch_weights(&choice)?;
         let model_sha256 = model.checkpoint()?.hash()?;
         for planned in planned {
-            let now = planned.prepared.settings(&model_sha256, experiment.dtype);
+            let now = planned.prepared.settings(&model_sha256, experiment);
             if now.hash() != settings.hash() {
                 return Err(input(format!(
                     "{}: cannot be made again, something is another now: {}",

@@ -94,7 +94,7 @@ fn seen(
         0 => Some(decoder.embed(&prompt.tokens, &positions)?),
         _ => None,
     };
-    Plain::new(decoder, &plan, prompt.tokens.len()).feed(&prompt.tokens, |at, states| {
+    Plain::new(decoder, &plan, prompt.tokens.len())?.feed(&prompt.tokens, |at, states| {
         if at + 1 == layer {
             entering = Some(states.clone());
         }

@@ -5,15 +5,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::loaded::{Place, on_host};
 use super::lora_plan;
 use super::model::OpenModel;
-use super::run::{Opened, load, open, set_threads, unfinished};
+use super::run::{Opened, open, set_threads, unfinished};
 use super::work::Work;
 use crate::cli::LoraArgs;
 use crate::config::{Cell, Experiment, Run, Training};
 use crate::engine::weights;
 use crate::error::input;
-use crate::lora::{Diverged, Frozen, Step, Trained, keep_buffers, loss_before, peft, train};
+use crate::lora::{Diverged, Frozen, KeptBuffers, Step, Trained, loss_before, peft, train};
 use crate::mask::Treatment;
 use crate::model::grad::{Differentiable, pass_bytes};
 use crate::model::{Adapter, Arch, Decoder, Precision, Transformer, module_name};
@@ -34,17 +35,18 @@ pub fn lora(args: LoraArgs) -> Result<()> {
 
 /// All runs of an experiment.
 pub(super) fn compute(experiment: &Experiment, json: bool) -> Result<()> {
+    let place = Place::of(experiment)?;
     let models = opened(experiment)?;
     // A lock is an open file, and a grid can have thousands of cells.
     allow_many_files();
     let mut diverged = Vec::new();
     for (choice, mut model, planned) in models {
         model.fetch_weights(&choice)?;
-        let mut works = unfinished(&model, planned, experiment)?;
+        let mut works = unfinished(&model, planned, experiment, &place)?;
         works.iter_mut().try_for_each(Work::claim)?;
         if works.iter().any(Work::is_open) {
-            works.iter().try_for_each(|work| check_memory(experiment, &model.arch, work))?;
-            let mut decoder = load(&choice, &model, experiment.dtype)?;
+            works.iter().try_for_each(|work| check_memory(experiment, &place, &model.arch, work))?;
+            let mut decoder = on_host(&choice, &model, experiment.dtype)?;
             loop {
                 for group in groups(&works) {
                     let group: Vec<&Work> = group.into_iter().map(|at| &works[at]).collect();
@@ -124,7 +126,7 @@ fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Re
     let (Some(&first), Some(largest)) = (layers.first(), group.iter().max_by_key(|work| size(work))) else {
         return Ok(Vec::new());
     };
-    keep_buffers();
+    let _kept = KeptBuffers::from_now_on();
     let differentiable = Differentiable::new(decoder, first)?;
     let (texts, pairs) = (&largest.prepared.texts, size(largest));
     let mut frozen = Frozen::new(decoder, texts)?;
@@ -246,8 +248,8 @@ fn test(work: &mut Work, decoder: &mut Transformer, model: &OpenModel, json: boo
 }
 
 /// Refuse a training that cannot fit into memory.
-fn check_memory(experiment: &Experiment, arch: &Arch, work: &Work) -> Result<()> {
-    let Some(budget) = experiment.memory_budget() else { return Ok(()) };
+fn check_memory(experiment: &Experiment, place: &Place, arch: &Arch, work: &Work) -> Result<()> {
+    let Some(budget) = place.budget else { return Ok(()) };
     let rows: usize = work.prepared.texts.iter().map(|text| text.tokens.len()).sum();
     let longest = work.prepared.texts.iter().map(|text| text.tokens.len()).max().unwrap_or(0);
     // Beside each weight its transpose.

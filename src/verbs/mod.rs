@@ -7,6 +7,7 @@ mod collector;
 mod data;
 mod export;
 mod figure;
+mod loaded;
 mod look;
 mod lora;
 mod lora_plan;

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
+use super::loaded::{Place, holding};
 use super::model::OpenModel;
 use super::prepare::{Prepared, hidden_json};
 use super::say;
@@ -160,11 +161,10 @@ impl Prompts {
         let longest = lengths.clone().max().unwrap_or(0);
         let requests = prepared.requests(&run.cells);
         let stored = model.checkpoint().and_then(|checkpoint| checkpoint.size()).ok();
-        let budget = experiment.memory_budget();
+        let budget = Place::of(experiment).map_or(experiment.memory, |place| place.budget);
         let fitted = Memory::fit(
             arch,
-            experiment.dtype,
-            stored,
+            holding(experiment, stored),
             &requests,
             &prepared.rule,
             experiment.batch,

@@ -6,14 +6,14 @@ use anyhow::Result;
 use super::cleaner::Cleaner;
 use super::model::OpenModel;
 use super::pairs::pairs;
-use crate::config::{self, Cell, Run, Sampling, Task};
+use crate::config::{self, Cell, Compute, Experiment, Run, Sampling, Task};
 use crate::data::{Corpus, Direction, Example, docstring, languages};
 use crate::engine::{Request, Sample, Stop, StopRule};
 use crate::error::input;
 use crate::hash::Hash;
 use crate::lora::{Text, peft};
 use crate::mask::{Hidden, MaskPlan};
-use crate::model::{Family, Precision};
+use crate::model::Family;
 use crate::prompt::{ChatTemplate, Profile, Prompt, Prompter, Tokenizer, demonstrations};
 use crate::results::{Drawn, Item, Manifest, ManifestPrompt, Settings, SpecialTokens, TrainedOn, pair};
 use crate::score::{Assembly, TextScorer, Tokenize};
@@ -147,7 +147,7 @@ impl Prepared {
     }
 
     /// What the results depend on.
-    pub fn settings(&self, model_sha256: &str, dtype: Precision) -> Settings {
+    pub fn settings(&self, model_sha256: &str, experiment: &Experiment) -> Settings {
         let Run { model, data, direction, format, nprompts, seed, profile, max_new_tokens, no_stop, .. } =
             &self.run;
         let Sampling { samples, temperature, top_p } = self.run.sampling;
@@ -174,7 +174,8 @@ impl Prepared {
                 training,
             }),
             sampling: self.run.sampling.draws().then_some(Drawn { samples, temperature, top_p }),
-            dtype: dtype.to_string(),
+            dtype: experiment.dtype.to_string(),
+            device: (experiment.device != Compute::Cpu).then(|| "cuda".into()),
         }
     }
 
@@ -194,6 +195,7 @@ impl Prepared {
         }
         Manifest {
             settings_sha256: settings.hash(),
+            device: settings.device.clone().unwrap_or_else(|| "cpu".into()),
             settings,
             demonstrations: as_items(&self.demonstrations),
             substitute: self.substitute.as_ref().map(as_item),
@@ -210,7 +212,6 @@ impl Prepared {
             stop_strings: self.rule.strings.iter().map(|(string, _)| string.clone()).collect(),
             version: env!("CARGO_PKG_VERSION").into(),
             git: option_env!("ICL_MASK_GIT").map(String::from),
-            device: "cpu".into(),
             threads: rayon::current_num_threads(),
             command: super::command(),
             typed: typed.clone(),

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::again::again;
 use super::checker::Checker;
+use super::loaded::{Loaded, Place, holding};
 use super::model::OpenModel;
 use super::plan;
 use super::prepare::Prepared;
@@ -14,12 +15,12 @@ use super::work::Work;
 use crate::cli::RunArgs;
 use crate::config::{Experiment, ModelChoice, Run, Task, Training};
 use crate::data::Example;
-use crate::engine::{Limits, Memory};
+use crate::engine::{Holding, Limits, Memory};
 use crate::error::input;
 use crate::hub::Wanted;
 use crate::lora::{Text, peft};
 use crate::mask::Treatment;
-use crate::model::{Arch, Precision, Transformer};
+use crate::model::{Arch, Precision};
 use crate::results::RunFolder;
 
 /// Run an experiment.
@@ -40,16 +41,17 @@ pub fn run(args: RunArgs) -> Result<()> {
 
 /// All runs of an experiment.
 pub(super) fn compute(experiment: &Experiment, json: bool) -> Result<()> {
+    let place = Place::of(experiment)?;
     let mut ready = Vec::new();
     for (choice, mut model, planned) in open(experiment, |_, _| Ok(()))? {
         model.fetch_weights(&choice)?;
-        let work = unfinished(&model, planned, experiment)?;
+        let work = unfinished(&model, planned, experiment, &place)?;
         ready.push((choice, model, work));
     }
     // Programs that cannot be judged need not be generated.
     let checker = checker(experiment, ready.iter().flat_map(|(_, _, work)| work))?;
     for (choice, model, work) in ready {
-        run_model(&choice, &model, work, experiment, checker.as_ref(), json)?;
+        run_model(&choice, &model, work, (experiment.dtype, &place), checker.as_ref(), json)?;
     }
     Ok(())
 }
@@ -118,11 +120,12 @@ pub(super) fn unfinished(
     model: &OpenModel,
     planned: Vec<Planned>,
     experiment: &Experiment,
+    place: &Place,
 ) -> Result<Vec<Work>> {
     let model_sha256 = model.checkpoint()?.hash()?;
     let mut work = Vec::new();
     for planned in planned {
-        let settings = planned.prepared.settings(&model_sha256, experiment.dtype);
+        let settings = planned.prepared.settings(&model_sha256, experiment);
         planned.folder.check(&settings)?;
         if let Some(adapter) = &planned.prepared.run.adapter {
             // It must belong to the model; it is read again when it is put to work.
@@ -130,7 +133,7 @@ pub(super) fn unfinished(
         }
         let mut planned = Work::new(planned, settings, experiment)?;
         if !planned.pending.is_empty() {
-            planned.limits = limits(&planned, model, experiment)?;
+            planned.limits = limits(&planned, model, experiment, place)?;
         }
         work.push(planned);
     }
@@ -152,20 +155,20 @@ fn run_model(
     choice: &ModelChoice,
     model: &OpenModel,
     work: Vec<Work>,
-    experiment: &Experiment,
+    (dtype, place): (Precision, &Place),
     checker: Option<&Checker>,
     json: bool,
 ) -> Result<()> {
-    let mut decoder: Option<Transformer> = None;
+    let mut decoder: Option<Loaded> = None;
     let mut compute = |work: &mut Work| -> Result<()> {
         if decoder.is_none() {
-            decoder = Some(load(choice, model, experiment.dtype)?);
+            decoder = Some(Loaded::load(choice, model, dtype, place)?);
         }
         let Some(decoder) = &mut decoder else { return Ok(()) };
         if let Some(adapter) = &work.prepared.run.adapter {
-            decoder.adapt(peft::read(&adapter.path, &model.arch)?, true)?;
+            decoder.adapt(peft::read(&adapter.path, &model.arch)?)?;
         }
-        work.compute(decoder, model, checker, json)
+        decoder.compute(work, model, checker, json)
     };
     // First all that nobody else does, then what others have left undone.
     let mut left = Vec::new();
@@ -185,35 +188,31 @@ fn run_model(
     Ok(())
 }
 
-/// The weights of a model.
-pub(super) fn load(choice: &ModelChoice, model: &OpenModel, dtype: Precision) -> Result<Transformer> {
-    eprintln!("loading {} ({})", choice.name, choice.path.display());
-    Transformer::load(model.checkpoint()?, dtype)
-}
-
 /// How much is computed at a time within the memory there is.
 ///
 /// # Errors
 /// A run that cannot fit is refused before anything is loaded.
-fn limits(work: &Work, model: &OpenModel, experiment: &Experiment) -> Result<Limits> {
+fn limits(work: &Work, model: &OpenModel, experiment: &Experiment, place: &Place) -> Result<Limits> {
     let requests = work.prepared.requests(&work.pending);
     let stored = model.checkpoint()?.size()?;
-    let Some(budget) = experiment.memory_budget() else { return Ok(Limits::branches(experiment.batch)) };
-    let fit = |precision| {
+    let Some(budget) = place.budget else { return Ok(Limits::branches(experiment.batch)) };
+    let holding = holding(experiment, Some(stored));
+    let fit = |holding| {
         let (arch, rule) = (&model.arch, &work.prepared.rule);
-        Memory::fit(arch, precision, Some(stored), &requests, rule, experiment.batch, budget)
+        Memory::fit(arch, holding, &requests, rule, experiment.batch, budget)
     };
-    let needed = match fit(experiment.dtype) {
+    let needed = match fit(holding) {
         Ok((limits, _)) => return Ok(limits),
         Err(needed) => needed,
     };
     let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30));
-    let stored = match fit(Precision::Stored) {
+    let smaller = if holding.on_device { Precision::Bf16 } else { Precision::Stored };
+    let narrower = match fit(Holding { precision: smaller, ..holding }) {
         Ok((_, memory)) | Err(memory) => memory.weights,
     };
     Err(input(format!(
         "{} needs {} of memory with one generation at a time (weights as {} {}, KV cache {}, states {}) and {} are {}; \
-         --dtype stored makes the weights {}",
+         --dtype {smaller} makes the weights {}",
         work.prepared.run.model.name,
         gib(needed.total()),
         experiment.dtype,
@@ -222,6 +221,6 @@ fn limits(work: &Work, model: &OpenModel, experiment: &Experiment) -> Result<Lim
         gib(needed.states),
         gib(budget),
         if experiment.memory.is_some() { "allowed by --memory" } else { "available" },
-        gib(stored),
+        gib(narrower),
     )))
 }

@@ -156,9 +156,9 @@ impl Work {
         })
     }
 
-    pub(super) fn compute(
+    pub(super) fn compute<D: Decoder>(
         &mut self,
-        decoder: &dyn Decoder,
+        decoder: &D,
         model: &OpenModel,
         checker: Option<&Checker>,
         json: bool,

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use icl_mask::engine::{Generation, Observer};
-use icl_mask::model::{Arch, Precision, Transformer};
+use icl_mask::model::{Arch, DeviceTransformer, Precision, Transformer};
 use icl_mask::prompt::{Profile, Prompt, Segments};
 
 use crate::drawn::Drawn;
@@ -49,6 +49,12 @@ pub fn build(family: &str, draw: &Drawn, prompt_length: usize, segments: &Segmen
     prompt.tokens = draw.token_ids(prompt_length, arch.vocab);
     prompt.segments = segments.clone();
     (Transformer::new(arch, draw, Precision::F32).unwrap(), prompt)
+}
+
+/// The model on the device of [`tiny::device`].
+pub fn on_device(family: &str, draw: &Drawn, dtype: DType) -> DeviceTransformer {
+    let arch = Arch::from_config_json(&path(family, "config.json")).unwrap();
+    DeviceTransformer::new(arch, draw, dtype, &tiny::device()).unwrap()
 }
 
 /// The tokens of generations, by request.

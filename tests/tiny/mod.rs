@@ -6,13 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use icl_mask::config::{Cell, files};
 use icl_mask::data::Example;
 use icl_mask::mask::{MaskPlan, Treatment};
 use icl_mask::model::{
-    Activation, Adapter, Arch, Biases, Family, Held, LowRank, Matrix, NormKind, Positions, Precision,
-    Projection, Rope, RopeScaling, Transformer, Weights, Wiring,
+    Activation, Adapter, Arch, Biases, DeviceTransformer, Family, Held, LowRank, Matrix, NormKind, Positions,
+    Precision, Projection, Rope, RopeScaling, Transformer, Weights, Wiring,
 };
 use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 
@@ -104,6 +104,30 @@ pub fn windowed_model(
     let mut model = Transformer::new(arch.clone(), &RandomWeights, Precision::F32).expect("a tiny model");
     model.adapt(adapter(&arch), false).expect("an adapter that fits");
     model
+}
+
+/// The same on a device.
+pub fn on_device(
+    family: Family,
+    tokenizer: &Tokenizer,
+    windows: [Option<usize>; LAYERS],
+    device: &Device,
+) -> DeviceTransformer {
+    let arch = Arch { windows: windows.to_vec(), ..arch(family, tokenizer.vocab_size()) };
+    let mut model =
+        DeviceTransformer::new(arch.clone(), &RandomWeights, DType::F32, device).expect("a tiny model");
+    model.adapt(&adapter(&arch), false).expect("an adapter that fits");
+    model
+}
+
+/// The device that tests of [`DeviceTransformer`] compute on: the CPU, whose kernels are candle's then, or what
+/// `ICL_MASK_TEST_DEVICE` says: `cuda`.
+pub fn device() -> Device {
+    match std::env::var("ICL_MASK_TEST_DEVICE").as_deref() {
+        Ok("cuda") => Device::new_cuda(0).expect("a GPU"),
+        Ok(other) if other != "cpu" => panic!("ICL_MASK_TEST_DEVICE: cpu or cuda, not {other}"),
+        _ => Device::Cpu,
+    }
 }
 
 /// Every projection of every layer changed.

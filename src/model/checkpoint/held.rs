@@ -114,6 +114,11 @@ impl Held {
         Ok(Self { transposed: !self.transposed, ..self })
     }
 
+    /// It stands as its transpose in its file.
+    pub fn is_transposed(&self) -> bool {
+        self.transposed
+    }
+
     /// These rows, in this order.
     pub fn rows(&self, order: impl Iterator<Item = usize>) -> Self {
         let old = |row: usize| self.rows.as_ref().map_or(row as u32, |rows| rows[row]);

@@ -1,6 +1,8 @@
 //! Rows of floats.
 
-use std::ops::Range;
+use anyhow::Result;
+
+use crate::model::States;
 
 /// A matrix `[rows, width]`, row by row.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -63,11 +65,6 @@ impl Matrix {
         self.data.resize(rows * width, 0.);
     }
 
-    /// Append copies of some of its own rows.
-    pub fn repeat(&mut self, rows: Range<usize>) {
-        self.data.extend_from_within(rows.start * self.width..rows.end * self.width);
-    }
-
     /// Keep these rows, in this order.
     pub fn select(&self, rows: impl IntoIterator<Item = usize>) -> Self {
         let rows = rows.into_iter();
@@ -75,9 +72,22 @@ impl Matrix {
         rows.for_each(|row| data.extend_from_slice(self.row(row)));
         Self { width: self.width, data }
     }
+}
 
-    /// Make room for so many rows in all.
-    pub fn reserve(&mut self, rows: usize) {
-        self.data.reserve((rows * self.width).saturating_sub(self.data.len()));
+impl States for Matrix {
+    fn rows(&self) -> usize {
+        Matrix::rows(self)
+    }
+
+    fn gather(&self, rows: &[usize]) -> Result<Self> {
+        Ok(self.select(rows.iter().copied()))
+    }
+
+    fn append(&mut self, rows: &[usize]) -> Result<()> {
+        self.data.reserve(rows.len() * self.width);
+        for &row in rows {
+            self.data.extend_from_within(row * self.width..(row + 1) * self.width);
+        }
+        Ok(())
     }
 }

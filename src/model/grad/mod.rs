@@ -206,7 +206,7 @@ impl<'a> Differentiable<'a> {
         norm(attention_norm, states, &mut normed);
         attention.qkv.forward(&normed, &mut qkv)?;
         self.adapt(layer, pass, &[Q, K, V], &normed, (&attention.qkv, &mut qkv));
-        self.attend(layer, &qkv, pass.packed, &mut attended);
+        self.attend(layer, &qkv, pass.packed, &mut attended)?;
         attention.o.forward(&attended, &mut out)?;
         self.adapt(layer, pass, &[O], &attended, (&attention.o, &mut out));
         if let Some(inputs) = inputs {
@@ -259,13 +259,13 @@ impl<'a> Differentiable<'a> {
     }
 
     /// Queries, keys and values as the products give them -> what attention reads, through the same code as everywhere.
-    fn attend(&self, layer: usize, qkv: &Matrix, packed: &Packed, attended: &mut Matrix) {
+    fn attend(&self, layer: usize, qkv: &Matrix, packed: &Packed, attended: &mut Matrix) -> Result<()> {
         let mut placed = qkv.clone();
         self.model.positioned(layer, &mut placed, &packed.positions);
         packed.at_layer(self.model.arch(), layer, |batch, kv| {
             self.model.store(layer, &placed, batch, kv);
             self.model.attend(layer, &placed, batch, kv, attended);
-        });
+        })
     }
 
     /// One layer back: the gradient of what it puts out, `[rows, hidden]`, becomes in place that of what enters it. At the

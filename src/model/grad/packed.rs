@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use crate::model::{Arch, BlockId, Extent, KvStore, Read, Reads, Rows};
+use anyhow::Result;
+
+use crate::model::{Arch, BlockId, Extent, KvCache, KvStore, Read, Reads, Rows};
 
 /// Sequences packed one behind the other.
 #[derive(Debug, Clone, Default)]
@@ -31,10 +33,19 @@ impl Packed {
     }
 
     /// Do something with the rows of one layer, each sequence with a block of its own to write to and read from.
-    pub fn at_layer<T>(&self, arch: &Arch, layer: usize, of: impl FnOnce(&[Rows], &mut KvStore) -> T) -> T {
+    ///
+    /// # Errors
+    /// Memory runs out.
+    pub fn at_layer<T>(
+        &self,
+        arch: &Arch,
+        layer: usize,
+        of: impl FnOnce(&[Rows], &mut KvStore) -> T,
+    ) -> Result<T> {
         let mut kv = KvStore::default();
         let extent = |rows: usize| Extent { columns: 0..rows, layers: layer..layer + 1 };
-        let blocks: Vec<_> = self.sequences.iter().map(|rows| kv.add(arch, extent(rows.len()))).collect();
+        let blocks = self.sequences.iter().map(|rows| kv.add(arch, extent(rows.len())));
+        let blocks = blocks.collect::<Result<Vec<_>>>()?;
         let reads: Vec<[Read; 1]> = (self.sequences.iter().zip(&blocks))
             .map(|(rows, &block)| [Read { block, start: 0, end: rows.len() }])
             .collect();
@@ -51,6 +62,6 @@ impl Packed {
             .zip(reads.iter().map(<[Read; 1]>::as_slice))
             .map(rows)
             .collect();
-        of(&batch, &mut kv)
+        Ok(of(&batch, &mut kv))
     }
 }

@@ -1,0 +1,394 @@
+//! The decoder on a device of candle's (a GPU): the same parts as [`Transformer`](super::Transformer), made of whole tensors.
+//! Weights, states, keys and values stay on the device; what crosses is a few numbers a layer, and the chosen tokens.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail, ensure};
+use candle_core::{D, DType, Device, Tensor};
+
+mod attend;
+mod gpu;
+mod kv;
+mod parts;
+mod put;
+
+pub use gpu::{free_bytes, gpu};
+pub use kv::DeviceKv;
+
+use self::attend::Attention;
+use self::parts::{Adapted, Linear, Norm, Rope, activated, brought};
+use super::arch::{Positions, Wiring};
+use super::cpu::rowwise::NormWeights;
+use super::load::{BlockWeights, Source};
+use super::names::Names;
+use super::rope::RopeTable;
+use super::transformer::alibi_slopes;
+use super::{
+    Adapter, Arch, Checkpoint, Decoder, Matrix, Precision, Projection, Reads, Rows, States, Weights,
+};
+
+/// A decoder-only transformer of any [`Family`](super::Family), on a device.
+pub struct DeviceTransformer {
+    arch: Arch,
+    device: Device,
+    /// Of weights, keys and values, and of products.
+    dtype: DType,
+    /// `[vocab, hidden]`
+    embedding: Tensor,
+    /// `[context, hidden]`, where positions are learned
+    positions: Option<Tensor>,
+    embedding_norm: Option<Norm>,
+    blocks: Vec<Block>,
+    norm: Norm,
+    head: Linear,
+    /// Of layers without and with a window, where positions are rotary.
+    rope: Option<[Rope; 2]>,
+    /// `[kv_heads, heads / kv_heads]`, where positions are ALiBi
+    slopes: Option<Tensor>,
+    adapted: BTreeMap<(usize, Projection), Adapted>,
+    everywhere: bool,
+}
+
+struct Block {
+    attention_norm: Norm,
+    qkv: Linear,
+    q_norm: Option<Norm>,
+    k_norm: Option<Norm>,
+    o: Linear,
+    after_attention: Option<Norm>,
+    mlp_norm: Norm,
+    into: Linear,
+    down: Linear,
+    after_mlp: Option<Norm>,
+}
+
+/// Hidden states on a device, `[rows, hidden]` as f32.
+pub struct DeviceStates(Tensor);
+
+impl States for DeviceStates {
+    fn rows(&self) -> usize {
+        self.0.dims()[0]
+    }
+
+    fn gather(&self, rows: &[usize]) -> Result<Self> {
+        let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+        Ok(Self(self.0.index_select(&Tensor::new(rows, self.0.device())?, 0)?))
+    }
+
+    fn append(&mut self, rows: &[usize]) -> Result<()> {
+        let more = self.gather(rows)?;
+        self.0 = Tensor::cat(&[&self.0, &more.0], 0)?;
+        Ok(())
+    }
+}
+
+/// Rows whose logits are held at a time.
+const CHOSEN: usize = 256;
+
+/// Bytes of what stands between the parts of a layer beside the states: scores and weights, or keys and values that were
+/// gathered; logits with what marks the best of them.
+pub fn scratch_bytes(arch: &Arch) -> u64 {
+    (4 * (4 * attend::HELD).max(4 * CHOSEN * arch.vocab)) as u64
+}
+
+impl DeviceTransformer {
+    /// Load all weights onto a device, where they are held and multiplied as `dtype`.
+    ///
+    /// # Errors
+    /// An [`InputError`](crate::error::InputError) as [`Transformer::load`](super::Transformer::load) gives; no memory left.
+    pub fn load(checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<Self> {
+        Self::new(checkpoint.arch().clone(), checkpoint.weights(), dtype, device)
+    }
+
+    /// Build from named tensors.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn new(arch: Arch, weights: &dyn Weights, dtype: DType, device: &Device) -> Result<Self> {
+        let (names, asked) = (Names::of(&arch), RefCell::new(BTreeSet::new()));
+        // As they stand in their files, until they are brought to the device.
+        let precision = Precision::Stored;
+        let source = Source { arch: &arch, names, weights, precision, device: &Device::Cpu, asked };
+        let table = |name: &str, rows: usize| brought(&[&source.table(name, rows)?], dtype, device);
+        let norm = |norm: &NormWeights| Norm::new(norm, device);
+        let embedding = table(names.embedding, arch.vocab)?;
+        let head = if arch.tied { embedding.clone() } else { table(names.head, arch.vocab)? };
+        let learned = arch.positions == Positions::Learned;
+        let positions = learned.then(|| table(names.positions, arch.context)).transpose()?;
+        let normed = arch.embedding_norm;
+        let embedding_norm =
+            normed.then(|| norm(&source.norm(names.embedding_norm, arch.hidden)?)).transpose()?;
+        let blocks = (0..arch.layers).map(|layer| Block::new(source.block(layer)?, dtype, device));
+        let blocks = blocks.collect::<Result<_>>()?;
+        let last_norm = norm(&source.norm(names.norm, arch.hidden)?)?;
+        weights.refuse_surplus(&source.asked.borrow())?;
+        let (rope, slopes) = match &arch.positions {
+            Positions::Rotary { all, windowed } => {
+                let tables = [all, windowed.as_ref().unwrap_or(all)];
+                (Some(tables.map(|rope| Rope::new(RopeTable::new(rope, arch.context), device))), None)
+            }
+            Positions::Learned => (None, None),
+            Positions::Alibi => {
+                let shape = (arch.kv_heads, arch.heads / arch.kv_heads);
+                (None, Some(Tensor::from_vec(alibi_slopes(arch.heads), shape, device)?))
+            }
+        };
+        Ok(Self {
+            device: device.clone(),
+            dtype,
+            embedding,
+            positions,
+            embedding_norm,
+            blocks,
+            norm: last_norm,
+            head: Linear::of(head),
+            rope,
+            slopes,
+            adapted: BTreeMap::new(),
+            everywhere: false,
+            arch,
+        })
+    }
+
+    /// Put an adapter to work, in place of any other: in every row, or in the rows that are marked alone.
+    ///
+    /// # Errors
+    /// It belongs to another model.
+    pub fn adapt(&mut self, adapter: &Adapter, everywhere: bool) -> Result<()> {
+        adapter.check(&self.arch)?;
+        let adapted =
+            adapter.0.iter().map(|(place, low_rank)| Ok((*place, Adapted::new(low_rank, &self.device)?)));
+        (self.adapted, self.everywhere) = (adapted.collect::<Result<_>>()?, everywhere);
+        Ok(())
+    }
+}
+
+impl Block {
+    fn new(weights: BlockWeights, dtype: DType, device: &Device) -> Result<Self> {
+        let norm = |norm: &NormWeights| Norm::new(norm, device);
+        let maybe = |weights: &Option<NormWeights>| weights.as_ref().map(norm).transpose();
+        Ok(Self {
+            attention_norm: norm(&weights.attention_norm)?,
+            qkv: Linear::new(&weights.qkv, dtype, device)?,
+            q_norm: maybe(&weights.q_norm)?,
+            k_norm: maybe(&weights.k_norm)?,
+            o: Linear::new(&[weights.o], dtype, device)?,
+            after_attention: maybe(&weights.after_attention)?,
+            mlp_norm: norm(&weights.mlp_norm)?,
+            into: Linear::new(&weights.into, dtype, device)?,
+            down: Linear::new(&[weights.down], dtype, device)?,
+            after_mlp: maybe(&weights.after_mlp)?,
+        })
+    }
+}
+
+impl Decoder for DeviceTransformer {
+    type States = DeviceStates;
+    type Kv = DeviceKv;
+
+    fn arch(&self) -> &Arch {
+        &self.arch
+    }
+
+    fn kv_element(&self) -> usize {
+        self.dtype.size_in_bytes()
+    }
+
+    fn kv(&self, bytes: u64) -> Result<DeviceKv> {
+        DeviceKv::new(&self.arch, self.dtype, &self.device, bytes)
+    }
+
+    fn embed(&self, tokens: &[u32], positions: &[usize]) -> Result<DeviceStates> {
+        let rows = |table: &Tensor, indices: &[u32]| -> Result<Tensor> {
+            Ok(table.index_select(&Tensor::new(indices, &self.device)?, 0)?.to_dtype(DType::F32)?)
+        };
+        let mut states = rows(&self.embedding, tokens)?;
+        if self.arch.embedding_scaled {
+            states = states.affine((self.arch.hidden as f64).sqrt(), 0.)?;
+        }
+        if let Some(learned) = &self.positions {
+            let positions: Vec<u32> = positions.iter().map(|&position| position as u32).collect();
+            states = (states + rows(learned, &positions)?)?;
+        }
+        if let Some(norm) = &self.embedding_norm {
+            states = norm.forward(&states)?;
+        }
+        Ok(DeviceStates(states))
+    }
+
+    fn layer(
+        &self,
+        layer: usize,
+        states: &mut DeviceStates,
+        batch: &[Rows],
+        kv: &mut DeviceKv,
+    ) -> Result<()> {
+        let block = &self.blocks[layer];
+        let marked = self.marked(layer, batch)?;
+        let out = self.attention(layer, &states.0, batch, kv, marked.as_ref())?;
+        if self.arch.wiring == Wiring::Parallel {
+            let mlp = self.mlp(layer, &states.0, marked.as_ref())?;
+            states.0 = ((&states.0 + out)? + mlp)?;
+            return Ok(());
+        }
+        let normed = |norm: &Option<Norm>, out: Tensor| match norm {
+            Some(norm) => norm.forward(&out),
+            None => Ok(out),
+        };
+        states.0 = (&states.0 + normed(&block.after_attention, out)?)?;
+        let out = self.mlp(layer, &states.0, marked.as_ref())?;
+        states.0 = (&states.0 + normed(&block.after_mlp, out)?)?;
+        Ok(())
+    }
+
+    fn logits(&self, states: &DeviceStates) -> Result<Matrix> {
+        let logits = self.head.forward(&self.norm.forward(&states.0)?)?;
+        Ok(Matrix::from_rows(self.arch.vocab, logits.flatten_all()?.to_vec1()?))
+    }
+
+    fn choose(&self, states: &DeviceStates) -> Result<Vec<u32>> {
+        let (mut chosen, mut wrong) = (Vec::new(), Vec::new());
+        for first in (0..states.rows()).step_by(CHOSEN) {
+            let some = states.0.narrow(0, first, CHOSEN.min(states.rows() - first))?;
+            let logits = self.head.forward(&self.norm.forward(&some)?)?;
+            let best = logits.broadcast_eq(&logits.max_keepdim(D::Minus1)?)?;
+            let ids =
+                Tensor::arange(0u32, self.arch.vocab as u32, &self.device)?.broadcast_as(best.shape())?;
+            // The lowest id of the best.
+            chosen.push(
+                best.where_cond(&ids, &Tensor::full(u32::MAX, best.shape(), &self.device)?)?
+                    .min(D::Minus1)?,
+            );
+            // Zero, unless something is no finite number.
+            wrong.push(logits.affine(0., 0.)?.sum_all()?);
+        }
+        let wrong: f32 = Tensor::stack(&wrong, 0)?.sum_all()?.to_scalar()?;
+        if wrong != 0. {
+            bail!(
+                "the model computed NaN or an infinity instead of a logit: its weights are damaged or its type overflows"
+            );
+        }
+        let chosen: Vec<u32> = Tensor::cat(&chosen, 0)?.to_vec1()?;
+        ensure!(chosen.iter().all(|&token| (token as usize) < self.arch.vocab), "a token was not chosen");
+        Ok(chosen)
+    }
+}
+
+impl DeviceTransformer {
+    /// What attention adds, its output's norm aside.
+    fn attention(
+        &self,
+        layer: usize,
+        states: &Tensor,
+        batch: &[Rows],
+        kv: &mut DeviceKv,
+        marked: Option<&Marked>,
+    ) -> Result<Tensor> {
+        use Projection::{K, O, Q, V};
+        let Arch { heads, kv_heads, head_dim, score_scale, .. } = self.arch;
+        let block = &self.blocks[layer];
+        let normed = block.attention_norm.forward(states)?;
+        let mut qkv = block.qkv.forward(&normed)?;
+        for projection in [Q, K, V] {
+            let change = self.change(layer, projection, &normed, marked)?;
+            qkv = block.qkv.add(projection.part(true), change, qkv)?;
+        }
+        let rows = states.dims()[0];
+        let positions: Vec<usize> = batch.iter().flat_map(|rows| rows.positions).copied().collect();
+        let furthest = positions.iter().copied().max().unwrap_or(0);
+        let at: Vec<u32> = positions.iter().map(|&position| position as u32).collect();
+        let at = Tensor::new(at, &self.device)?;
+        let placed = |part: usize, heads: usize, norm: &Option<Norm>| -> Result<Tensor> {
+            let mut x = block.qkv.part(part, &qkv)?.reshape((rows, heads, head_dim))?;
+            if let Some(norm) = norm {
+                x = norm.forward(&x)?;
+            }
+            if let Some(rope) = &self.rope {
+                x = rope[usize::from(self.arch.window(layer).is_some())].rotate(&x, &at, furthest)?;
+            }
+            Ok(x.to_dtype(self.dtype)?)
+        };
+        let q = placed(0, heads, &block.q_norm)?;
+        let k = placed(1, kv_heads, &block.k_norm)?;
+        let v = block.qkv.part(2, &qkv)?.reshape((rows, kv_heads, head_dim))?.to_dtype(self.dtype)?;
+        let written =
+            batch.iter().flat_map(|rows| rows.positions.iter().map(|&position| (rows.write, position)));
+        let slots: Vec<u32> =
+            written.map(|(block, position)| kv.slot(block, layer, position) as u32).collect();
+        kv.write(&slots, &k, &v)?;
+        let attention = Attention {
+            layer,
+            heads,
+            kv_heads,
+            head_dim,
+            scale: score_scale,
+            slopes: self.slopes.as_ref(),
+            window: self.arch.window(layer),
+            kv,
+        };
+        let attended = attention.run(&q, batch)?.reshape((rows, heads * head_dim))?;
+        let out = block.o.forward(&attended)?;
+        let out = block.o.add(0, self.change(layer, O, &attended, marked)?, out)?;
+        self.silenced(out, batch)
+    }
+
+    /// No attention at all, not even the bias of its output, for the rows that have none.
+    fn silenced(&self, out: Tensor, batch: &[Rows]) -> Result<Tensor> {
+        if batch.iter().all(|rows| !matches!(rows.reads, Reads::Nothing)) {
+            return Ok(out);
+        }
+        let heard = |rows: &Rows| if matches!(rows.reads, Reads::Nothing) { 0f32 } else { 1. };
+        Ok(out.broadcast_mul(&self.by_row(batch, heard)?)?)
+    }
+
+    /// What the MLP adds, its norm aside.
+    fn mlp(&self, layer: usize, states: &Tensor, marked: Option<&Marked>) -> Result<Tensor> {
+        use Projection::{Down, Gate, Up};
+        let (block, gated) = (&self.blocks[layer], self.arch.gated);
+        let normed = block.mlp_norm.forward(states)?;
+        let mut inner = block.into.forward(&normed)?;
+        for projection in [Gate, Up].into_iter().filter(|&projection| gated || projection == Up) {
+            let change = self.change(layer, projection, &normed, marked)?;
+            inner = block.into.add(projection.part(gated), change, inner)?;
+        }
+        let activated = activated(self.arch.activation, &block.into, gated, &inner)?;
+        let out = block.down.forward(&activated)?;
+        block.down.add(0, self.change(layer, Down, &activated, marked)?, out)
+    }
+
+    /// Which rows a layer's adapters change; `None` where there is none of this layer, or no such row.
+    fn marked(&self, layer: usize, batch: &[Rows]) -> Result<Option<Marked>> {
+        let here =
+            self.adapted.range((layer, Projection::Q)..).next().is_some_and(|((of, _), _)| *of == layer);
+        match here && (self.everywhere || batch.iter().any(|rows| rows.adapted)) {
+            false => Ok(None),
+            true if self.everywhere => Ok(Some(Marked(None))),
+            true => Ok(Some(Marked(Some(self.by_row(batch, |rows| f32::from(u8::from(rows.adapted)))?)))),
+        }
+    }
+
+    /// What an adapter adds to a projection's outputs.
+    fn change(
+        &self,
+        layer: usize,
+        projection: Projection,
+        x: &Tensor,
+        marked: Option<&Marked>,
+    ) -> Result<Option<Tensor>> {
+        match (marked, self.adapted.get(&(layer, projection))) {
+            (Some(Marked(marked)), Some(adapted)) => adapted.forward(x, marked.as_ref()).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// A number for each row, `[rows, 1]`.
+    fn by_row(&self, batch: &[Rows], of: impl Fn(&Rows) -> f32) -> Result<Tensor> {
+        let all: Vec<f32> = batch.iter().flat_map(|rows| vec![of(rows); rows.positions.len()]).collect();
+        let rows = all.len();
+        Ok(Tensor::from_vec(all, (rows, 1), &self.device)?)
+    }
+}
+
+/// Rows that adapters change, 1 or 0 each `[rows, 1]`; `None` for all.
+struct Marked(Option<Tensor>);
