@@ -1,5 +1,5 @@
-"""The two loops over layers that icl-mask is timed against, both on Hugging Face transformers in float32, and the
-speed of torch's matrix products. Used by bench.py.
+"""The two loops over layers that icl-mask is timed against, both on Hugging Face transformers in torch's default type and on
+its default device, and the speed of torch's matrix products. Used by bench.py and bench_gpu.py.
 
 `Study` does what the study's code does: whole prompts in batches of 4, padded on the left, eager attention, one pass
 per start layer. `Tuned` is what somebody careful would make of it: the prompts' common context is computed once and
@@ -21,7 +21,6 @@ from transformers.masking_utils import eager_mask
 from parity import NEAR_TIE, Mask, MaskedModel
 from prompts import Source
 
-SHUT = torch.finfo(torch.float32).min
 KERNELS = ("sdpa", "split")
 
 
@@ -36,7 +35,8 @@ def common_prefix(prompts):
 
 def bias(readable):
     """[batch, rows, columns], True where a row may read -> what is added to the scores, [batch, 1, rows, columns]."""
-    return torch.zeros(readable.shape).masked_fill(~readable, SHUT)[:, None]
+    shut = torch.finfo(torch.get_default_dtype()).min
+    return torch.zeros(readable.shape).masked_fill(~readable, shut)[:, None]
 
 
 class Padded:
