@@ -66,7 +66,7 @@ impl DeviceKv {
     /// The slot of a column at a layer.
     pub fn slot(&self, id: BlockId, layer: usize, column: usize) -> usize {
         let Block { extent, room, first } = self.block(id);
-        debug_assert!(room.contains(&column) && extent.layers.contains(&layer), "{column} of {extent:?}");
+        assert!(room.contains(&column) && extent.layers.contains(&layer), "{column} of {extent:?}");
         first + (layer - extent.layers.start) * room.len() + column - room.start
     }
 
@@ -109,6 +109,8 @@ impl KvCache for DeviceKv {
         let count = room.len() * extent.layers.len();
         let first = match self.free_slots.take(count) {
             Some(first) => first,
+            // No layer, or no column.
+            None if count == 0 => 0,
             None => {
                 self.grow(count)?;
                 self.free_slots.take(count).expect("room that was made")
