@@ -95,9 +95,10 @@ Settings {
     max_new_tokens: "N",
     /// exact (as the paper says) or sia2024 (as the study's code does)
     profile: "PROFILE",
-    /// cpu
+    /// cpu; of a binary built with CUDA also cuda, the first GPU, or cuda:1
     device: "DEVICE",
-    /// How weights are held: f32, f16, bf16, or stored (as in the file); products are computed in f32
+    /// How weights are held: f32, f16, bf16, or stored (as in the file); products are computed in f32 on the CPU, on a GPU in
+    /// the same type, which cannot be stored
     dtype: "DTYPE",
     /// Threads, or all
     threads: "N",
