@@ -4,10 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Where a model computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compute {
     /// On the processor's cores.
-    #[default]
     Cpu,
     /// On a GPU, by its number.
     Cuda(usize),

@@ -411,7 +411,7 @@ impl Resolver {
                 "cannot be used: built without CUDA, this binary computes on the CPU; write cpu, or build one with \
                  bin/build-cuda.sh",
             ),
-            Ok(_) if self.training && word != "cpu" => {
+            Ok(Compute::Cuda(_)) if self.training => {
                 refused("cannot be used: adapters are trained on the CPU; write cpu")
             }
             Ok(device) => Ok(device),

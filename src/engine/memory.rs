@@ -53,10 +53,8 @@ pub struct Holding {
 impl Holding {
     /// Bytes of an element of keys and values.
     fn element(self) -> usize {
-        match (self.on_device, self.precision) {
-            (false, _) | (true, Precision::F32) => 4,
-            (true, Precision::F16 | Precision::Bf16 | Precision::Stored) => 2,
-        }
+        let dtype = self.precision.dtype().filter(|_| self.on_device);
+        dtype.map_or(size_of::<f32>(), |dtype| dtype.size_in_bytes())
     }
 
     /// Bytes of what stands between parts, beside the states themselves: of a weight that is widened at the time, or on a GPU of

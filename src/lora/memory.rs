@@ -1,7 +1,7 @@
 //! How the system's allocator is asked to deal with memory that is taken and given back at each step.
 
 /// While it lives, what is given back is kept for the next step. By default glibc returns large buffers to the system at once and
-/// takes new ones, whose pages are cleared and mapped one by one by a single thread, which costs a fifth of a training's time.
+/// takes new ones, whose pages are cleared and mapped one by one by a single thread while the others wait.
 /// Other allocators are left as they are.
 #[must_use]
 pub struct KeptBuffers(());

@@ -14,13 +14,44 @@ use super::cpu::product::Target;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockId(usize);
 
-impl BlockId {
-    pub(super) fn new(index: usize) -> Self {
-        Self(index)
+/// Blocks by their ids.
+pub struct Blocks<B> {
+    blocks: Vec<Option<B>>,
+    /// Ids of blocks that are gone, to be given out again.
+    free: Vec<BlockId>,
+}
+
+impl<B> Default for Blocks<B> {
+    fn default() -> Self {
+        Self { blocks: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<B> Blocks<B> {
+    /// One more.
+    pub fn add(&mut self, block: B) -> BlockId {
+        match self.free.pop() {
+            Some(id) => {
+                self.blocks[id.0] = Some(block);
+                id
+            }
+            None => {
+                self.blocks.push(Some(block));
+                BlockId(self.blocks.len() - 1)
+            }
+        }
     }
 
-    pub(super) fn index(self) -> usize {
-        self.0
+    /// Take one out, if it is there.
+    pub fn remove(&mut self, id: BlockId) -> Option<B> {
+        let block = self.blocks[id.0].take()?;
+        self.free.push(id);
+        Some(block)
+    }
+
+    /// A block that was not taken out.
+    pub fn get(&self, id: BlockId) -> &B {
+        self.blocks[id.0].as_ref().expect("a block in use")
     }
 }
 
@@ -164,8 +195,7 @@ pub trait KvCache: Send {
 #[derive(Default)]
 pub struct KvStore {
     arena: Arena,
-    blocks: Vec<Option<Block>>,
-    free: Vec<BlockId>,
+    blocks: Blocks<Block>,
     bytes: u64,
 }
 
@@ -175,24 +205,13 @@ impl KvCache for KvStore {
         let shape = Shape::new(arch, &room);
         self.bytes += extent.bytes(arch, size_of::<f32>());
         let data = self.arena.take(extent.layers.len() * shape.layer());
-        let block = Some(Block { extent, shape, first: room.start, data });
-        Ok(match self.free.pop() {
-            Some(id) => {
-                self.blocks[id.0] = block;
-                id
-            }
-            None => {
-                self.blocks.push(block);
-                BlockId(self.blocks.len() - 1)
-            }
-        })
+        Ok(self.blocks.add(Block { extent, shape, first: room.start, data }))
     }
 
     fn remove(&mut self, arch: &Arch, id: BlockId) {
-        if let Some(block) = self.blocks[id.0].take() {
+        if let Some(block) = self.blocks.remove(id) {
             self.bytes -= block.extent.bytes(arch, size_of::<f32>());
             self.arena.give_back(block.data);
-            self.free.push(id);
         }
     }
 
@@ -210,7 +229,7 @@ impl KvCache for KvStore {
         if columns.is_empty() || from == to {
             return Ok(());
         }
-        let [source, target] = [from, to].map(|id| self.blocks[id.0].as_ref().expect("a block in use"));
+        let [source, target] = [from, to].map(|id| self.blocks.get(id));
         let shape = source.shape;
         assert!(source.first == target.first && shape.columns == target.shape.columns);
         let (begin, end) = (columns.start - source.first, columns.end - source.first);
@@ -232,13 +251,9 @@ impl KvCache for KvStore {
 }
 
 impl KvStore {
-    fn block(&self, id: BlockId) -> &Block {
-        self.blocks[id.0].as_ref().expect("a block in use")
-    }
-
     /// One head's columns at a layer.
     pub fn head(&self, id: BlockId, layer: usize, kv_head: usize) -> Head {
-        let Block { extent, shape, first, data } = self.block(id);
+        let Block { extent, shape, first, data } = self.blocks.get(id);
         let layer = layer - extent.layers.start;
         let from = layer * shape.layer() + kv_head * (shape.keys() + shape.values());
         let head = &self.arena.lines(data)[from..][..shape.keys() + shape.values()];
@@ -273,7 +288,7 @@ impl KvStore {
     }
 
     fn place(&mut self, id: BlockId, layer: usize, position: usize) -> Place {
-        let block = self.blocks[id.0].as_ref().expect("a block in use");
+        let block = self.blocks.get(id);
         let Block { extent, shape, first, data } = block;
         assert!(
             extent.columns.contains(&position) && extent.layers.contains(&layer),

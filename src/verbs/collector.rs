@@ -122,8 +122,7 @@ impl<'a> Collector<'a> {
             ScoreRecord::new(&self.work.settings, &self.work.settings_sha256, cell, self.n_layers, scores)
                 .with_generations(&lines)
                 .with_costs(round(seconds), multiply_adds);
-        self.work.check_claim(cell)?;
-        let path = self.work.folder.finish(cell, &record, &lines)?;
+        let path = self.work.write(cell, |folder| folder.finish(cell, &record, &lines))?;
         let layer = match cell.mask {
             Treatment::None => "baseline".into(),
             _ => format!("layer {}", cell.from_layer),
@@ -182,8 +181,8 @@ impl Observer for Collector<'_> {
         self.generations[cell][slot] = Some(PartialLine { line, seconds, multiply_adds });
         self.judge(cell, slot);
         if let Some(line) = &self.generations[cell][slot] {
-            self.work.check_claim(self.work.pending[cell])?;
-            self.work.folder.keep(self.work.pending[cell], line)?;
+            let cell = self.work.pending[cell];
+            self.work.write(cell, |folder| folder.keep(cell, line))?;
         }
         self.progress.generation();
         self.close_if_whole(cell)?;

@@ -1,7 +1,7 @@
 //! A model with its weights, where it computes.
 
-use anyhow::Result;
-use candle_core::{DType, Device};
+use anyhow::{Context, Result};
+use candle_core::Device;
 
 use super::checker::Checker;
 use super::model::OpenModel;
@@ -67,12 +67,7 @@ impl Loaded {
             None => Self::Host(Box::new(on_host(choice, model, dtype)?)),
             Some(device) => {
                 eprintln!("loading {} ({})", choice.name, choice.path.display());
-                let dtype = match dtype {
-                    Precision::F16 => DType::F16,
-                    Precision::Bf16 => DType::BF16,
-                    // Refused as stored when the settings were read.
-                    Precision::F32 | Precision::Stored => DType::F32,
-                };
+                let dtype = dtype.dtype().context("a GPU multiplies no weights as they are stored")?;
                 Self::Device(Box::new(DeviceTransformer::load(model.checkpoint()?, dtype, device)?))
             }
         })

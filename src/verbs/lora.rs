@@ -150,8 +150,10 @@ fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Re
                 before,
             ) {
                 Ok(trained) => {
-                    work.check_claim(Cell { mask: Treatment::Lora, from_layer: layer })?;
-                    write(&work.folder, layer, &trained, &model.arch, &run.model.name, training)?;
+                    let cell = Cell { mask: Treatment::Lora, from_layer: layer };
+                    work.write(cell, |folder| {
+                        write(folder, layer, &trained, &model.arch, &run.model.name, training)
+                    })?;
                     eprintln!("{}", line(&trained, training));
                 }
                 Err(error) if error.is::<Diverged>() => {

@@ -161,6 +161,7 @@ impl Prompts {
         let longest = lengths.clone().max().unwrap_or(0);
         let requests = prepared.requests(&run.cells);
         let stored = model.checkpoint().and_then(|checkpoint| checkpoint.size()).ok();
+        // A plan can be made where there is no such GPU.
         let budget = Place::of(experiment).map_or(experiment.memory, |place| place.budget);
         let fitted = Memory::fit(
             arch,

@@ -138,13 +138,23 @@ impl Work {
     ///
     /// # Errors
     /// Its folder was moved or removed, with what was finished in it.
-    pub(super) fn check_claim(&self, cell: Cell) -> Result<()> {
+    fn check_claim(&self, cell: Cell) -> Result<()> {
         ensure!(
             self.claims.get(&cell).is_none_or(Claim::holds),
             "{} was moved or removed while results were written to it; nothing more is written",
             self.folder.path().display()
         );
         Ok(())
+    }
+
+    /// Write files of a cell that nobody else can write.
+    ///
+    /// # Errors
+    /// As [`check_claim`](Self::check_claim), also where the folder goes while it is written to; whatever `write` returns.
+    pub(super) fn write<T>(&self, cell: Cell, write: impl FnOnce(&RunFolder) -> Result<T>) -> Result<T> {
+        self.check_claim(cell)?;
+        // That the folder is gone says more than which file could not be written then.
+        write(&self.folder).or_else(|error| self.check_claim(cell).and(Err(error)))
     }
 
     /// Write what its results will be of.

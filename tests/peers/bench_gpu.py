@@ -194,7 +194,7 @@ def main():
             tokens[layer] = dict(zip((prompt["id"] for prompt in some), found))
         slow = whole(of_study, layers, start_layers)
         print(f"| (a) the study's loop, batch 4, eager | {len(some) * len(of_study)} timed | | {slow:.4f} | | | {memory.peak:.1f} |")
-        print_agreement = [f"(a): {agreement(best.tokens, tokens, of_study)}"]
+        agreements = [f"(a): {agreement(best.tokens, tokens, of_study)}"]
 
         tuned = bench_hf.Tuned(masked_model)
         context = tuned.prepare(prompts)
@@ -209,8 +209,8 @@ def main():
             tokens[layer] = dict(zip((prompt["id"] for prompt in prompts), found))
         fast = whole(of_tuned, layers, start_layers)
         print(f"| (b) tuned, batch {batch}, {kernel} | {len(prompts) * len(of_tuned)} timed | | {fast:.4f} | | | {memory.peak:.1f} |\n")
-        print_agreement.append(f"(b): {agreement(best.tokens, tokens, of_tuned)}")
-    print(f"(a) takes {slow / each:.1f} times as long as icl-mask, (b) {fast / each:.1f} times. Generations: {'; '.join(print_agreement)}.")
+        agreements.append(f"(b): {agreement(best.tokens, tokens, of_tuned)}")
+    print(f"(a) takes {slow / each:.1f} times as long as icl-mask, (b) {fast / each:.1f} times. Generations: {'; '.join(agreements)}.")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,18 @@ pub enum Precision {
     Stored,
 }
 
+impl Precision {
+    /// The type that weights are brought to; `None` where they stay as they are stored.
+    pub fn dtype(self) -> Option<DType> {
+        match self {
+            Self::F32 => Some(DType::F32),
+            Self::F16 => Some(DType::F16),
+            Self::Bf16 => Some(DType::BF16),
+            Self::Stored => None,
+        }
+    }
+}
+
 impl std::fmt::Display for Precision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
@@ -184,18 +196,11 @@ impl Held {
         if let Data::Mapped(mapped) = &self.data {
             mapped.refuse_not_finite()?;
         }
-        if precision == Precision::Stored {
-            return Ok(self);
-        }
+        let Some(dtype) = precision.dtype() else { return Ok(self) };
         let wide = self.widen(device)?;
         if let Data::Mapped(mapped) = &self.data {
             mapped.leave();
         }
-        let dtype = match precision {
-            Precision::F16 => DType::F16,
-            Precision::Bf16 => DType::BF16,
-            Precision::F32 | Precision::Stored => DType::F32,
-        };
         Ok(wide.to_dtype(dtype)?.into())
     }
 }

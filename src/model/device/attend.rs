@@ -3,7 +3,8 @@
 //! What many rows read alike (the context, for all branches of all items) is one product over the block where it stands;
 //! what each row reads for itself (its own item's columns, the tokens it has generated) is gathered, row by row. Both give a
 //! row a *part* of its softmax: the greatest score, the sum of weights and the weighted sum of values, from which the whole is
-//! put together (as in Dao et al. 2023, "Flash-Decoding"). No mask of all rows times all columns is ever made.
+//! put together (as in Dao et al. 2023, "Flash-Decoding"). There is no mask of all rows times all columns: only rows of which some
+//! read a part of a block (their own columns, when a prompt is computed) have one, of the block's columns.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::put::Put;
 use crate::model::arena::Free;
+use crate::model::kv::Blocks;
 use crate::model::{Arch, BlockId, Extent, KvCache};
 
 /// A block: columns of some layers, one after the other.
@@ -25,9 +26,9 @@ pub struct DeviceKv {
     keys: Tensor,
     /// `[kv_heads, slots, head_dim]`
     values: Tensor,
-    free_slots: Free,
-    blocks: Vec<Option<Block>>,
-    free: Vec<BlockId>,
+    /// Slots of no block.
+    free: Free,
+    blocks: Blocks<Block>,
     bytes: u64,
 }
 
@@ -37,8 +38,8 @@ impl DeviceKv {
         let slot = 2 * arch.kv_heads * arch.head_dim * dtype.size_in_bytes();
         let slots = (bytes / slot as u64) as usize + 1;
         let empty = || Tensor::zeros((arch.kv_heads, slots, arch.head_dim), dtype, device);
-        let (blocks, free) = (Vec::new(), Vec::new());
-        Ok(Self { keys: empty()?, values: empty()?, free_slots: Free::new(0..slots), blocks, free, bytes: 0 })
+        let (blocks, free) = (Blocks::default(), Free::new(0..slots));
+        Ok(Self { keys: empty()?, values: empty()?, free, blocks, bytes: 0 })
     }
 
     fn slots(&self) -> usize {
@@ -55,17 +56,13 @@ impl DeviceKv {
             larger.slice_set(pool, 1, 0)?;
             *pool = larger;
         }
-        self.free_slots.give_back(old..slots);
+        self.free.give_back(old..slots);
         Ok(())
-    }
-
-    fn block(&self, id: BlockId) -> &Block {
-        self.blocks[id.index()].as_ref().expect("a block in use")
     }
 
     /// The slot of a column at a layer.
     pub fn slot(&self, id: BlockId, layer: usize, column: usize) -> usize {
-        let Block { extent, room, first } = self.block(id);
+        let Block { extent, room, first } = self.blocks.get(id);
         assert!(room.contains(&column) && extent.layers.contains(&layer), "{column} of {extent:?}");
         first + (layer - extent.layers.start) * room.len() + column - room.start
     }
@@ -107,37 +104,26 @@ impl KvCache for DeviceKv {
     fn add(&mut self, arch: &Arch, extent: Extent) -> Result<BlockId> {
         let room = extent.room();
         let count = room.len() * extent.layers.len();
-        let first = match self.free_slots.take(count) {
+        let first = match self.free.take(count) {
             Some(first) => first,
             // No layer, or no column.
             None if count == 0 => 0,
             None => {
                 self.grow(count)?;
-                self.free_slots.take(count).expect("room that was made")
+                self.free.take(count).expect("room that was made")
             }
         };
         self.bytes += extent.bytes(arch, self.keys.dtype().size_in_bytes());
-        let block = Some(Block { extent, room, first });
-        Ok(match self.free.pop() {
-            Some(id) => {
-                self.blocks[id.index()] = block;
-                id
-            }
-            None => {
-                self.blocks.push(block);
-                BlockId::new(self.blocks.len() - 1)
-            }
-        })
+        Ok(self.blocks.add(Block { extent, room, first }))
     }
 
     fn remove(&mut self, arch: &Arch, id: BlockId) {
-        if let Some(Block { extent, room, first }) = self.blocks[id.index()].take() {
+        if let Some(Block { extent, room, first }) = self.blocks.remove(id) {
             self.bytes -= extent.bytes(arch, self.keys.dtype().size_in_bytes());
             let count = room.len() * extent.layers.len();
             if count > 0 {
-                self.free_slots.give_back(first..first + count);
+                self.free.give_back(first..first + count);
             }
-            self.free.push(id);
         }
     }
 
