@@ -77,7 +77,9 @@ impl Memory {
     /// What does not depend on the requests.
     fn fixed(arch: &Arch, holding: Holding, rows: usize) -> Self {
         let attention = (2 * arch.heads + 2 * arch.kv_heads) * arch.head_dim;
-        let width = 6 * arch.hidden + attention + if arch.gated { 2 } else { 1 } * arch.intermediate;
+        // Of what enters a product there is a copy, packed.
+        let packed = arch.hidden.max(arch.heads * arch.head_dim).max(arch.intermediate);
+        let width = 6 * arch.hidden + attention + if arch.gated { 2 } else { 1 } * arch.intermediate + packed;
         let program = PROGRAM + A_TOKEN * arch.vocab as u64;
         Self {
             weights: weights(arch, holding.precision, holding.stored),

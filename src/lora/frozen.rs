@@ -60,11 +60,14 @@ impl<'a> Frozen<'a> {
             let range = now[0].start..now[now.len() - 1].end;
             let mut states = self.states.select(range.clone());
             let packed = Packed::new(now.iter().map(ExactSizeIterator::len));
-            for layer in self.layer..layer {
-                packed.at_layer(self.model.arch(), layer, |batch, kv| {
-                    self.model.layer(layer, &mut states, batch, kv)
-                })??;
-            }
+            // From within the pool: its threads then stay awake from product to product.
+            rayon::scope(|_| {
+                (self.layer..layer).try_for_each(|layer| {
+                    packed.at_layer(self.model.arch(), layer, |batch, kv| {
+                        self.model.layer(layer, &mut states, batch, kv)
+                    })?
+                })
+            })?;
             let width = states.width();
             self.states.data_mut()[range.start * width..range.end * width].copy_from_slice(states.data());
         }

@@ -96,10 +96,10 @@ impl Linear {
 
     /// `x [rows, in or more]` -> `y [rows, stride]`
     pub fn forward(&self, x: &Matrix, y: &mut Matrix) -> Result<()> {
-        y.reshape(x.rows(), self.stride);
         match &self.weights {
-            Weights::Packed(panels) => panels.apply(x, 0..self.stride / LANES, y, 0),
+            Weights::Packed(panels) => panels.product(x, 0, y),
             Weights::Held(parts) => {
+                y.reshape(x.rows(), self.stride);
                 for (part, &start) in parts.iter().zip(&self.starts) {
                     for_each_widened(part, |first, panels| {
                         panels.apply(x, 0..panels.stride() / LANES, y, start + first);

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 
 use super::lanes::{LANES, Lanes, dispatched, exp};
 use super::matrix::Matrix;
-use super::product::{Target, Tile, many};
+use super::product::Target;
+use super::tile::{PlainTile, many};
 use crate::model::kv::{Head, KvStore, Read};
 use crate::model::{Reads, Rows};
 
@@ -202,7 +203,7 @@ unsafe fn tile_with<L: Lanes>(work: &Work, scratch: &mut Scratch) {
     for part in &scratch.parts {
         unsafe {
             let (row, rows) = (part.rows.start * group, part.rows.len() * group);
-            let product = Tile {
+            let product = PlainTile {
                 depth: head_dim,
                 a: scratch.queries.as_ptr().add(row * head_dim),
                 a_stride: head_dim,
@@ -225,7 +226,7 @@ unsafe fn tile_with<L: Lanes>(work: &Work, scratch: &mut Scratch) {
     for part in &scratch.parts {
         unsafe {
             let (row, rows) = (part.rows.start * group, part.rows.len() * group);
-            let product = Tile {
+            let product = PlainTile {
                 depth: part.panels.len() * LANES,
                 a: scores.add(row * stride + part.at),
                 a_stride: stride,

@@ -182,6 +182,10 @@ impl Lanes for Avx2 {
     const WIDE_TILE: (usize, usize) = (2, 2);
 
     #[inline(always)]
+    unsafe fn prefetch(from: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
+    #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
         let half = unsafe { _mm256_set1_ps(value) };
         Self(half, half)

@@ -1,8 +1,12 @@
 //! Rows of floats.
 
 use anyhow::Result;
+use rayon::prelude::*;
 
 use crate::model::States;
+
+/// Values that one thread copies at least: fewer would cost more to hand over.
+const COPIED: usize = 1 << 16;
 
 /// A matrix `[rows, width]`, row by row.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -63,6 +67,31 @@ impl Matrix {
     pub fn reshape(&mut self, rows: usize, width: usize) {
         self.width = width;
         self.data.resize(rows * width, 0.);
+    }
+
+    /// Take another shape, and all values from `write`, which is told where they go. Nothing is cleared first.
+    ///
+    /// # Safety
+    /// `write` writes all `rows * width` values.
+    pub unsafe fn written(&mut self, rows: usize, width: usize, write: impl FnOnce(*mut f32)) {
+        self.width = width;
+        self.data.clear();
+        self.data.reserve(rows * width);
+        write(self.data.as_mut_ptr());
+        // SAFETY: there is room for them, and the caller wrote them.
+        unsafe { self.data.set_len(rows * width) };
+    }
+
+    /// A copy, made by all threads.
+    pub fn copied(&self) -> Self {
+        let mut data = Vec::with_capacity(self.data.len());
+        let room = &mut data.spare_capacity_mut()[..self.data.len()];
+        room.par_chunks_mut(COPIED).zip(self.data.par_chunks(COPIED)).for_each(|(to, from)| {
+            to.iter_mut().zip(from).for_each(|(to, from)| _ = to.write(*from));
+        });
+        // SAFETY: chunk by chunk all were written.
+        unsafe { data.set_len(self.data.len()) };
+        Self { width: self.width, data }
     }
 
     /// Keep these rows, in this order.

@@ -5,5 +5,6 @@ pub mod lanes;
 pub mod matrix;
 pub mod product;
 pub mod rowwise;
+pub mod tile;
 
 pub use matrix::Matrix;

@@ -2,9 +2,10 @@
 //!
 //! Packed, sixteen outputs of a weight stand together for each input, so a product reads memory in one direction and
 //! keeps a tile of results in registers (Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix
-//! Multiplication", without the packing at each call). Each result is one sum over the inputs in ascending order,
-//! whatever the number of rows, threads or tiles.
+//! Multiplication", where weights are packed at each call). Rows are packed at each call: those of a tile stand together for
+//! each input. Each result is one sum over the inputs in ascending order, whatever the number of rows, threads or tiles.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -12,6 +13,7 @@ use rayon::prelude::*;
 use super::lanes::{LANES, Lanes, Line, dispatched, lines};
 use super::matrix::Matrix;
 use super::rowwise::greatest;
+use super::tile::{PackedTile, vectors};
 
 /// Weights of the same rows, stacked `[out, in]` and packed: `[out / 16][in][16]`. Each weight begins a panel; its last
 /// panel is filled up with zeros.
@@ -26,7 +28,6 @@ pub struct Panels {
 /// Rows that one task takes at most: their inputs stay in the second cache while all panels of the task pass.
 const TASK_ROWS: usize = 192;
 
-const AHEAD: usize = 16;
 /// Inputs that a tile takes at a time, so that a tile's panels stay in the second cache.
 const TASK_WIDTH: usize = 1536;
 
@@ -84,51 +85,115 @@ impl Panels {
 
     /// The first `width` columns of `x [rows, ..]` -> the outputs of some panels, from `column` on in the rows of `y`.
     pub fn apply(&self, x: &Matrix, panels: Range<usize>, y: &mut Matrix, column: usize) {
-        self.apply_from(x, 0, panels, y, column);
+        assert!(panels.end * LANES <= self.stride);
+        assert!(
+            y.rows() == x.rows() && y.width() >= column + panels.len() * LANES,
+            "too little room for a product"
+        );
+        if x.rows() == 0 {
+            return;
+        }
+        let (stride, target) = (y.width(), Target(y.as_mut_ptr()));
+        // SAFETY: the columns from `column` on lie in `y`, as was asked.
+        unsafe { self.run(x, 0, panels, Target(target.at(column)), stride) };
     }
 
-    /// The same, with `width` columns of `x` from the column `first_input` on.
-    pub fn apply_from(
+    /// `width` columns of `x [rows, ..]` from the column `first_input` on -> all outputs, `y [rows, stride]`, whose memory is
+    /// not cleared first.
+    pub fn product(&self, x: &Matrix, first_input: usize, y: &mut Matrix) {
+        let panels = 0..self.stride / LANES;
+        assert!(self.width > 0, "a weight without inputs");
+        // SAFETY: all panels, so all values.
+        unsafe {
+            y.written(x.rows(), self.stride, |y| self.run(x, first_input, panels, Target(y), self.stride));
+        }
+    }
+
+    /// Write the outputs of some panels to rows that are `stride` apart.
+    ///
+    /// # Safety
+    /// There is room for them.
+    unsafe fn run(
         &self,
         x: &Matrix,
         first_input: usize,
         panels: Range<usize>,
-        y: &mut Matrix,
-        column: usize,
+        target: Target,
+        stride: usize,
     ) {
         let rows = x.rows();
-        assert!(panels.end * LANES <= self.stride && x.width() >= first_input + self.width);
-        assert!(
-            y.rows() == rows && y.width() >= column + panels.len() * LANES,
-            "too little room for a product"
-        );
+        assert!(x.width() >= first_input + self.width);
         let tiles = column_tiles(panels.len());
         let chunks = rows.div_ceil(TASK_ROWS).max(1);
         // Few columns and many threads: rows are divided further.
         let wanted = 2 * rayon::current_num_threads();
-        let chunks = chunks.max(wanted.div_ceil(tiles.len().max(1)).min(rows.div_ceil(8)));
-        let each = rows.div_ceil(chunks).next_multiple_of(8);
-        let stride = y.width();
-        let target = Target(y.as_mut_ptr());
+        let chunks = chunks.max(wanted.div_ceil(tiles.len().max(1)).min(rows.div_ceil(tile_rows())));
+        let each = rows.div_ceil(chunks).next_multiple_of(tile_rows());
         let tasks =
             (0..rows.div_ceil(each.max(1))).flat_map(|chunk| tiles.iter().map(move |tile| (chunk, tile)));
-        tasks.collect::<Vec<_>>().into_par_iter().with_max_len(1).for_each(|(chunk, tile)| {
-            let first = chunk * each;
-            let task = Task {
-                panels: self.data[(panels.start + tile.start) * self.width..].as_ptr().cast(),
-                vectors: tile.len(),
-                width: self.width,
-                x: x.row(first)[first_input..].as_ptr(),
-                x_stride: x.width(),
-                rows: each.min(rows - first),
-                // SAFETY: tasks write to different rows or columns of `y`, which was checked to hold them all.
-                y: unsafe { target.at(first * stride + column + tile.start * LANES) },
-                stride,
-            };
-            // SAFETY: see above; the panels lie in `data`.
-            unsafe { run_task(&task) }
+        let tasks: Vec<_> = tasks.collect();
+        with_packed(x, first_input, self.width, |x| {
+            tasks.into_par_iter().with_max_len(1).for_each(|(chunk, tile)| {
+                let first = chunk * each;
+                let rows = each.min(rows - first);
+                let task = Task {
+                    panels: self.data[(panels.start + tile.start) * self.width..].as_ptr().cast(),
+                    vectors: tile.len(),
+                    width: self.width,
+                    x: x[first * self.width..][..rows * self.width].as_ptr(),
+                    rows,
+                    // SAFETY: tasks write to different rows or columns, for which there is room.
+                    y: unsafe { target.at(first * stride + tile.start * LANES) },
+                    stride,
+                };
+                // SAFETY: see above; the panels lie in `data`, whole tiles of rows in `x`.
+                unsafe { run_task(&task) }
+            });
         });
     }
+}
+
+thread_local! {
+    /// Room for rows that are packed, kept from call to call.
+    static ROOM: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Inputs that one thread packs at a time.
+const PACKED_TOGETHER: usize = 1 << 14;
+
+/// Rows of a tile on this processor.
+fn tile_rows() -> usize {
+    // SAFETY: nothing is read.
+    unsafe { rows_of_a_tile() }
+}
+
+dispatched! {
+    unsafe fn rows_of_a_tile() -> usize = rows_of_a_tile_with;
+}
+
+#[inline(always)]
+unsafe fn rows_of_a_tile_with<L: Lanes>() -> usize {
+    L::TILE.0
+}
+
+/// Put `width` columns of `x` from the column `first` on in the order in which tiles read them, for each tile
+/// `[in][rows of the tile]` (the last tile may be lower), and do something with them.
+fn with_packed<T>(x: &Matrix, first: usize, width: usize, then: impl FnOnce(&[f32]) -> T) -> T {
+    // Taken, not borrowed: while it waits for others, this thread may begin another product.
+    let mut room = ROOM.take();
+    room.resize(x.rows() * width, 0.);
+    let tile = tile_rows() * width;
+    let together = PACKED_TOGETHER.div_ceil(tile.max(1));
+    room.par_chunks_mut(tile.max(1)).enumerate().with_min_len(together).for_each(|(at, packed)| {
+        let rows = packed.len() / width;
+        for m in 0..rows {
+            let row = &x.row(at * tile_rows() + m)[first..][..width];
+            packed[m..].iter_mut().step_by(rows).zip(row).for_each(|(to, from)| *to = *from);
+        }
+    });
+    let done = then(&room);
+    ROOM.set(room);
+    done
 }
 
 /// Panels of one task of [`Panels::greatest`].
@@ -141,8 +206,12 @@ impl Panels {
     /// For each row of `x [rows, in]` the greatest of the first `outputs` outputs, the first one among equals. No output
     /// is written to memory.
     pub fn greatest(&self, x: &Matrix, outputs: usize) -> Vec<Best> {
-        let rows = x.rows();
         assert!(outputs <= self.stride && x.width() >= self.width);
+        with_packed(x, 0, self.width, |packed| self.greatest_of(packed, x.rows(), outputs))
+    }
+
+    /// The same, of rows that were packed.
+    fn greatest_of(&self, x: &[f32], rows: usize, outputs: usize) -> Vec<Best> {
         let tasks = outputs.div_ceil(SEARCHED * LANES);
         let found: Vec<Vec<Best>> = (0..tasks)
             .into_par_iter()
@@ -152,7 +221,7 @@ impl Panels {
                 let panels = task * SEARCHED..outputs.div_ceil(LANES).min((task + 1) * SEARCHED);
                 for tile in column_tiles(panels.len()) {
                     let first = panels.start + tile.start;
-                    self.search(x, first, tile.len(), outputs, some, &mut best);
+                    self.search(x, first..first + tile.len(), outputs, some, &mut best);
                 }
                 best
             })
@@ -164,35 +233,35 @@ impl Panels {
             .fold(start, |all, some| all.into_iter().zip(some).map(|(a, b)| better(a, b)).collect())
     }
 
-    /// Look through the outputs of a tile of panels; `some` is room for them.
+    /// Look through the outputs of a tile of panels for rows that were packed; `some` is room for them.
     fn search(
         &self,
-        x: &Matrix,
-        first: usize,
-        vectors: usize,
+        x: &[f32],
+        panels: Range<usize>,
         outputs: usize,
         some: &mut Vec<f32>,
         best: &mut [Best],
     ) {
-        let stride = vectors * LANES;
-        some.resize(x.rows() * stride, 0.);
+        let (rows, stride) = (best.len(), panels.len() * LANES);
+        assert!(x.len() == rows * self.width);
+        some.resize(rows * stride, 0.);
         let task = Task {
-            panels: self.data[first * self.width..].as_ptr().cast(),
-            vectors,
+            panels: self.data[panels.start * self.width..panels.end * self.width].as_ptr().cast(),
+            vectors: panels.len(),
             width: self.width,
-            x: x.data().as_ptr(),
-            x_stride: x.width(),
-            rows: x.rows(),
+            x: x.as_ptr(),
+            rows,
             y: some.as_mut_ptr(),
             stride,
         };
         // SAFETY: the panels lie in `data`, the outputs in `some`.
         unsafe { run_task(&task) };
-        let meant = stride.min(outputs - first * LANES);
+        let first = panels.start * LANES;
+        let meant = stride.min(outputs - first);
         for (best, values) in best.iter_mut().zip(some.chunks_exact(stride)) {
             *best = best.and_then(|best| {
                 let (at, value) = greatest(&values[..meant])?;
-                Some(if value > best.1 { (first * LANES + at, value) } else { best })
+                Some(if value > best.1 { (first + at, value) } else { best })
             });
         }
     }
@@ -225,19 +294,12 @@ fn column_tiles(panels: usize) -> Vec<Range<usize>> {
     tiles
 }
 
-/// How many vectors to take of those that are left: `most`, but two and two rather than three and one.
-#[inline(always)]
-fn vectors(left: usize, most: usize) -> usize {
-    if left == most + 1 && most > 1 { left / 2 } else { left.min(most) }
-}
-
-/// A column tile of a product over some rows.
+/// A column tile of a product over some rows, which were packed.
 struct Task {
     panels: *const f32,
     vectors: usize,
     width: usize,
     x: *const f32,
-    x_stride: usize,
     rows: usize,
     y: *mut f32,
     stride: usize,
@@ -256,10 +318,10 @@ unsafe fn run_task_with<L: Lanes>(task: &Task) {
         while row < task.rows {
             let rows = L::TILE.0.min(task.rows - row);
             unsafe {
-                let tile = Tile {
+                let tile = PackedTile {
                     depth,
-                    a: task.x.add(row * task.x_stride + input),
-                    a_stride: task.x_stride,
+                    a: task.x.add(row * task.width + input * rows),
+                    a_stride: 0,
                     b: task.panels.add(input * LANES),
                     b_vector: task.width * LANES,
                     b_depth: LANES,
@@ -272,157 +334,5 @@ unsafe fn run_task_with<L: Lanes>(task: &Task) {
             row += rows;
         }
         input += depth;
-    }
-}
-
-/// A small product of plain matrices, row by row: `c [rows, width] (+)= a [rows, depth] times b [depth, width]`, where rows
-/// of `b` and `c` are filled up to a multiple of 16.
-pub fn small(a: &[f32], [rows, depth]: [usize; 2], b: &[f32], c: &mut [f32], add: bool) {
-    let (a_stride, width) = (a.len() / rows.max(1), c.len() / rows.max(1));
-    assert!(rows > 0 && a_stride >= depth && width.is_multiple_of(LANES) && b.len() >= depth * width);
-    assert!(a.len() == rows * a_stride && c.len() == rows * width);
-    let (a, b) = (a.as_ptr(), b.as_ptr());
-    let c = c.as_mut_ptr();
-    let tile = Tile { depth, a, a_stride, b, b_vector: LANES, b_depth: width, c, c_stride: width, add };
-    // SAFETY: sizes were compared.
-    unsafe { small_product(tile, rows, width / LANES) }
-}
-
-dispatched! {
-    unsafe fn small_product(tile: Tile, rows: usize, vectors: usize) = many;
-}
-
-/// A product of any number of rows and vectors, tile by tile.
-///
-/// # Safety
-/// As [`Tile::run`].
-#[inline(always)]
-pub unsafe fn many<L: Lanes>(product: Tile, rows: usize, count: usize) {
-    let wide = rows <= L::WIDE_TILE.0 || count.is_multiple_of(L::WIDE_TILE.1);
-    let (tile_rows, most) = if wide { L::WIDE_TILE } else { L::TILE };
-    let mut vector = 0;
-    while vector < count {
-        let take = vectors(count - vector, most);
-        let mut row = 0;
-        while row < rows {
-            let some = tile_rows.min(rows - row);
-            unsafe {
-                let part = Tile {
-                    a: product.a.add(row * product.a_stride),
-                    b: product.b.add(vector * product.b_vector),
-                    c: product.c.add(row * product.c_stride + vector * LANES),
-                    ..product
-                };
-                part.run::<L>(some, take);
-            }
-            row += some;
-        }
-        vector += take;
-    }
-}
-
-/// `c[m][v] (+)= sum over k of a[m][k] * b[k][v]`, v a vector: the one loop that all products come down to.
-#[derive(Clone, Copy)]
-pub struct Tile {
-    /// Terms of each sum.
-    pub depth: usize,
-    /// `a[m][k]` stands at `a + m * a_stride + k`.
-    pub a: *const f32,
-    pub a_stride: usize,
-    /// `b[k][v]` stands at `b + v * b_vector + k * b_depth`.
-    pub b: *const f32,
-    pub b_vector: usize,
-    pub b_depth: usize,
-    /// `c[m][v]` stands at `c + m * c_stride + v * 16`.
-    pub c: *mut f32,
-    pub c_stride: usize,
-    /// Go on with the sums in `c`.
-    pub add: bool,
-}
-
-impl Tile {
-    /// For up to 8 rows and 3 vectors, or 6 rows and 4 vectors.
-    ///
-    /// # Safety
-    /// All places lie in memory that may be read or written; and as [`Lanes`] says.
-    #[inline(always)]
-    pub unsafe fn run<L: Lanes>(&self, rows: usize, vectors: usize) {
-        let mut at = *self;
-        let mut left = vectors;
-        while left > 0 {
-            let most = if rows <= L::WIDE_TILE.0 { L::WIDE_TILE.1 } else { L::TILE.1 };
-            let take = left.min(most);
-            unsafe {
-                match take {
-                    4 => at.few_rows::<L, 4>(rows),
-                    3 => at.rows::<L, 3>(rows),
-                    2 => at.rows::<L, 2>(rows),
-                    _ => at.rows::<L, 1>(rows),
-                }
-                at.b = at.b.add(take * at.b_vector);
-                at.c = at.c.add(take * LANES);
-            }
-            left -= take;
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn rows<L: Lanes, const V: usize>(&self, rows: usize) {
-        unsafe {
-            match rows {
-                7 => self.sums::<L, 7, V>(),
-                8 => self.sums::<L, 8, V>(),
-                _ => self.few_rows::<L, V>(rows),
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn few_rows<L: Lanes, const V: usize>(&self, rows: usize) {
-        unsafe {
-            match rows {
-                1 => self.sums::<L, 1, V>(),
-                2 => self.sums::<L, 2, V>(),
-                3 => self.sums::<L, 3, V>(),
-                4 => self.sums::<L, 4, V>(),
-                5 => self.sums::<L, 5, V>(),
-                6 => self.sums::<L, 6, V>(),
-                _ => unreachable!("more rows than registers"),
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn sums<L: Lanes, const M: usize, const V: usize>(&self) {
-        unsafe {
-            let mut sums = [[L::splat(0.); V]; M];
-            if self.add {
-                for (m, sums) in sums.iter_mut().enumerate() {
-                    for (v, sum) in sums.iter_mut().enumerate() {
-                        *sum = L::load(self.c.add(m * self.c_stride + v * LANES));
-                    }
-                }
-            }
-            let mut b_at = self.b;
-            for k in 0..self.depth {
-                let mut b = [L::splat(0.); V];
-                for (v, b) in b.iter_mut().enumerate() {
-                    L::prefetch(b_at.wrapping_add(v * self.b_vector + AHEAD * self.b_depth));
-                    *b = L::load(b_at.add(v * self.b_vector));
-                }
-                for (m, sums) in sums.iter_mut().enumerate() {
-                    let a = L::splat(*self.a.add(m * self.a_stride + k));
-                    for (sum, b) in sums.iter_mut().zip(b) {
-                        *sum = sum.fma(a, b);
-                    }
-                }
-                b_at = b_at.add(self.b_depth);
-            }
-            for (m, sums) in sums.iter().enumerate() {
-                for (v, sum) in sums.iter().enumerate() {
-                    sum.store(self.c.add(m * self.c_stride + v * LANES));
-                }
-            }
-        }
     }
 }

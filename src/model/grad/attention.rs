@@ -6,8 +6,9 @@ use super::Packed;
 use super::norm::heads_backward;
 use crate::model::cpu::Matrix;
 use crate::model::cpu::lanes::LANES;
-use crate::model::cpu::product::{Target, small};
+use crate::model::cpu::product::Target;
 use crate::model::cpu::rowwise::each_row;
+use crate::model::cpu::tile::small;
 use crate::model::{Arch, Decoder, Transformer};
 
 /// The gradient of what attention puts out, `[rows, heads * head_dim or more]`, to that of the queries, keys and values as
@@ -15,7 +16,7 @@ use crate::model::{Arch, Decoder, Transformer};
 pub fn backward(model: &Transformer, layer: usize, qkv: &Matrix, back: &Matrix, packed: &Packed) -> Matrix {
     let Arch { heads, kv_heads, .. } = *model.arch();
     let parts = &model.blocks()[layer].attention;
-    let mut placed = qkv.clone();
+    let mut placed = qkv.copied();
     model.positioned(layer, &mut placed, &packed.positions);
     let mut out = Matrix::zeros(qkv.rows(), qkv.width());
     let target = Target(out.as_mut_ptr());

@@ -20,7 +20,6 @@ pub use parts::{Gradient, Noise};
 use self::parts::{Ends, Inputs};
 use super::arch::Wiring;
 use super::cpu::Matrix;
-use super::cpu::lanes::LANES;
 use super::cpu::product::Panels;
 use super::cpu::rowwise::{NormWeights, add};
 use super::parts::Linear;
@@ -58,16 +57,13 @@ impl Transpose {
 
     /// The gradient of the weight's outputs, `[rows, out or more]` -> that of its inputs, `[rows, in filled up to 16]`.
     fn back(&self, back: &Matrix) -> Matrix {
-        let stride = self.0.first().map_or(0, Panels::stride);
-        let mut sum = Matrix::zeros(back.rows(), stride);
-        let mut some = Matrix::default();
+        let [mut sum, mut some] = [Matrix::default(), Matrix::default()];
         let mut first = 0;
         for piece in &self.0 {
             if first == 0 {
-                piece.apply_from(back, first, 0..stride / LANES, &mut sum, 0);
+                piece.product(back, first, &mut sum);
             } else {
-                some.reshape(back.rows(), stride);
-                piece.apply_from(back, first, 0..stride / LANES, &mut some, 0);
+                piece.product(back, first, &mut some);
                 add(&mut sum, &some);
             }
             first += piece.width();
@@ -137,11 +133,14 @@ impl<'a> Differentiable<'a> {
     /// # Errors
     /// A product fails.
     pub fn loss(&self, pass: &Pass) -> Result<Loss> {
-        let mut states = pass.states.clone();
-        for at in pass.layer..self.model.arch().layers {
-            self.forward(at, &mut states, pass, None)?;
-        }
-        loss::cross_entropy(self.model, None, &mut states, pass.next)
+        // From within the pool: its threads then stay awake from product to product.
+        rayon::scope(|_| {
+            let mut states = pass.states.clone();
+            for at in pass.layer..self.model.arch().layers {
+                self.forward(at, &mut states, pass, None)?;
+            }
+            loss::cross_entropy(self.model, None, &mut states, pass.next)
+        })
     }
 
     /// The same; and the gradient of `share` times that sum is added to `gradient`.
@@ -150,6 +149,11 @@ impl<'a> Differentiable<'a> {
     /// A product fails.
     pub fn gradient(&self, pass: &Pass, share: f32, gradient: &mut Gradient) -> Result<Loss> {
         assert!(pass.layer >= self.first, "gradients reach down to layer {}", self.first);
+        rayon::scope(|_| self.gradient_within(pass, share, gradient))
+    }
+
+    /// The same, from within the pool.
+    fn gradient_within(&self, pass: &Pass, share: f32, gradient: &mut Gradient) -> Result<Loss> {
         let mut states = pass.states.clone();
         let mut inputs = Inputs::default();
         let mut saved = Vec::new();
@@ -176,13 +180,13 @@ impl<'a> Differentiable<'a> {
     ) -> Result<Saved> {
         let (block, parallel) = (&self.model.blocks()[layer], self.model.arch().wiring == Wiring::Parallel);
         let mut inputs = inputs.filter(|_| layer == pass.layer);
-        let entering = states.clone();
+        let entering = states.copied();
         let (qkv, mut out) = self.attention_forward(layer, states, pass, inputs.as_deref_mut())?;
         let before_norm = self.before(&block.after_attention, &out);
         if !parallel {
             add_normed(&block.after_attention, states, &mut out);
         }
-        let middle = states.clone();
+        let middle = states.copied();
         let (inner, mut mlp_out) = self.mlp_forward(layer, states, pass, inputs)?;
         let mlp_before_norm = self.before(&block.after_mlp, &mlp_out);
         if parallel {
@@ -229,7 +233,7 @@ impl<'a> Differentiable<'a> {
         norm(mlp_norm, states, &mut normed);
         mlp.into.forward(&normed, &mut inner)?;
         self.adapt(layer, pass, &[Gate, Up], &normed, (&mlp.into, &mut inner));
-        let mut activated = inner.clone();
+        let mut activated = inner.copied();
         mlp.activate(&mut activated);
         mlp.down.forward(&activated, &mut out)?;
         self.adapt(layer, pass, &[Down], &activated, (&mlp.down, &mut out));
@@ -260,7 +264,7 @@ impl<'a> Differentiable<'a> {
 
     /// Queries, keys and values as the products give them -> what attention reads, through the same code as everywhere.
     fn attend(&self, layer: usize, qkv: &Matrix, packed: &Packed, attended: &mut Matrix) -> Result<()> {
-        let mut placed = qkv.clone();
+        let mut placed = qkv.copied();
         self.model.positioned(layer, &mut placed, &packed.positions);
         packed.at_layer(self.model.arch(), layer, |batch, kv| {
             self.model.store(layer, &placed, batch, kv);
@@ -358,6 +362,9 @@ impl<'a> Differentiable<'a> {
 
 /// Rows without what fills them up.
 fn trimmed(matrix: &Matrix, width: usize) -> Matrix {
+    if matrix.width() == width {
+        return matrix.copied();
+    }
     let mut data = Vec::with_capacity(matrix.rows() * width);
     (0..matrix.rows()).for_each(|row| data.extend_from_slice(&matrix.row(row)[..width]));
     Matrix::from_rows(width, data)
