@@ -1,7 +1,13 @@
-//! Where a model computes.
+//! Where a model computes, and in which type.
 
 use std::fmt;
 use std::str::FromStr;
+
+use anyhow::Result;
+
+use super::resolve::Resolver;
+use crate::error::input;
+use crate::model::Precision;
 
 /// Where a model computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +37,38 @@ impl FromStr for Compute {
             None if word == "cuda" => Ok(Self::Cuda(0)),
             Some(("cuda", index)) => index.parse().map(Self::Cuda).map_err(drop),
             _ => Err(()),
+        }
+    }
+}
+
+impl Resolver {
+    /// Where to compute: what this binary was built for.
+    pub(super) fn device(&self) -> Result<Compute> {
+        let word = self.one("device", &self.settings.device)?;
+        let refused = |why: &str| Err(input(format!("{}: `{word}` {why}", self.origins.of("device"))));
+        match word.parse() {
+            Ok(Compute::Cuda(_)) if cfg!(not(feature = "cuda")) => refused(
+                "cannot be used: built without CUDA, this binary computes on the CPU; write cpu, or build one with \
+                 bin/build-cuda.sh",
+            ),
+            Ok(Compute::Cuda(_)) if self.training => {
+                refused("cannot be used: adapters are trained on the CPU; write cpu")
+            }
+            Ok(device) => Ok(device),
+            Err(()) => refused("is no device; write cpu, cuda or cuda:1"),
+        }
+    }
+
+    /// How weights are held there.
+    pub(super) fn dtype(&self, device: Compute) -> Result<Precision> {
+        let word = self.one("dtype", &self.settings.dtype)?;
+        let refused = |why: String| Err(input(format!("{}: {why}", self.origins.of("dtype"))));
+        match (word.parse(), device) {
+            (Err(known), _) => refused(format!("unknown dtype `{word}`; write one of {known}")),
+            (Ok(Precision::Stored), Compute::Cuda(_)) => refused(
+                "a GPU multiplies weights as they are held: f32, f16 or bf16; write --dtype bf16".into(),
+            ),
+            (Ok(dtype), _) => Ok(dtype),
         }
     }
 }

@@ -14,6 +14,7 @@ mod resolve;
 mod settings;
 mod shard;
 mod training;
+mod words;
 
 pub use compute::Compute;
 pub use layers::Layers;

@@ -7,13 +7,11 @@ use anyhow::Result;
 use super::named::{bytes, chat, find_format, find_mask, policy, profile, task};
 use super::settings::{Layered, Origins, Settings};
 use super::{
-    AdapterChoice, Cell, ChatChoice, Compute, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task,
-    files, layers,
+    AdapterChoice, Cell, ChatChoice, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task, files,
 };
 use crate::data::{DataConfig, Direction, Kind};
 use crate::error::input;
 use crate::mask::Treatment;
-use crate::model::Precision;
 use crate::prompt::Profile;
 
 /// Settings as typed -> settings as meant.
@@ -21,18 +19,12 @@ pub(super) struct Resolver {
     pub(super) settings: Settings,
     pub(super) origins: Origins,
     /// Adapters are to be trained.
-    training: bool,
+    pub(super) training: bool,
 }
-
-/// One point of the grid before masks and layers.
-type Words = [String];
 
 /// Runs of a grid, and cells of all of them, at most: more are a slip of the pen, and would fill the memory before anything is
 /// computed.
 const MOST: [usize; 2] = [50_000, 2_000_000];
-
-/// Numbers of things that are written; products of two of them can still be counted.
-const LARGEST: usize = 1_000_000_000;
 
 /// Threads, generations of an item: more would not begin to run.
 const MOST_THREADS: usize = 4096;
@@ -50,16 +42,7 @@ impl Resolver {
     fn experiment(self) -> Result<Experiment> {
         let task = self.task()?;
         let device = self.device()?;
-        let dtype = self.one("dtype", &self.settings.dtype)?;
-        let dtype = dtype.parse().map_err(|known| {
-            input(format!("{}: unknown dtype `{dtype}`; write one of {known}", self.origins.of("dtype")))
-        })?;
-        if let (Compute::Cuda(_), Precision::Stored) = (device, dtype) {
-            return Err(input(format!(
-                "{}: a GPU multiplies weights as they are held: f32, f16 or bf16; write --dtype bf16",
-                self.origins.of("dtype")
-            )));
-        }
+        let dtype = self.dtype(device)?;
         let batch = self.count("batch", &self.settings.batch)?;
         let threads = self.count_or_all("threads", &self.settings.threads)?;
         if let Some(threads) = threads.filter(|threads| *threads > MOST_THREADS) {
@@ -381,64 +364,6 @@ impl Resolver {
         Ok(Running { sandbox, python: self.one("python", &self.settings.python)?.into(), time_limit })
     }
 
-    pub(super) fn number(&self, field: &str, words: &Option<Vec<String>>) -> Result<f64> {
-        let word = self.one(field, words)?;
-        let number = word.parse().ok().filter(|number: &f64| number.is_finite());
-        number.ok_or_else(|| input(format!("{}: `{word}` is not a number", self.origins.of(field))))
-    }
-
-    pub(super) fn list<'a>(&self, field: &str, words: &'a Option<Vec<String>>) -> Result<&'a Words> {
-        match words.as_deref() {
-            Some(words) if !words.is_empty() && words.iter().all(|word| !word.is_empty()) => Ok(words),
-            Some(_) => Err(input(format!("{}: a value is empty", self.origins.of(field)))),
-            None => Err(input(format!("{} is not set", self.origins.of(field)))),
-        }
-    }
-
-    pub(super) fn one<'a>(&self, field: &str, words: &'a Option<Vec<String>>) -> Result<&'a str> {
-        match self.list(field, words)? {
-            [word] => Ok(word),
-            words => Err(input(format!("{}: takes one value, not {}", self.origins.of(field), words.len()))),
-        }
-    }
-
-    /// Where to compute: what this binary was built for.
-    fn device(&self) -> Result<Compute> {
-        let word = self.one("device", &self.settings.device)?;
-        let refused = |why: &str| Err(input(format!("{}: `{word}` {why}", self.origins.of("device"))));
-        match word.parse() {
-            Ok(Compute::Cuda(_)) if cfg!(not(feature = "cuda")) => refused(
-                "cannot be used: built without CUDA, this binary computes on the CPU; write cpu, or build one with \
-                 bin/build-cuda.sh",
-            ),
-            Ok(Compute::Cuda(_)) if self.training => {
-                refused("cannot be used: adapters are trained on the CPU; write cpu")
-            }
-            Ok(device) => Ok(device),
-            Err(()) => refused("is no device; write cpu, cuda or cuda:1"),
-        }
-    }
-
-    /// A number of things, at least one.
-    pub(super) fn count(&self, field: &str, words: &Option<Vec<String>>) -> Result<usize> {
-        let word = self.one(field, words)?;
-        let origin = self.origins.of(field);
-        match word.parse() {
-            Ok(0) => Err(input(format!("{origin}: must be at least 1"))),
-            Ok(count) if count > LARGEST => Err(input(format!("{origin}: {count} is more than {LARGEST}"))),
-            Ok(count) => Ok(count),
-            Err(_) => Err(input(format!("{origin}: `{word}` is not a whole number"))),
-        }
-    }
-
-    fn yes_or_no(&self, field: &str, words: &Option<Vec<String>>) -> Result<bool> {
-        match self.one(field, words)? {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            word => Err(input(format!("{}: `{word}` is neither true nor false", self.origins.of(field)))),
-        }
-    }
-
     /// Bytes, or `None` for what the machine has.
     fn memory(&self) -> Result<Option<u64>> {
         let word = self.one("memory", &self.settings.memory)?;
@@ -452,30 +377,5 @@ impl Resolver {
                 "{origin}: `{word}` is not a size; write it as 4GiB, 1500MiB or 4GB, or write auto"
             ))
         })
-    }
-
-    /// A number of things, or `None` for all of them.
-    pub(super) fn count_or_all(&self, field: &str, words: &Option<Vec<String>>) -> Result<Option<usize>> {
-        if self.one(field, words)? == "all" { Ok(None) } else { self.count(field, words).map(Some) }
-    }
-
-    /// Numbers and ranges that fit 32 bits.
-    pub(super) fn numbers(&self, field: &str, words: &Option<Vec<String>>) -> Result<Vec<u64>> {
-        let origin = self.origins.of(field);
-        let numbers = layers::numbers(self.list(field, words)?, &origin)?;
-        match numbers.iter().find(|number| **number > u64::from(u32::MAX)) {
-            Some(number) => Err(input(format!("{origin}: {number} is more than {}", u32::MAX))),
-            None => Ok(numbers),
-        }
-    }
-
-    pub(super) fn each<T>(
-        &self,
-        field: &str,
-        words: &Option<Vec<String>>,
-        parse: impl Fn(&str, &str) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        let origin = self.origins.of(field);
-        self.list(field, words)?.iter().map(|word| parse(word, &origin)).collect()
     }
 }
