@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::time::Instant;
 
 use anyhow::Result;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{AdamW, Frozen, clip, initial};
 use crate::config::{LossOn, Training};
 use crate::engine::check_interrupted;
-use crate::model::grad::{Differentiable, Gradient, Loss, Noise, Pass, ROWS};
+use crate::model::grad::{Differentiable, Gradient, Loss, Noise, Pass, ROWS, TOGETHER};
 use crate::model::{Adapter, Decoder};
 use crate::prompt::sampling::sample;
 
@@ -71,7 +72,7 @@ pub struct Diverged {
 }
 
 /// Rows of a pass without gradients at most, unless one text is longer.
-const DEV_ROWS: usize = 1024;
+const DEV_ROWS: usize = 512;
 
 /// Loss of some texts per token without an adapter, which is the same at whatever layer it is computed from; 0 of none.
 ///
@@ -161,32 +162,20 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`Diverged`]; [`Interrupted`](crate::engine::Interrupted); a failed computation.
     pub fn step(&mut self, epoch: usize, pairs: &[usize], first: usize, learning_rate: f64) -> Result<()> {
-        let Training { dropout, loss_on, max_grad_norm, .. } = *self.training;
-        let answer_alone = loss_on == LossOn::Target;
         let texts: Vec<usize> = pairs.iter().map(|pair| first + pair).collect();
-        let counted: usize = self.frozen.counted(&texts, answer_alone);
+        let share = 1. / self.frozen.counted(&texts, self.answer_alone()) as f32;
         let mut gradient = Gradient::zeros(&self.adapter);
         let mut loss = Loss::default();
-        for some in passes(self.frozen, &texts, ROWS) {
+        for some in passes(self.frozen, &texts, ROWS).chunks(TOGETHER) {
             check_interrupted()?;
-            let (states, packed, next) = self.frozen.some(some, answer_alone);
-            let stream = |&text: &usize| {
-                (u64::from(self.log.seed) << 32 | epoch as u64)
-                    ^ ((text as u64).wrapping_mul(0x2545_f491_4f6c_dd1d))
-            };
-            let noise = Noise { rate: dropout as f32, streams: some.iter().map(stream).collect() };
-            let pass = Pass {
-                layer: self.log.layer,
-                adapter: &self.adapter,
-                states: &states,
-                packed: &packed,
-                next: &next,
-                noise: Some(&noise),
-            };
-            loss.add(self.differentiable.gradient(&pass, 1. / counted as f32, &mut gradient)?);
-            self.log.tokens[0] += packed.rows();
+            let found = some.par_iter().map(|texts| self.gradient(epoch, texts, share));
+            for (of_pass, its_gradient, rows) in found.collect::<Result<Vec<_>>>()? {
+                loss.add(of_pass);
+                gradient.add(&its_gradient);
+                self.log.tokens[0] += rows;
+            }
         }
-        let norm = clip(&mut gradient, max_grad_norm);
+        let norm = clip(&mut gradient, self.training.max_grad_norm);
         let (layer, seed, step) = (self.log.layer, self.log.seed, self.log.steps.len() + 1);
         if !(loss.mean().is_finite() && norm.is_finite()) {
             return Err(Diverged { layer, seed, step, loss: loss.mean(), norm }.into());
@@ -197,18 +186,42 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
+    fn answer_alone(&self) -> bool {
+        self.training.loss_on == LossOn::Target
+    }
+
+    /// Loss of the texts of one pass, the gradient of `share` times it, and how many rows it has.
+    fn gradient(&self, epoch: usize, texts: &[usize], share: f32) -> Result<(Loss, Gradient, usize)> {
+        let (states, packed, next) = self.frozen.some(texts, self.answer_alone());
+        let stream = |&text: &usize| {
+            (u64::from(self.log.seed) << 32 | epoch as u64)
+                ^ ((text as u64).wrapping_mul(0x2545_f491_4f6c_dd1d))
+        };
+        let noise = Noise { rate: self.training.dropout as f32, streams: texts.iter().map(stream).collect() };
+        let (layer, adapter) = (self.log.layer, &self.adapter);
+        let (states, packed, next) = (&states, &packed, next.as_slice());
+        let pass = Pass { layer, adapter, states, packed, next, noise: Some(&noise) };
+        let mut gradient = Gradient::zeros(adapter);
+        let loss = self.differentiable.gradient(&pass, share, &mut gradient)?;
+        Ok((loss, gradient, packed.rows()))
+    }
+
     /// Loss of some texts per token, without dropout.
     fn dev_loss(&mut self, texts: &[usize]) -> Result<f64> {
         let mut loss = Loss::default();
-        let answer_alone = self.training.loss_on == LossOn::Target;
-        for some in passes(self.frozen, texts, DEV_ROWS) {
+        for some in passes(self.frozen, texts, DEV_ROWS).chunks(TOGETHER) {
             check_interrupted()?;
-            let (states, packed, next) = self.frozen.some(some, answer_alone);
-            let (layer, adapter) = (self.log.layer, &self.adapter);
-            let (states, packed, next) = (&states, &packed, next.as_slice());
-            let pass = Pass { layer, adapter, states, packed, next, noise: None };
-            loss.add(self.differentiable.loss(&pass)?);
-            self.log.tokens[1] += packed.rows();
+            let found = some.par_iter().map(|texts| {
+                let (states, packed, next) = self.frozen.some(texts, self.answer_alone());
+                let (layer, adapter) = (self.log.layer, &self.adapter);
+                let (states, packed, next) = (&states, &packed, next.as_slice());
+                let pass = Pass { layer, adapter, states, packed, next, noise: None };
+                Ok((self.differentiable.loss(&pass)?, packed.rows()))
+            });
+            for (of_pass, rows) in found.collect::<Result<Vec<_>>>()? {
+                loss.add(of_pass);
+                self.log.tokens[1] += rows;
+            }
         }
         match texts.is_empty() {
             true => Ok(0.),

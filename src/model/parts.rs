@@ -82,16 +82,17 @@ impl Linear {
         }
     }
 
-    /// The weights transposed, for gradients: in pieces of so many outputs at most.
+    /// The weights transposed, for gradients: parts of `together` outputs at most, sums of `piece` at most.
     ///
     /// # Errors
     /// They are not held as f32.
-    pub fn transposed(&self, most: usize) -> Result<Vec<Panels>> {
+    pub fn transposed(&self, together: usize, piece: Option<usize>) -> Result<Vec<Panels>> {
         let Weights::Packed(panels) = &self.weights else {
             bail!("gradients need weights as f32");
         };
-        let pieces = (0..self.end).step_by(most);
-        Ok(pieces.map(|first| panels.transposed(first..self.end.min(first.saturating_add(most)))).collect())
+        let parts = (0..self.end).step_by(together);
+        let until = |first: usize| self.end.min(first.saturating_add(together));
+        Ok(parts.map(|first| panels.transposed(first..until(first), piece)).collect())
     }
 
     /// `x [rows, in or more]` -> `y [rows, stride]`

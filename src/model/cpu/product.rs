@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::lanes::{LANES, Lanes, Line, dispatched, lines};
 use super::matrix::Matrix;
 use super::rowwise::greatest;
-use super::tile::{PackedTile, vectors};
+use super::tile::{Into, PackedTile, vectors};
 
 /// Weights of the same rows, stacked `[out, in]` and packed: `[out / 16][in][16]`. Each weight begins a panel; its last
 /// panel is filled up with zeros.
@@ -22,6 +22,8 @@ pub struct Panels {
     /// Outputs, those that fill up panels included.
     stride: usize,
     width: usize,
+    /// Inputs of one sum, where an output is several that are added one after the other.
+    piece: Option<usize>,
     data: Vec<Line>,
 }
 
@@ -49,7 +51,7 @@ impl Panels {
                 }
             });
         }
-        Self { stride, width, data }
+        Self { stride, width, piece: None, data }
     }
 
     /// Outputs of a row, those that fill up panels included.
@@ -68,8 +70,9 @@ impl Panels {
         panel.iter().map(move |line| line.0[row % LANES])
     }
 
-    /// Some rows of the stacked weights, transposed and packed: what takes a gradient of these outputs to one of the inputs.
-    pub fn transposed(&self, outputs: Range<usize>) -> Self {
+    /// Some rows of the stacked weights, transposed and packed: what takes a gradient of these outputs to one of the inputs;
+    /// where a `piece` is given in sums of so many outputs at most.
+    pub fn transposed(&self, outputs: Range<usize>, piece: Option<usize>) -> Self {
         assert!(outputs.end <= self.stride);
         let stride = self.width.next_multiple_of(LANES);
         let mut data = lines(stride / LANES * outputs.len());
@@ -80,7 +83,7 @@ impl Panels {
                 line.0.iter_mut().zip(from).for_each(|(to, from)| *to = from.0[output % LANES]);
             }
         });
-        Self { stride, width: outputs.len(), data }
+        Self { stride, width: outputs.len(), piece, data }
     }
 
     /// The first `width` columns of `x [rows, ..]` -> the outputs of some panels, from `column` on in the rows of `y`.
@@ -95,7 +98,7 @@ impl Panels {
         }
         let (stride, target) = (y.width(), Target(y.as_mut_ptr()));
         // SAFETY: the columns from `column` on lie in `y`, as was asked.
-        unsafe { self.run(x, 0, panels, Target(target.at(column)), stride) };
+        unsafe { self.run(x, 0, panels, Target(target.at(column)), stride, Into::Empty) };
     }
 
     /// `width` columns of `x [rows, ..]` from the column `first_input` on -> all outputs, `y [rows, stride]`, whose memory is
@@ -105,8 +108,20 @@ impl Panels {
         assert!(self.width > 0, "a weight without inputs");
         // SAFETY: all panels, so all values.
         unsafe {
-            y.written(x.rows(), self.stride, |y| self.run(x, first_input, panels, Target(y), self.stride));
+            y.written(x.rows(), self.stride, |y| {
+                self.run(x, first_input, panels, Target(y), self.stride, Into::Empty);
+            });
         }
+    }
+
+    /// The same, added to `y [rows, stride]`.
+    pub fn add_product(&self, x: &Matrix, first_input: usize, y: &mut Matrix) {
+        assert!(y.rows() == x.rows() && y.width() == self.stride);
+        // A longer sum would go on with what it is to be added to.
+        assert!(self.width <= TASK_WIDTH || self.piece.is_some_and(|piece| piece <= TASK_WIDTH));
+        let panels = 0..self.stride / LANES;
+        // SAFETY: all of `y`.
+        unsafe { self.run(x, first_input, panels, Target(y.as_mut_ptr()), self.stride, Into::Others) };
     }
 
     /// Write the outputs of some panels to rows that are `stride` apart.
@@ -120,6 +135,7 @@ impl Panels {
         panels: Range<usize>,
         target: Target,
         stride: usize,
+        into: Into,
     ) {
         let rows = x.rows();
         assert!(x.width() >= first_input + self.width);
@@ -140,6 +156,8 @@ impl Panels {
                     panels: self.data[(panels.start + tile.start) * self.width..].as_ptr().cast(),
                     vectors: tile.len(),
                     width: self.width,
+                    piece: self.piece,
+                    into,
                     x: x[first * self.width..][..rows * self.width].as_ptr(),
                     rows,
                     // SAFETY: tasks write to different rows or columns, for which there is room.
@@ -249,6 +267,8 @@ impl Panels {
             panels: self.data[panels.start * self.width..panels.end * self.width].as_ptr().cast(),
             vectors: panels.len(),
             width: self.width,
+            piece: self.piece,
+            into: Into::Empty,
             x: x.as_ptr(),
             rows,
             y: some.as_mut_ptr(),
@@ -299,6 +319,9 @@ struct Task {
     panels: *const f32,
     vectors: usize,
     width: usize,
+    piece: Option<usize>,
+    /// What becomes of what stands in `y`.
+    into: Into,
     x: *const f32,
     rows: usize,
     y: *mut f32,
@@ -311,9 +334,9 @@ dispatched! {
 
 #[inline(always)]
 unsafe fn run_task_with<L: Lanes>(task: &Task) {
-    let mut input = 0;
+    let (mut input, mut into) = (0, task.into);
     while input < task.width {
-        let depth = TASK_WIDTH.min(task.width - input);
+        let depth = task.piece.unwrap_or(TASK_WIDTH).min(task.width - input);
         let mut row = 0;
         while row < task.rows {
             let rows = L::TILE.0.min(task.rows - row);
@@ -327,12 +350,13 @@ unsafe fn run_task_with<L: Lanes>(task: &Task) {
                     b_depth: LANES,
                     c: task.y.add(row * task.stride),
                     c_stride: task.stride,
-                    add: input > 0,
+                    into,
                 };
                 tile.run::<L>(rows, task.vectors);
             }
             row += rows;
         }
         input += depth;
+        into = if task.piece.is_some() { Into::Others } else { Into::Begun };
     }
 }

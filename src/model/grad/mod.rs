@@ -43,30 +43,31 @@ struct Transposes {
     down: Transpose,
 }
 
-/// A weight's transpose, in pieces whose products are added.
+/// A weight's transpose, in parts whose products are added.
 struct Transpose(Vec<Panels>);
 
 /// Terms of one sum over the vocabulary. Over all of it a single sum in f32 would leave gradients a few ten-thousandths off;
 /// over a layer's outputs, which are fewer, it does not.
 const VOCABULARY_PIECE: usize = 512;
+/// Such pieces of one product: what enters it stays in the cache.
+const PIECES_TOGETHER: usize = 8;
 
 impl Transpose {
-    fn new(weight: &Linear, most: usize) -> Result<Self> {
-        Ok(Self(weight.transposed(most)?))
+    fn new(weight: &Linear, piece: Option<usize>) -> Result<Self> {
+        let together = piece.map_or(usize::MAX, |piece| piece * PIECES_TOGETHER);
+        Ok(Self(weight.transposed(together, piece)?))
     }
 
     /// The gradient of the weight's outputs, `[rows, out or more]` -> that of its inputs, `[rows, in filled up to 16]`.
     fn back(&self, back: &Matrix) -> Matrix {
-        let [mut sum, mut some] = [Matrix::default(), Matrix::default()];
+        let mut sum = Matrix::default();
         let mut first = 0;
-        for piece in &self.0 {
-            if first == 0 {
-                piece.product(back, first, &mut sum);
-            } else {
-                piece.product(back, first, &mut some);
-                add(&mut sum, &some);
+        for part in &self.0 {
+            match first {
+                0 => part.product(back, first, &mut sum),
+                _ => part.add_product(back, first, &mut sum),
             }
-            first += piece.width();
+            first += part.width();
         }
         sum
     }
@@ -113,14 +114,14 @@ impl<'a> Differentiable<'a> {
     pub fn new(model: &'a Transformer, first: usize) -> Result<Self> {
         let transposes = model.blocks()[first..].iter().map(|block| {
             Ok(Transposes {
-                qkv: Transpose::new(&block.attention.qkv, usize::MAX)?,
-                o: Transpose::new(&block.attention.o, usize::MAX)?,
-                into: Transpose::new(&block.mlp.into, usize::MAX)?,
-                down: Transpose::new(&block.mlp.down, usize::MAX)?,
+                qkv: Transpose::new(&block.attention.qkv, None)?,
+                o: Transpose::new(&block.attention.o, None)?,
+                into: Transpose::new(&block.mlp.into, None)?,
+                down: Transpose::new(&block.mlp.down, None)?,
             })
         });
         let transposes = transposes.collect::<Result<_>>()?;
-        Ok(Self { model, transposes, first, head: Transpose::new(model.head(), VOCABULARY_PIECE)? })
+        Ok(Self { model, transposes, first, head: Transpose::new(model.head(), Some(VOCABULARY_PIECE))? })
     }
 
     /// The model.
@@ -370,18 +371,22 @@ fn trimmed(matrix: &Matrix, width: usize) -> Matrix {
     Matrix::from_rows(width, data)
 }
 
-/// Bytes of a pass with gradients, whose rows are [`ROWS`] or those of one text that is longer.
+/// Bytes of all passes with gradients that are computed at a time, whose rows are [`ROWS`] or those of one text that is longer.
 pub fn pass_bytes(arch: &Arch, longest: usize) -> u64 {
     let attention = (arch.heads + 2 * arch.kv_heads) * arch.head_dim;
     let inner = if arch.gated { 2 } else { 1 } * arch.intermediate;
     let sandwich = if arch.wiring == Wiring::Sandwich { 2 } else { 0 };
     let kept = arch.layers * ((2 + sandwich) * arch.hidden + attention + inner);
     let row = kept + 10 * arch.hidden + 4 * inner;
-    4 * (ROWS.max(longest) * row + 2 * loss::ROWS * arch.vocab) as u64
+    (TOGETHER * 4 * (ROWS.max(longest) * row + 2 * loss::ROWS * arch.vocab)) as u64
 }
 
 /// Rows of a pass with gradients at most, unless one text is longer: enough to fill the matrix units.
-pub const ROWS: usize = 640;
+pub const ROWS: usize = 320;
+
+/// Passes that are computed at a time. What one does row by row or alone, the other's products fill; and their number must not
+/// depend on that of the threads, or sums would.
+pub const TOGETHER: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -406,8 +411,8 @@ mod tests {
                 terms.map(|(back, weight)| f64::from(*back) * f64::from(*weight)).sum()
             })
             .collect();
-        let worst = |most: usize| {
-            let found = Transpose::new(&linear, most).unwrap().back(&Matrix::from_rows(vocab, back.clone()));
+        let worst = |piece: Option<usize>| {
+            let found = Transpose::new(&linear, piece).unwrap().back(&Matrix::from_rows(vocab, back.clone()));
             let errors = found
                 .row(0)
                 .iter()
@@ -415,7 +420,7 @@ mod tests {
                 .map(|(found, expected)| (f64::from(*found) / expected - 1.).abs());
             errors.fold(0., f64::max)
         };
-        let (pieces, whole) = (worst(VOCABULARY_PIECE), worst(usize::MAX));
+        let (pieces, whole) = (worst(Some(VOCABULARY_PIECE)), worst(None));
         assert!(pieces < 1e-6 && whole > 5. * pieces, "in pieces {pieces:e}, in one sum {whole:e}");
     }
 }

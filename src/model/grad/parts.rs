@@ -57,6 +57,16 @@ impl Gradient {
         Self(adapter.0.iter().map(|(place, low_rank)| (*place, of(low_rank))).collect())
     }
 
+    /// Add another one of the same adapter.
+    pub fn add(&mut self, other: &Self) {
+        for (place, sum) in &mut self.0 {
+            let Some(other) = other.0.get(place) else { continue };
+            for (sum, other) in [(&mut sum.a, &other.a), (&mut sum.b, &other.b)] {
+                sum.data_mut().iter_mut().zip(other.data()).for_each(|(sum, other)| *sum += other);
+            }
+        }
+    }
+
     /// All values.
     pub fn values(&self) -> impl Iterator<Item = f32> + '_ {
         self.0.values().flat_map(|low_rank| low_rank.a.data().iter().chain(low_rank.b.data())).copied()
