@@ -60,7 +60,7 @@ impl Gradient {
     /// Add another one of the same adapter.
     pub fn add(&mut self, other: &Self) {
         for (place, sum) in &mut self.0 {
-            let Some(other) = other.0.get(place) else { continue };
+            let other = &other.0[place];
             for (sum, other) in [(&mut sum.a, &other.a), (&mut sum.b, &other.b)] {
                 sum.data_mut().iter_mut().zip(other.data()).for_each(|(sum, other)| *sum += other);
             }
