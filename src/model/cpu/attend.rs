@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::lanes::{LANES, Lanes, dispatched, exp};
 use super::matrix::Matrix;
 use super::product::Target;
-use super::tile::{Into, PlainTile, many};
+use super::tile::{Onto, PlainTile, many};
 use crate::model::kv::{Head, KvStore, Read};
 use crate::model::{Reads, Rows};
 
@@ -212,7 +212,7 @@ unsafe fn tile_with<L: Lanes>(work: &Work, scratch: &mut Scratch) {
                 b_depth: LANES,
                 c: scores.add(row * stride + part.at),
                 c_stride: stride,
-                into: Into::Empty,
+                onto: Onto::Empty,
             };
             many::<L>(product, rows, part.panels.len());
             finish_scores::<L>(work, part, scores, stride);
@@ -235,7 +235,7 @@ unsafe fn tile_with<L: Lanes>(work: &Work, scratch: &mut Scratch) {
                 b_depth: width,
                 c: scratch.sums.as_mut_ptr().add(row * width),
                 c_stride: width,
-                into: Into::Begun,
+                onto: Onto::Begun,
             };
             many::<L>(product, rows, width / LANES);
         }

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::lanes::{LANES, Lanes, Line, dispatched, lines};
 use super::matrix::Matrix;
 use super::rowwise::greatest;
-use super::tile::{Into, PackedTile, vectors};
+use super::tile::{Onto, PackedTile, vectors};
 
 /// Weights of the same rows, stacked `[out, in]` and packed: `[out / 16][in][16]`. Each weight begins a panel; its last
 /// panel is filled up with zeros.
@@ -98,7 +98,7 @@ impl Panels {
         }
         let (stride, target) = (y.width(), Target(y.as_mut_ptr()));
         // SAFETY: the columns from `column` on lie in `y`, as was asked.
-        unsafe { self.run(x, 0, panels, Target(target.at(column)), stride, Into::Empty) };
+        unsafe { self.run(x, 0, panels, Target(target.at(column)), stride, Onto::Empty) };
     }
 
     /// `width` columns of `x [rows, ..]` from the column `first_input` on -> all outputs, `y [rows, stride]`, whose memory is
@@ -109,7 +109,7 @@ impl Panels {
         // SAFETY: all panels, so all values.
         unsafe {
             y.written(x.rows(), self.stride, |y| {
-                self.run(x, first_input, panels, Target(y), self.stride, Into::Empty);
+                self.run(x, first_input, panels, Target(y), self.stride, Onto::Empty);
             });
         }
     }
@@ -121,7 +121,7 @@ impl Panels {
         assert!(self.width <= TASK_WIDTH || self.piece.is_some_and(|piece| piece <= TASK_WIDTH));
         let panels = 0..self.stride / LANES;
         // SAFETY: all of `y`.
-        unsafe { self.run(x, first_input, panels, Target(y.as_mut_ptr()), self.stride, Into::Others) };
+        unsafe { self.run(x, first_input, panels, Target(y.as_mut_ptr()), self.stride, Onto::Others) };
     }
 
     /// Write the outputs of some panels to rows that are `stride` apart.
@@ -135,7 +135,7 @@ impl Panels {
         panels: Range<usize>,
         target: Target,
         stride: usize,
-        into: Into,
+        onto: Onto,
     ) {
         let rows = x.rows();
         assert!(x.width() >= first_input + self.width);
@@ -157,7 +157,7 @@ impl Panels {
                     vectors: tile.len(),
                     width: self.width,
                     piece: self.piece,
-                    into,
+                    onto,
                     x: x[first * self.width..][..rows * self.width].as_ptr(),
                     rows,
                     // SAFETY: tasks write to different rows or columns, for which there is room.
@@ -268,7 +268,7 @@ impl Panels {
             vectors: panels.len(),
             width: self.width,
             piece: self.piece,
-            into: Into::Empty,
+            onto: Onto::Empty,
             x: x.as_ptr(),
             rows,
             y: some.as_mut_ptr(),
@@ -321,7 +321,7 @@ struct Task {
     width: usize,
     piece: Option<usize>,
     /// What becomes of what stands in `y`.
-    into: Into,
+    onto: Onto,
     x: *const f32,
     rows: usize,
     y: *mut f32,
@@ -334,7 +334,7 @@ dispatched! {
 
 #[inline(always)]
 unsafe fn run_task_with<L: Lanes>(task: &Task) {
-    let (mut input, mut into) = (0, task.into);
+    let (mut input, mut onto) = (0, task.onto);
     while input < task.width {
         let depth = task.piece.unwrap_or(TASK_WIDTH).min(task.width - input);
         let mut row = 0;
@@ -350,13 +350,13 @@ unsafe fn run_task_with<L: Lanes>(task: &Task) {
                     b_depth: LANES,
                     c: task.y.add(row * task.stride),
                     c_stride: task.stride,
-                    into,
+                    onto,
                 };
                 tile.run::<L>(rows, task.vectors);
             }
             row += rows;
         }
         input += depth;
-        into = if task.piece.is_some() { Into::Others } else { Into::Begun };
+        onto = if task.piece.is_some() { Onto::Others } else { Onto::Begun };
     }
 }

@@ -9,13 +9,13 @@ const UNROLLED: usize = 4;
 
 /// A small product of plain matrices, row by row: `c [rows, width] (+)= a [rows, depth] times b [depth, width]`, where rows
 /// of `b` and `c` are filled up to a multiple of 16.
-pub fn small(a: &[f32], [rows, depth]: [usize; 2], b: &[f32], c: &mut [f32], into: Into) {
+pub fn small(a: &[f32], [rows, depth]: [usize; 2], b: &[f32], c: &mut [f32], onto: Onto) {
     let (a_stride, width) = (a.len() / rows.max(1), c.len() / rows.max(1));
     assert!(rows > 0 && a_stride >= depth && width.is_multiple_of(LANES) && b.len() >= depth * width);
     assert!(a.len() == rows * a_stride && c.len() == rows * width);
     let (a, b) = (a.as_ptr(), b.as_ptr());
     let c = c.as_mut_ptr();
-    let tile = PlainTile { depth, a, a_stride, b, b_vector: LANES, b_depth: width, c, c_stride: width, into };
+    let tile = PlainTile { depth, a, a_stride, b, b_vector: LANES, b_depth: width, c, c_stride: width, onto };
     // SAFETY: sizes were compared.
     unsafe { small_product(tile, rows, width / LANES) }
 }
@@ -75,12 +75,12 @@ pub struct Tile<const PACKED: bool> {
     pub c: *mut f32,
     pub c_stride: usize,
     /// What becomes of what stands in `c`.
-    pub into: Into,
+    pub onto: Onto,
 }
 
 /// What a tile does with what stands where its sums go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Into {
+pub enum Onto {
     /// Write over it.
     Empty,
     /// Go on with these sums.
@@ -150,7 +150,7 @@ impl<const PACKED: bool> Tile<PACKED> {
     unsafe fn sums<L: Lanes, const M: usize, const V: usize>(&self) {
         unsafe {
             let mut sums = [[L::splat(0.); V]; M];
-            if self.into == Into::Begun {
+            if self.onto == Onto::Begun {
                 for (m, sums) in sums.iter_mut().enumerate() {
                     for (v, sum) in sums.iter_mut().enumerate() {
                         *sum = L::load(self.c.add(m * self.c_stride + v * LANES));
@@ -171,7 +171,7 @@ impl<const PACKED: bool> Tile<PACKED> {
             for (m, sums) in sums.iter().enumerate() {
                 for (v, sum) in sums.iter().enumerate() {
                     let c = self.c.add(m * self.c_stride + v * LANES);
-                    let sum = if self.into == Into::Others { L::load(c).add(*sum) } else { *sum };
+                    let sum = if self.onto == Onto::Others { L::load(c).add(*sum) } else { *sum };
                     sum.store(c);
                 }
             }

@@ -8,7 +8,7 @@ use crate::model::cpu::Matrix;
 use crate::model::cpu::lanes::LANES;
 use crate::model::cpu::product::Target;
 use crate::model::cpu::rowwise::each_row;
-use crate::model::cpu::tile::{Into, small};
+use crate::model::cpu::tile::{Onto, small};
 use crate::model::{Arch, Decoder, Transformer};
 
 /// The gradient of what attention puts out, `[rows, heads * head_dim or more]`, to that of the queries, keys and values as
@@ -81,18 +81,18 @@ impl Head<'_> {
         for head in self.kv_head * group..(self.kv_head + 1) * group {
             let queries = self.rows_of(self.qkv, of_q + head * head_dim, d16);
             let back = self.rows_of(self.back, head * head_dim, d16);
-            small(&queries, [n, head_dim], &keys_t, &mut weights, Into::Empty);
+            small(&queries, [n, head_dim], &keys_t, &mut weights, Onto::Empty);
             self.softmax(head, &mut weights, n16);
-            small(&back, [n, head_dim], &values_t, &mut of_scores, Into::Empty);
+            small(&back, [n, head_dim], &values_t, &mut of_scores, Onto::Empty);
             for (weights, of_scores) in weights.chunks_exact(n16).zip(of_scores.chunks_exact_mut(n16)) {
                 let mean: f32 =
                     weights.iter().zip(of_scores.iter()).map(|(weight, back)| weight * back).sum();
                 let pairs = of_scores.iter_mut().zip(weights);
                 pairs.for_each(|(back, weight)| *back = scale * weight * (*back - mean));
             }
-            small(&of_scores, [n, n], &keys, &mut of_queries, Into::Empty);
-            small(&transpose(&of_scores, n, n16)[..n * n16], [n, n], &queries, &mut of_keys, Into::Begun);
-            small(&transpose(&weights, n, n16)[..n * n16], [n, n], &back, &mut of_values, Into::Begun);
+            small(&of_scores, [n, n], &keys, &mut of_queries, Onto::Empty);
+            small(&transpose(&of_scores, n, n16)[..n * n16], [n, n], &queries, &mut of_keys, Onto::Begun);
+            small(&transpose(&weights, n, n16)[..n * n16], [n, n], &back, &mut of_values, Onto::Begun);
             self.write(out, of_q + head * head_dim, &of_queries, d16);
         }
         self.write(out, key, &of_keys, d16);
