@@ -137,7 +137,7 @@ fn the_sweep_is_every_run_alone() {
         again.reverse();
         assert_eq!(alone, again);
         // As much memory as one item takes: the others wait.
-        let tight = Limits { branches: 1000, kv_bytes: 1 };
+        let tight = Limits { kv_bytes: 1, ..Limits::branches(1000) };
         assert_eq!(alone, sweep(&model, &tokenizer, &requests, &rule(), tight));
     }
 }
@@ -152,7 +152,9 @@ fn a_sweep_on_a_device_is_every_run_alone() {
         let prompts = tiny::prompts(&tokenizer, profile, 3, 3);
         let requests = requests(&prompts, &[0, 1, 3, LAYERS]);
         let alone: Vec<_> = requests.iter().map(|request| plain(&model, request)).collect();
-        for limits in [Limits::branches(7), Limits::branches(1000), Limits { branches: 1000, kv_bytes: 1 }] {
+        for limits in
+            [Limits::branches(7), Limits::branches(1000), Limits { kv_bytes: 1, ..Limits::branches(1000) }]
+        {
             assert_eq!(alone, sweep(&on_device, &tokenizer, &requests, &rule(), limits), "{limits:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! Memory that a run will need, computed beforehand, and what the machine has.
 
 use super::layout::{Layout, by_context};
-use super::prefill::{PASS_ROWS, context_room};
+use super::prefill::{DEVICE_PASS_ROWS, PASS_ROWS, context_room};
 use super::{Request, StopRule};
 use crate::model::{Arch, Precision, scratch_bytes};
 
@@ -10,6 +10,8 @@ use crate::model::{Arch, Precision, scratch_bytes};
 pub struct Limits {
     /// Branches that are decoded together at most.
     pub branches: usize,
+    /// Rows that a pass over prompts holds at most, but for a long context.
+    pub pass_rows: usize,
     /// Bytes of keys and values at most; a single job may take more if nothing else is there.
     pub kv_bytes: u64,
 }
@@ -17,7 +19,7 @@ pub struct Limits {
 impl Limits {
     /// So many branches, and as much memory as they take.
     pub fn branches(branches: usize) -> Self {
-        Self { branches, kv_bytes: u64::MAX }
+        Self { branches, pass_rows: PASS_ROWS, kv_bytes: u64::MAX }
     }
 }
 
@@ -55,6 +57,11 @@ impl Holding {
     fn element(self) -> usize {
         let dtype = self.precision.dtype().filter(|_| self.on_device);
         dtype.map_or(size_of::<f32>(), |dtype| dtype.size_in_bytes())
+    }
+
+    /// Rows that a pass over prompts holds.
+    fn pass_rows(self) -> usize {
+        if self.on_device { DEVICE_PASS_ROWS } else { PASS_ROWS }
     }
 
     /// Bytes of what stands between parts, beside the states themselves: of a weight that is widened at the time, or on a GPU of
@@ -121,7 +128,8 @@ impl Memory {
                     let fixed = fit.iter().map(|memory| memory.total() - memory.kv_cache).max().unwrap_or(0);
                     let kv_bytes = budget.saturating_sub(fixed);
                     let memory = memory.unwrap_or_else(|| Self::fixed(arch, holding, 0));
-                    return Ok((Limits { branches, kv_bytes }, memory));
+                    let pass_rows = holding.pass_rows();
+                    return Ok((Limits { branches, pass_rows, kv_bytes }, memory));
                 }
             }
         }
@@ -138,7 +146,8 @@ impl Memory {
         let c = layout.context.len();
         let forked = layout.context_branches.iter().flat_map(|branch| &branch.forks);
         let forked = forked.map(|fork| fork.rows.len()).sum::<usize>();
-        let rows = PASS_ROWS.max(c + forked.min(context_room(c))).max(branches);
+        let pass_rows = holding.pass_rows();
+        let rows = pass_rows.max(c + forked.min(context_room(pass_rows, c))).max(branches);
         let fixed = Self::fixed(arch, holding, rows);
         let left = budget.saturating_sub(fixed.total());
         let jobs = (0..layout.jobs.len()).map(|job| layout.job_bytes(arch, job, holding.element()));

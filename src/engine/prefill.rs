@@ -18,10 +18,13 @@ use crate::model::{BlockId, Decoder, KvCache, Read};
 /// matrix units, few enough that activations stay small.
 pub const PASS_ROWS: usize = 1024;
 
-/// Rows of branches that a pass over a context of `c` rows takes: the trunk is computed again for each pass, so four times
-/// its own rows at least.
-pub fn context_room(c: usize) -> usize {
-    PASS_ROWS.saturating_sub(c).max(4 * c)
+/// The same on a GPU, which is filled by more.
+pub const DEVICE_PASS_ROWS: usize = 4096;
+
+/// Rows of branches that a pass of so many rows over a context of `c` rows takes: the trunk is computed again for each pass, so
+/// four times its own rows at least.
+pub fn context_room(pass_rows: usize, c: usize) -> usize {
+    pass_rows.saturating_sub(c).max(4 * c)
 }
 
 /// A job and the places of its branches among the live ones.
@@ -58,7 +61,7 @@ impl<D: Decoder> Sweep<'_, D> {
         let mut rest = forked.as_slice();
         loop {
             check_interrupted()?;
-            let (now, later) = rest.split_at(fitting(rest, context_room(c)));
+            let (now, later) = rest.split_at(fitting(rest, context_room(self.limits.pass_rows, c)));
             rest = later;
             let mut strands = vec![Strand {
                 positions: (0..c).collect(),
@@ -87,7 +90,7 @@ impl<D: Decoder> Sweep<'_, D> {
             for (branch, at) in self.layout.jobs[*job].branches.iter().zip(live.clone()) {
                 let joins = pass.last().is_some_and(|(last, _)| last == job);
                 let more = branch.rows() + if joins { 0 } else { trunk };
-                if rows > 0 && rows + more > PASS_ROWS {
+                if rows > 0 && rows + more > self.limits.pass_rows {
                     self.prefill_pass(&std::mem::take(&mut pass))?;
                     rows = 0;
                 }

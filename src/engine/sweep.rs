@@ -135,7 +135,7 @@ pub(super) struct Sweep<'a, D: Decoder> {
     pub decoder: &'a D,
     tokenizer: &'a Tokenizer,
     rule: &'a StopRule,
-    limits: Limits,
+    pub limits: Limits,
     pub observer: &'a mut dyn Observer,
     pub layout: &'a Layout<'a>,
     pub context: Option<BlockId>,
