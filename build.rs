@@ -1,4 +1,4 @@
-//! Tells the program which commit it was built from, for the manifests it writes; compiles the kernel for GPUs, where some are to
+//! Tells the program which commit it was built from, for the manifests it writes; compiles the kernels for GPUs, where some are to
 //! compute.
 
 use std::process::Command;
@@ -19,17 +19,22 @@ fn main() {
     }
 }
 
-/// `put.cu` to code that every GPU since 2020 can finish compiling for itself (compute capability 8.0).
+/// `kernels.cu` for each type of weights, to code that every GPU since 2020 can finish compiling for itself (compute capability
+/// 8.0).
 fn kernels() {
-    const SOURCE: &str = "src/model/device/put.cu";
+    const SOURCE: &str = "src/model/device/kernels.cu";
     println!("cargo:rerun-if-changed={SOURCE}");
     let variable = |name: &str| std::env::var(name).ok();
     let nvcc = variable("NVCC").or_else(|| variable("CUDA_HOME").map(|home| format!("{home}/bin/nvcc")));
     let nvcc = nvcc.unwrap_or_else(|| "nvcc".into());
-    let out = format!("{}/put.ptx", std::env::var("OUT_DIR").expect("cargo sets it"));
-    let done = Command::new(&nvcc).args(["-ptx", "-arch=compute_80", "-o", &out, SOURCE]).status();
-    assert!(
-        done.is_ok_and(|status| status.success()),
-        "{nvcc} cannot compile {SOURCE}: is CUDA's toolkit there?"
-    );
+    for (name, element) in [("f32", "float"), ("f16", "__half"), ("bf16", "__nv_bfloat16")] {
+        let out = format!("{}/kernels_{name}.ptx", std::env::var("OUT_DIR").expect("cargo sets it"));
+        let types = [format!("-DELEMENT={element}"), format!("-DWIDE={}", u8::from(name == "f32"))];
+        let options = ["-ptx", "-arch=compute_80", "-o", &out, SOURCE];
+        let done = Command::new(&nvcc).args(types).args(options).status();
+        assert!(
+            done.is_ok_and(|status| status.success()),
+            "{nvcc} cannot compile {SOURCE}: is CUDA's toolkit there?"
+        );
+    }
 }

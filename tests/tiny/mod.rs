@@ -124,7 +124,7 @@ pub fn on_device(
 /// `ICL_MASK_TEST_DEVICE` says: `cuda`.
 pub fn device() -> Device {
     match std::env::var("ICL_MASK_TEST_DEVICE").as_deref() {
-        Ok("cuda") => Device::new_cuda(0).expect("a GPU"),
+        Ok("cuda") => icl_mask::model::gpu(0).expect("a GPU"),
         Ok(other) if other != "cpu" => panic!("ICL_MASK_TEST_DEVICE: cpu or cuda, not {other}"),
         _ => Device::Cpu,
     }

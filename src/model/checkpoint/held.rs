@@ -162,6 +162,17 @@ impl Held {
         Ok(plain.to_dtype(DType::F32)?)
     }
 
+    /// Some of its rows in a type, `[n, columns]`: as they stand in their file where that is their type.
+    pub fn rows_as(&self, range: Range<usize>, dtype: DType) -> Result<Tensor> {
+        match &self.data {
+            Data::Mapped(mapped) if self.rows.is_none() && !self.transposed && mapped.is(dtype) => {
+                let raw = mapped.run(range.start, range.len() * mapped.shape[1])?;
+                Ok(Tensor::from_raw_buffer(raw, dtype, &[range.len(), mapped.shape[1]], &Device::Cpu)?)
+            }
+            _ => Ok(self.widen_rows(range, &Device::Cpu)?.to_dtype(dtype)?),
+        }
+    }
+
     /// The rows of these indices as f32, `[indices, columns]`.
     pub fn gather(&self, indices: &[u32], device: &Device) -> Result<Tensor> {
         match &self.data {
@@ -232,12 +243,24 @@ impl Mapped {
         Ok(Tensor::from_vec(wide, (indices.len(), columns), &Device::Cpu)?.to_device(device)?)
     }
 
-    /// Rows that follow each other, from `first` on, as many as `out` holds.
-    fn widen_run(&self, first: usize, out: &mut [f32]) -> Result<()> {
+    /// Its elements stand in the file as this type is in memory.
+    fn is(&self, dtype: DType) -> bool {
+        let same =
+            [(GgmlDType::F32, DType::F32), (GgmlDType::F16, DType::F16), (GgmlDType::BF16, DType::BF16)];
+        cfg!(target_endian = "little") && same.contains(&(self.kind, dtype))
+    }
+
+    /// The bytes of so many elements, from a row on.
+    fn run(&self, first: usize, elements: usize) -> Result<&[u8]> {
         let bytes = |elements: usize| elements / self.kind.block_size() * self.kind.type_size();
         let from = self.at + bytes(first * self.shape[1]);
-        let raw = self.file.get(from..from + bytes(out.len()));
-        let raw = raw.with_context(|| format!("{}: tensor `{}` is cut off", self.path, self.name))?;
+        let raw = self.file.get(from..from + bytes(elements));
+        raw.with_context(|| format!("{}: tensor `{}` is cut off", self.path, self.name))
+    }
+
+    /// Rows that follow each other, from `first` on, as many as `out` holds.
+    fn widen_run(&self, first: usize, out: &mut [f32]) -> Result<()> {
+        let raw = self.run(first, out.len())?;
         match self.kind {
             GgmlDType::F32 => {
                 for (out, raw) in out.iter_mut().zip(raw.as_chunks::<4>().0) {

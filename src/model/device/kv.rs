@@ -1,12 +1,10 @@
-//! Keys and values on a device: one pool of columns for all blocks, so that a row may gather whatever it reads from any of
-//! them at once.
+//! Keys and values on a device: one pool of columns for all blocks, so that a row may read from any of them at once.
 
 use std::ops::Range;
 
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
-use super::put::Put;
 use crate::model::arena::Free;
 use crate::model::kv::Blocks;
 use crate::model::{Arch, BlockId, Extent, KvCache};
@@ -22,10 +20,8 @@ struct Block {
 
 /// All blocks of a run. A *slot* holds the keys and values of one column of one layer.
 pub struct DeviceKv {
-    /// `[kv_heads, slots, head_dim]`, after rotation.
-    keys: Tensor,
-    /// `[kv_heads, slots, head_dim]`
-    values: Tensor,
+    /// `[2, kv_heads, slots, head_dim]`: keys, after rotation, and values.
+    pool: Tensor,
     /// Slots of no block.
     free: Free,
     blocks: Blocks<Block>,
@@ -37,25 +33,28 @@ impl DeviceKv {
     pub fn new(arch: &Arch, dtype: DType, device: &Device, bytes: u64) -> Result<Self> {
         let slot = 2 * arch.kv_heads * arch.head_dim * dtype.size_in_bytes();
         let slots = (bytes / slot as u64) as usize + 1;
-        let empty = || Tensor::zeros((arch.kv_heads, slots, arch.head_dim), dtype, device);
-        let (blocks, free) = (Blocks::default(), Free::new(0..slots));
-        Ok(Self { keys: empty()?, values: empty()?, free, blocks, bytes: 0 })
+        let pool = Tensor::zeros((2, arch.kv_heads, slots, arch.head_dim), dtype, device)?;
+        Ok(Self { pool, free: Free::new(0..slots), blocks: Blocks::default(), bytes: 0 })
     }
 
-    fn slots(&self) -> usize {
-        self.keys.dims()[1]
+    /// `[2, kv_heads, slots, head_dim]`: keys and values of all slots.
+    pub fn pool(&self) -> &Tensor {
+        &self.pool
+    }
+
+    /// Slots that there are.
+    pub fn slots(&self) -> usize {
+        self.pool.dims()[2]
     }
 
     /// Room for at least so many slots more, half as many again as there are.
     fn grow(&mut self, more: usize) -> Result<()> {
         let old = self.slots();
         let slots = old + more.max(old / 2);
-        for pool in [&mut self.keys, &mut self.values] {
-            let (heads, _, width) = pool.dims3()?;
-            let larger = Tensor::zeros((heads, slots, width), pool.dtype(), pool.device())?;
-            larger.slice_set(pool, 1, 0)?;
-            *pool = larger;
-        }
+        let (both, heads, _, width) = self.pool.dims4()?;
+        let larger = Tensor::zeros((both, heads, slots, width), self.pool.dtype(), self.pool.device())?;
+        larger.slice_set(&self.pool, 2, 0)?;
+        self.pool = larger;
         self.free.give_back(old..slots);
         Ok(())
     }
@@ -68,35 +67,43 @@ impl DeviceKv {
     }
 
     /// Keys and values of slots that follow each other, `[kv_heads, slots, head_dim]` each.
-    pub fn some(&self, slots: Range<usize>) -> Result<[Tensor; 2]> {
-        let some = |pool: &Tensor| pool.narrow(1, slots.start, slots.len());
-        Ok([some(&self.keys)?, some(&self.values)?])
+    #[cfg(feature = "cuda")]
+    pub fn block(&self, first: usize, count: usize) -> Result<[Tensor; 2]> {
+        let some = self.pool.narrow(2, first, count)?;
+        let part = |which: usize| some.narrow(0, which, 1)?.squeeze(0);
+        Ok([part(0)?, part(1)?])
     }
 
-    /// Keys and values of slots, as many as wanted for each row, `slots [rows, n]` -> `[rows, kv_heads, n, head_dim]` each.
-    pub fn gather(&self, slots: &Tensor) -> Result<[Tensor; 2]> {
-        let (rows, n) = slots.dims2()?;
-        let (heads, all, width) = self.keys.dims3()?;
-        let first: Vec<u32> = (0..heads).map(|head| (head * all) as u32).collect();
-        let first = Tensor::from_vec(first, (1, heads, 1), slots.device())?;
-        let indices = slots.reshape((rows, 1, n))?.broadcast_add(&first)?.flatten_all()?;
-        let some = |pool: &Tensor| -> Result<Tensor> {
-            let flat = pool.reshape((heads * all, width))?;
-            Ok(flat.index_select(&indices, 0)?.reshape((rows, heads, n, width))?)
-        };
-        Ok([some(&self.keys)?, some(&self.values)?])
+    /// Keys and values of these slots, `[kv_heads, slots, head_dim]` each, f32.
+    pub fn some(&self, slots: &Tensor) -> Result<[Tensor; 2]> {
+        let some = self.pool.index_select(slots, 2)?.to_dtype(DType::F32)?;
+        Ok([some.get(0)?, some.get(1)?])
     }
 
-    /// Write the keys and values of rows, `[rows, kv_heads, head_dim]` each, to slots of which none is named twice.
-    pub fn write(&mut self, slots: &[u32], keys: &Tensor, values: &Tensor) -> Result<()> {
-        let (rows, heads, width) = keys.dims3()?;
-        ensure!(slots.len() == rows, "a slot for each row");
-        let slots = Tensor::new(slots, keys.device())?;
-        let put = Put { heads, all: self.slots(), width };
-        for (pool, new) in [(&self.keys, keys), (&self.values, values)] {
-            pool.inplace_op3(&slots, &new.contiguous()?, &put)?;
+    /// Write the keys and values of rows, `[rows, kv_heads, head_dim]` each, to these slots.
+    pub fn write(&self, slots: &[u32], keys: &Tensor, values: &Tensor) -> Result<()> {
+        let both = Tensor::stack(&[keys, values], 0)?.transpose(1, 2)?.to_dtype(self.pool.dtype())?;
+        ensure!(slots.len() == both.dim(2)?, "a slot for each row");
+        for (row, &slot) in slots.iter().enumerate() {
+            self.pool.slice_set(&both.narrow(2, row, 1)?.contiguous()?, 2, slot as usize)?;
         }
         Ok(())
+    }
+
+    /// Copy slots to others.
+    fn copy_slots(&self, from: Vec<u32>, to: Vec<u32>) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        if self.pool.device().is_cuda() {
+            let (both, heads, slots, width) = self.pool.dims4()?;
+            let count = from.len();
+            let which = Tensor::new([from, to].concat(), self.pool.device())?;
+            let launch = super::kernels::Launch::new("copy_slots", self.pool.dtype(), self.pool.device())?;
+            let launch = launch.tensor(&self.pool)?.tensor(&which)?.counts(&[both * heads, width, slots])?;
+            // SAFETY: all of them are slots of the pool, and what is written is not read.
+            return unsafe { launch.run([count, 1, 1], 256, 0) };
+        }
+        let [keys, values] = self.some(&Tensor::new(from, self.pool.device())?)?;
+        self.write(&to, &keys.transpose(0, 1)?, &values.transpose(0, 1)?)
     }
 }
 
@@ -113,13 +120,13 @@ impl KvCache for DeviceKv {
                 self.free.take(count).expect("room that was made")
             }
         };
-        self.bytes += extent.bytes(arch, self.keys.dtype().size_in_bytes());
+        self.bytes += extent.bytes(arch, self.pool.dtype().size_in_bytes());
         Ok(self.blocks.add(Block { extent, room, first }))
     }
 
     fn remove(&mut self, arch: &Arch, id: BlockId) {
         if let Some(Block { extent, room, first }) = self.blocks.remove(id) {
-            self.bytes -= extent.bytes(arch, self.keys.dtype().size_in_bytes());
+            self.bytes -= extent.bytes(arch, self.pool.dtype().size_in_bytes());
             let count = room.len() * extent.layers.len();
             if count > 0 {
                 self.free.give_back(first..first + count);
@@ -145,9 +152,6 @@ impl KvCache for DeviceKv {
             let places = layers.clone().flat_map(|layer| columns.clone().map(move |column| (layer, column)));
             places.map(|(layer, column)| self.slot(block, layer, column) as u32).collect()
         };
-        let (source, target) = (Tensor::new(slots(from), self.keys.device())?, slots(to));
-        let [keys, values] = [&self.keys, &self.values]
-            .map(|pool| pool.index_select(&source, 1).and_then(|some| some.transpose(0, 1)));
-        self.write(&target, &keys?, &values?)
+        self.copy_slots(slots(from), slots(to))
     }
 }

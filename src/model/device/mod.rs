@@ -4,20 +4,26 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, bail, ensure};
-use candle_core::{D, DType, Device, Tensor};
+use anyhow::Result;
+use candle_core::{DType, Device, Tensor};
 
 mod attend;
+#[cfg(feature = "cuda")]
+mod attend_kernels;
+mod choose;
 mod gpu;
+#[cfg(feature = "cuda")]
+mod kernels;
 mod kv;
 mod parts;
-mod put;
+mod place;
 
 pub use gpu::{free_bytes, gpu};
 pub use kv::DeviceKv;
 
 use self::attend::Attention;
-use self::parts::{Adapted, Linear, Norm, Rope, activated, brought};
+use self::parts::{Adapted, Linear, Norm, Rope, activated, add, brought};
+use self::place::Placing;
 use super::arch::{Positions, Wiring};
 use super::cpu::rowwise::NormWeights;
 use super::load::{BlockWeights, Source};
@@ -44,8 +50,8 @@ pub struct DeviceTransformer {
     head: Linear,
     /// Of layers without and with a window, where positions are rotary.
     rope: Option<[Rope; 2]>,
-    /// `[kv_heads, heads / kv_heads]`, where positions are ALiBi
-    slopes: Option<Tensor>,
+    /// `[heads]`, where positions are ALiBi
+    slopes: Option<Vec<f32>>,
     adapted: BTreeMap<(usize, Projection), Adapted>,
     everywhere: bool,
 }
@@ -84,12 +90,14 @@ impl States for DeviceStates {
 }
 
 /// Rows whose logits are held at a time.
-const CHOSEN: usize = 256;
+const CHOSEN: usize = 512;
 
-/// Bytes of what stands between the parts of a layer beside the states: scores and weights, or keys and values that were
-/// gathered; logits with what marks the best of them.
+/// Scores that are held at a time where many rows read the same columns.
+const SCORES: usize = 64 << 20;
+
+/// Bytes of what stands between the parts of a layer beside the states: scores, or logits.
 pub fn scratch_bytes(arch: &Arch) -> u64 {
-    (4 * (4 * attend::HELD).max(4 * CHOSEN * arch.vocab)) as u64
+    (4 * SCORES.max(2 * CHOSEN * arch.vocab)) as u64
 }
 
 impl DeviceTransformer {
@@ -129,10 +137,7 @@ impl DeviceTransformer {
                 (Some(tables.map(|rope| Rope::new(RopeTable::new(rope, arch.context), device))), None)
             }
             Positions::Learned => (None, None),
-            Positions::Alibi => {
-                let shape = (arch.kv_heads, arch.heads / arch.kv_heads);
-                (None, Some(Tensor::from_vec(alibi_slopes(arch.heads), shape, device)?))
-            }
+            Positions::Alibi => (None, Some(alibi_slopes(arch.heads))),
         };
         Ok(Self {
             device: device.clone(),
@@ -229,53 +234,39 @@ impl Decoder for DeviceTransformer {
         let out = self.attention(layer, &states.0, batch, kv, marked.as_ref())?;
         if self.arch.wiring == Wiring::Parallel {
             let mlp = self.mlp(layer, &states.0, marked.as_ref())?;
-            states.0 = ((&states.0 + out)? + mlp)?;
-            return Ok(());
+            add(&mut states.0, &out)?;
+            return add(&mut states.0, &mlp);
         }
         let normed = |norm: &Option<Norm>, out: Tensor| match norm {
             Some(norm) => norm.forward(&out),
             None => Ok(out),
         };
-        states.0 = (&states.0 + normed(&block.after_attention, out)?)?;
+        add(&mut states.0, &normed(&block.after_attention, out)?)?;
         let out = self.mlp(layer, &states.0, marked.as_ref())?;
-        states.0 = (&states.0 + normed(&block.after_mlp, out)?)?;
-        Ok(())
+        add(&mut states.0, &normed(&block.after_mlp, out)?)
     }
 
     fn logits(&self, states: &DeviceStates) -> Result<Matrix> {
-        let logits = self.head.forward(&self.norm.forward(&states.0)?)?;
+        let logits = self.last(&states.0)?.to_dtype(DType::F32)?;
         Ok(Matrix::from_rows(self.arch.vocab, logits.flatten_all()?.to_vec1()?))
     }
 
     fn choose(&self, states: &DeviceStates) -> Result<Vec<u32>> {
-        let (mut chosen, mut wrong) = (Vec::new(), Vec::new());
-        for first in (0..states.rows()).step_by(CHOSEN) {
+        let firsts = (0..states.rows()).step_by(CHOSEN);
+        let chosen = firsts.map(|first| {
             let some = states.0.narrow(0, first, CHOSEN.min(states.rows() - first))?;
-            let logits = self.head.forward(&self.norm.forward(&some)?)?;
-            let best = logits.broadcast_eq(&logits.max_keepdim(D::Minus1)?)?;
-            let ids =
-                Tensor::arange(0u32, self.arch.vocab as u32, &self.device)?.broadcast_as(best.shape())?;
-            // The lowest id of the best.
-            chosen.push(
-                best.where_cond(&ids, &Tensor::full(u32::MAX, best.shape(), &self.device)?)?
-                    .min(D::Minus1)?,
-            );
-            // Zero, unless something is no finite number.
-            wrong.push(logits.affine(0., 0.)?.sum_all()?);
-        }
-        let wrong: f32 = Tensor::stack(&wrong, 0)?.sum_all()?.to_scalar()?;
-        if wrong != 0. {
-            bail!(
-                "the model computed NaN or an infinity instead of a logit: its weights are damaged or its type overflows"
-            );
-        }
-        let chosen: Vec<u32> = Tensor::cat(&chosen, 0)?.to_vec1()?;
-        ensure!(chosen.iter().all(|&token| (token as usize) < self.arch.vocab), "a token was not chosen");
-        Ok(chosen)
+            choose::greatest(&self.last(&some)?)
+        });
+        choose::tokens(&chosen.collect::<Result<Vec<_>>>()?, self.arch.vocab)
     }
 }
 
 impl DeviceTransformer {
+    /// Logits of states, in the weights' type.
+    fn last(&self, states: &Tensor) -> Result<Tensor> {
+        self.head.forward(&self.norm.entering(states, self.dtype)?)
+    }
+
     /// What attention adds, its output's norm aside.
     fn attention(
         &self,
@@ -288,49 +279,47 @@ impl DeviceTransformer {
         use Projection::{K, O, Q, V};
         let Arch { heads, kv_heads, head_dim, score_scale, .. } = self.arch;
         let block = &self.blocks[layer];
-        let normed = block.attention_norm.forward(states)?;
+        let normed = block.attention_norm.entering(states, self.dtype)?;
         let mut qkv = block.qkv.forward(&normed)?;
         for projection in [Q, K, V] {
             let change = self.change(layer, projection, &normed, marked)?;
             qkv = block.qkv.add(projection.part(true), change, qkv)?;
         }
-        let rows = states.dims()[0];
-        let positions: Vec<usize> = batch.iter().flat_map(|rows| rows.positions).copied().collect();
-        let furthest = positions.iter().copied().max().unwrap_or(0);
-        let at: Vec<u32> = positions.iter().map(|&position| position as u32).collect();
-        let at = Tensor::new(at, &self.device)?;
-        let placed = |part: usize, heads: usize, norm: &Option<Norm>| -> Result<Tensor> {
-            let mut x = block.qkv.part(part, &qkv)?.reshape((rows, heads, head_dim))?;
-            if let Some(norm) = norm {
-                x = norm.forward(&x)?;
-            }
-            if let Some(rope) = &self.rope {
-                x = rope[usize::from(self.arch.window(layer).is_some())].rotate(&x, &at, furthest)?;
-            }
-            Ok(x.to_dtype(self.dtype)?)
-        };
-        let q = placed(0, heads, &block.q_norm)?;
-        let k = placed(1, kv_heads, &block.k_norm)?;
-        let v = block.qkv.part(2, &qkv)?.reshape((rows, kv_heads, head_dim))?.to_dtype(self.dtype)?;
+        let qkv = self.normed_heads(block, qkv)?;
+        let windowed = self.arch.window(layer).is_some();
+        let rope = self.rope.as_ref().map(|rope| &rope[usize::from(windowed)]);
         let written =
             batch.iter().flat_map(|rows| rows.positions.iter().map(|&position| (rows.write, position)));
-        let slots: Vec<u32> =
-            written.map(|(block, position)| kv.slot(block, layer, position) as u32).collect();
-        kv.write(&slots, &k, &v)?;
+        let (slots, positions): (Vec<u32>, Vec<usize>) =
+            written.map(|(block, position)| (kv.slot(block, layer, position) as u32, position)).unzip();
+        let placing = Placing { heads, kv_heads, head_dim, rope, dtype: self.dtype };
+        let q = placing.run(&qkv, &positions, &slots, kv)?;
         let attention = Attention {
             layer,
             heads,
             kv_heads,
             head_dim,
             scale: score_scale,
-            slopes: self.slopes.as_ref(),
+            slopes: self.slopes.as_deref(),
             window: self.arch.window(layer),
             kv,
         };
-        let attended = attention.run(&q, batch)?.reshape((rows, heads * head_dim))?;
+        let attended = attention.run(&q, batch)?;
         let out = block.o.forward(&attended)?;
         let out = block.o.add(0, self.change(layer, O, &attended, marked)?, out)?;
         self.silenced(out, batch)
+    }
+
+    /// Rows' queries and keys with their heads' norms, where there are such.
+    fn normed_heads(&self, block: &Block, qkv: Tensor) -> Result<Tensor> {
+        let (Some(q_norm), Some(k_norm)) = (&block.q_norm, &block.k_norm) else { return Ok(qkv) };
+        let normed = |part: usize, norm: &Norm| -> Result<Tensor> {
+            let x = block.qkv.part(part, &qkv)?;
+            let (rows, width) = x.dims2()?;
+            Ok(norm.forward(&x.reshape((rows, (), self.arch.head_dim))?)?.reshape((rows, width))?)
+        };
+        let v = block.qkv.part(2, &qkv)?.to_dtype(DType::F32)?;
+        Ok(Tensor::cat(&[normed(0, q_norm)?, normed(1, k_norm)?, v], 1)?)
     }
 
     /// No attention at all, not even the bias of its output, for the rows that have none.
@@ -339,20 +328,20 @@ impl DeviceTransformer {
             return Ok(out);
         }
         let heard = |rows: &Rows| if matches!(rows.reads, Reads::Nothing) { 0f32 } else { 1. };
-        Ok(out.broadcast_mul(&self.by_row(batch, heard)?)?)
+        Ok(out.to_dtype(DType::F32)?.broadcast_mul(&self.by_row(batch, heard)?)?)
     }
 
     /// What the MLP adds, its norm aside.
     fn mlp(&self, layer: usize, states: &Tensor, marked: Option<&Marked>) -> Result<Tensor> {
         use Projection::{Down, Gate, Up};
         let (block, gated) = (&self.blocks[layer], self.arch.gated);
-        let normed = block.mlp_norm.forward(states)?;
+        let normed = block.mlp_norm.entering(states, self.dtype)?;
         let mut inner = block.into.forward(&normed)?;
         for projection in [Gate, Up].into_iter().filter(|&projection| gated || projection == Up) {
             let change = self.change(layer, projection, &normed, marked)?;
             inner = block.into.add(projection.part(gated), change, inner)?;
         }
-        let activated = activated(self.arch.activation, &block.into, gated, &inner)?;
+        let activated = activated(self.arch.activation, &block.into, gated, &inner, self.dtype)?;
         let out = block.down.forward(&activated)?;
         block.down.add(0, self.change(layer, Down, &activated, marked)?, out)
     }

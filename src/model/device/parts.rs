@@ -34,8 +34,8 @@ pub fn brought(parts: &[&Held], dtype: DType, device: &Device) -> Result<Tensor>
         // What is stored as its transpose is widened whole.
         let piece = if part.is_transposed() { rows } else { (PIECE / width.max(1)).max(1) };
         for first in (0..rows).step_by(piece) {
-            let some = part.widen_rows(first..rows.min(first + piece), &Device::Cpu)?;
-            whole.slice_set(&some.to_dtype(dtype)?.to_device(device)?.contiguous()?, 0, at + first)?;
+            let some = part.rows_as(first..rows.min(first + piece), dtype)?;
+            whole.slice_set(&some.to_device(device)?.contiguous()?, 0, at + first)?;
         }
         at += rows;
     }
@@ -63,11 +63,11 @@ impl Linear {
         Self { weight, bias: None, borders }
     }
 
-    /// `x [rows, in]` -> `[rows, out]`, f32
+    /// `x [rows, in]` -> `[rows, out]`: as it comes out of the product, in the weights' type; f32 where there is a bias.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = x.to_dtype(self.weight.dtype())?.matmul(&self.weight.t()?)?.to_dtype(DType::F32)?;
+        let y = x.to_dtype(self.weight.dtype())?.matmul(&self.weight.t()?)?;
         Ok(match &self.bias {
-            Some(bias) => y.broadcast_add(bias)?,
+            Some(bias) => y.to_dtype(DType::F32)?.broadcast_add(bias)?,
             None => y,
         })
     }
@@ -83,7 +83,7 @@ impl Linear {
         let Some(change) = change else { return Ok(y) };
         let (start, end) = (self.borders[part], self.borders[part + 1]);
         let all = self.borders[self.borders.len() - 1];
-        Ok((y + change.pad_with_zeros(1, start, all - end)?)?)
+        Ok((y.to_dtype(DType::F32)? + change.pad_with_zeros(1, start, all - end)?)?)
     }
 }
 
@@ -103,25 +103,92 @@ impl Norm {
         Ok(Self { weight: Tensor::new(norm.weight.as_slice(), device)?, bias, eps: norm.eps })
     }
 
-    /// `x [.., width]`, f32
+    /// `x [.., width]` -> f32
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = x.contiguous()?;
+        let x = x.to_dtype(DType::F32)?.contiguous()?;
         Ok(match &self.bias {
             Some(bias) => candle_nn::ops::layer_norm(&x, &self.weight, bias, self.eps)?,
             None => candle_nn::ops::rms_norm(&x, &self.weight, self.eps)?,
         })
     }
+
+    /// States `[rows, width]` as they enter a product, in its type.
+    pub fn entering(&self, states: &Tensor, dtype: DType) -> Result<Tensor> {
+        #[cfg(feature = "cuda")]
+        if states.device().is_cuda() {
+            use super::kernels::{Launch, room};
+            let (rows, width) = states.dims2()?;
+            let out = room(&[rows, width], dtype, states.device())?;
+            let name = if width.is_multiple_of(4) { "norm_4" } else { "norm_1" };
+            let launch = Launch::new(name, dtype, states.device())?.tensor(states)?.tensor(&self.weight)?;
+            let launch = launch.maybe(self.bias.as_ref())?.tensor(&out)?.counts(&[width])?.number(self.eps);
+            // SAFETY: a block a row.
+            unsafe { launch.run([rows, 1, 1], 256, 0) }?;
+            return Ok(out);
+        }
+        Ok(self.forward(states)?.to_dtype(dtype)?)
+    }
 }
 
-/// What comes out of the first products of an MLP -> what goes into the last one.
-pub fn activated(activation: Activation, into: &Linear, gated: bool, inner: &Tensor) -> Result<Tensor> {
+/// What attention or an MLP adds to states `[rows, hidden]`, f32; `out` is f32 or of the weights' type.
+pub fn add(states: &mut Tensor, out: &Tensor) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if states.device().is_cuda() {
+        const THREADS: usize = 256;
+        let count = states.elem_count();
+        let (name, vector) = if count.is_multiple_of(4) { ("add_4", 4) } else { ("add_1", 1) };
+        let launch = super::kernels::Launch::new(name, out.dtype(), out.device())?;
+        let launch = launch.tensor(states)?.tensor(out)?.counts(&[count])?;
+        anyhow::ensure!(out.elem_count() == count, "states {:?} and {:?}", states.dims(), out.dims());
+        // SAFETY: both have as many elements, and nobody else has these states.
+        return unsafe { launch.run([(count / vector).div_ceil(THREADS), 1, 1], THREADS, 0) };
+    }
+    *states = (&*states + out.to_dtype(DType::F32)?)?;
+    Ok(())
+}
+
+/// What comes out of the first products of an MLP, f32 or in the weights' type -> what goes into the last one, in that type.
+pub fn activated(
+    activation: Activation,
+    into: &Linear,
+    gated: bool,
+    inner: &Tensor,
+    dtype: DType,
+) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if inner.device().is_cuda() {
+        return activated_by_kernel(activation, gated, inner, dtype);
+    }
+    let inner = &inner.to_dtype(DType::F32)?;
     let acting = into.part(0, inner)?;
     let acting = match activation {
         Activation::Silu => acting.silu()?,
         Activation::Gelu => acting.gelu_erf()?,
         Activation::GeluTanh => acting.gelu()?,
     };
-    Ok(if gated { (acting * into.part(1, inner)?)? } else { acting })
+    let product = if gated { (acting * into.part(1, inner)?)? } else { acting };
+    Ok(product.to_dtype(dtype)?)
+}
+
+#[cfg(feature = "cuda")]
+fn activated_by_kernel(activation: Activation, gated: bool, inner: &Tensor, dtype: DType) -> Result<Tensor> {
+    use super::kernels::{Launch, room};
+    const THREADS: usize = 256;
+    let (rows, both) = inner.dims2()?;
+    let width = if gated { both / 2 } else { both };
+    let vector = if width.is_multiple_of(4) { 4 } else { 1 };
+    let name = format!("activate_{}_{vector}", if inner.dtype() == dtype { "narrow" } else { "wide" });
+    let kind = match activation {
+        Activation::Silu => 0,
+        Activation::Gelu => 1,
+        Activation::GeluTanh => 2,
+    };
+    let out = room(&[rows, width], dtype, inner.device())?;
+    let launch = Launch::new(&name, dtype, inner.device())?.tensor(inner)?.tensor(&out)?;
+    let launch = launch.counts(&[rows, width, usize::from(gated), kind])?;
+    // SAFETY: sizes are those of the tensors.
+    unsafe { launch.run([(rows * width / vector).div_ceil(THREADS), 1, 1], THREADS, 0) }?;
+    Ok(out)
 }
 
 /// Cosines and sines of positions, computed as far as they are asked for.
@@ -151,8 +218,8 @@ impl Rope {
         }
     }
 
-    /// Angles of at least the positions up to one.
-    fn up_to(&self, position: usize) -> Result<[Tensor; 2]> {
+    /// Cosines and sines of at least the positions up to one.
+    pub fn up_to(&self, position: usize) -> Result<[Tensor; 2]> {
         let mut angles = self.angles.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(angles) = angles.as_ref().filter(|[cosines, _]| cosines.dims()[0] > position) {
             return Ok(angles.clone());
