@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -68,11 +69,15 @@ class Ours:
 
     def prompts(self):
         """Tokens and hidden columns of each prompt, and the number of layers."""
+        words = [self.args.binary, "show", *self.common, "--mask", "TTF", "--from-layer", "0", "--json", "--item"]
+
+        def show(item):
+            return json.loads(subprocess.run([*words, str(item)], check=True, capture_output=True, text=True).stdout)
+
+        with ThreadPoolExecutor() as pool:
+            shown = list(pool.map(show, range(self.args.items)))
         prompts = []
-        for item in range(self.args.items):
-            words = [self.args.binary, "show", *self.common, "--mask", "TTF", "--from-layer", "0"]
-            shown = subprocess.run([*words, "--item", str(item), "--json"], check=True, capture_output=True, text=True)
-            prompt = json.loads(shown.stdout)
+        for prompt in shown:
             if len(prompt["hidden"]) != 1 or prompt["hidden"][0][0] != 0:
                 sys.exit("the loops know only prompts that begin with what is hidden, without a BOS")
             prompts.append({"id": prompt["id"], "tokens": prompt["tokens"], "hidden": prompt["hidden"][0][1]})

@@ -5,7 +5,6 @@ import hashlib
 import unicodedata
 from dataclasses import dataclass
 
-import gguf
 import numpy as np
 import regex
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
@@ -37,6 +36,8 @@ class Source:
 
     @classmethod
     def open(cls, path):
+        import gguf  # Where no such file is read it need not be there.
+
         reader = gguf.GGUFReader(path)
         big = "tokenizer.chat_template"
         meta = {name: field.contents() for name, field in reader.fields.items() if name != big}
