@@ -95,9 +95,13 @@ const CHOSEN: usize = 512;
 /// Scores that are held at a time where many rows read the same columns.
 const SCORES: usize = 64 << 20;
 
-/// Bytes of what stands between the parts of a layer beside the states: scores, or logits.
+/// Bytes that cuBLAS takes, and that the driver's allocator keeps between pieces: an 8B model took 1.5 GiB more than all else, of
+/// which the driver's own half is not free beforehand.
+const KEPT: u64 = 1 << 30;
+
+/// Bytes of what stands between the parts of a layer beside the states: scores, or logits; and what nobody can use.
 pub fn scratch_bytes(arch: &Arch) -> u64 {
-    (4 * SCORES.max(2 * CHOSEN * arch.vocab)) as u64
+    (4 * SCORES.max(2 * CHOSEN * arch.vocab)) as u64 + KEPT
 }
 
 impl DeviceTransformer {
