@@ -155,7 +155,7 @@ def main():
     parser.add_argument("--new-tokens", type=int, default=50)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
-    parser.add_argument("--ours-batches", default="512,1024,2048")
+    parser.add_argument("--ours-batches", default="1024,2048,3300")
     parser.add_argument("--study-items", type=int, default=8)
     parser.add_argument("--tuned-batches", default="32,64,100")
     parser.add_argument("--layers", default="0,16,31", help="start layers at which the loops are timed")
