@@ -4,7 +4,9 @@
 # NVIDIA's compiler and libraries are fetched as Python packages (bin/cuda-toolkit.txt) into target/cuda-toolkit, 1.2 GB.
 # The first time takes 17 minutes on two cores, most of it for candle's kernels. Prints how long it took and how to run it.
 #
-#   bin/build-cuda.sh            CUDA_COMPUTE_CAP=80 for an A100, 86 A40 and RTX 30, 89 L40 and RTX 40, 90 H100 (the default)
+# With --tests it builds the tests of the kernels too, for ICL_MASK_TESTS of bin/bench-gpu.sh.
+#
+#   bin/build-cuda.sh [--tests]  CUDA_COMPUTE_CAP=80 for an A100, 86 A40 and RTX 30, 89 L40 and RTX 40, 90 H100 (the default)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . bin/needs.sh
@@ -40,6 +42,9 @@ say "with $(nvcc --version | grep release), for compute capability $CUDA_COMPUTE
 begun=$SECONDS
 cargo build --release --locked --features cuda --target-dir target/cuda --bin icl-mask
 binary=target/cuda/release/icl-mask
+if [ "${1:-}" = --tests ]; then
+  cargo test --release --locked --features cuda --target-dir target/cuda --no-run --test model_goldens --test laws
+fi
 say "built $binary in $((SECONDS - begun)) s ($(du -h "$binary" | cut -f 1))
 on the machine with the GPU: LD_LIBRARY_PATH=FOLDER $binary run --device cuda --dtype bf16 ...
 where FOLDER holds $(ldd "$binary" | grep -oE 'lib(cu|nv)[A-Za-z]*\.so[.0-9]*' | sort -u | grep -v '^libcuda\.' | paste -sd ' '); libcuda.so.1 is the driver's"
