@@ -157,6 +157,11 @@ fn a_sweep_on_a_device_is_every_run_alone() {
         {
             assert_eq!(alone, sweep(&on_device, &tokenizer, &requests, &rule(), limits), "{limits:?}");
         }
+        // Without a run that nothing is hidden from, no row of the context goes further than the first start layer.
+        let of = |prompt| Request::new(prompt, tiny::plan(prompt, "all", 1));
+        let some: Vec<Request> = prompts.iter().map(of).collect();
+        let alone: Vec<_> = some.iter().map(|request| plain(&model, request)).collect();
+        assert_eq!(alone, sweep(&on_device, &tokenizer, &some, &rule(), Limits::branches(1000)));
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use candle_core::{DType, Tensor};
 
 use super::SCORES;
@@ -133,7 +133,6 @@ impl Attention<'_> {
             2 if q.dtype() == DType::F32 => (at_once, 2),
             _ => (1, 8),
         };
-        ensure!(width <= 32 * vector * times, "heads of {width} dimensions are too wide for the kernel");
         let bytes = 4 * heads * (width + THREADS + THREADS / 32 * width);
         let name = format!("attend_{heads}_{vector}_{times}");
         let out = room(&[rows.len(), self.heads * width], q.dtype(), q.device())?;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
 use crate::model::arena::Free;
@@ -47,13 +47,29 @@ impl DeviceKv {
         self.pool.dims()[2]
     }
 
-    /// Room for at least so many slots more, half as many again as there are.
+    /// Room for at least so many slots more, an eighth as many again as there are: old and new stand side by side meanwhile.
     fn grow(&mut self, more: usize) -> Result<()> {
         let old = self.slots();
-        let slots = old + more.max(old / 2);
+        let slots = old + more.max(old / 8);
         let (both, heads, _, width) = self.pool.dims4()?;
-        let larger = Tensor::zeros((both, heads, slots, width), self.pool.dtype(), self.pool.device())?;
-        larger.slice_set(&self.pool, 2, 0)?;
+        let larger = Tensor::zeros((both, heads, slots, width), self.pool.dtype(), self.pool.device());
+        let larger = larger.with_context(|| {
+            let gib = |slots: usize| {
+                let bytes = both * heads * slots * width * self.pool.dtype().size_in_bytes();
+                bytes as f64 / (1 << 30) as f64
+            };
+            format!(
+                "items of different lengths leave gaps among the keys and values, whose {:.1} GiB must grow to {:.1} and are copied \
+                 for it, and the GPU has no room: take a smaller --batch",
+                gib(old),
+                gib(slots)
+            )
+        })?;
+        // Head by head: candle's copy counts elements in 32 bits, which all of them together can exceed.
+        for (which, head) in (0..both).flat_map(|which| (0..heads).map(move |head| (which, head))) {
+            let of = |pool: &Tensor| pool.narrow(0, which, 1)?.narrow(1, head, 1);
+            of(&larger)?.slice_set(&of(&self.pool)?, 2, 0)?;
+        }
         self.pool = larger;
         self.free.give_back(old..slots);
         Ok(())

@@ -33,6 +33,7 @@ use super::transformer::alibi_slopes;
 use super::{
     Adapter, Arch, Checkpoint, Decoder, Matrix, Precision, Projection, Reads, Rows, States, Weights,
 };
+use crate::error::input;
 
 /// A decoder-only transformer of any [`Family`](super::Family), on a device.
 pub struct DeviceTransformer {
@@ -78,19 +79,26 @@ impl States for DeviceStates {
     }
 
     fn gather(&self, rows: &[usize]) -> Result<Self> {
+        // A kernel is not started for nothing.
+        if rows.is_empty() {
+            return Ok(Self(self.0.narrow(0, 0, 0)?));
+        }
         let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
         Ok(Self(self.0.index_select(&Tensor::new(rows, self.0.device())?, 0)?))
     }
 
     fn append(&mut self, rows: &[usize]) -> Result<()> {
         let more = self.gather(rows)?;
-        self.0 = Tensor::cat(&[&self.0, &more.0], 0)?;
+        self.0 = if self.rows() == 0 { more.0 } else { Tensor::cat(&[&self.0, &more.0], 0)? };
         Ok(())
     }
 }
 
 /// Rows whose logits are held at a time.
 const CHOSEN: usize = 512;
+
+/// Dimensions of a head, at most, that the kernels take.
+const WIDEST: usize = 256;
 
 /// Scores that are held at a time where many rows read the same columns.
 const SCORES: usize = 64 << 20;
@@ -118,6 +126,12 @@ impl DeviceTransformer {
     /// # Errors
     /// As [`Self::load`].
     pub fn new(arch: Arch, weights: &dyn Weights, dtype: DType, device: &Device) -> Result<Self> {
+        let head_dim = arch.head_dim;
+        if device.is_cuda() && (head_dim > WIDEST || !head_dim.is_multiple_of(2)) {
+            return Err(input(format!(
+                "heads of {head_dim} dimensions: the kernels for GPUs take even numbers up to {WIDEST}; --device cpu takes any"
+            )));
+        }
         let (names, asked) = (Names::of(&arch), RefCell::new(BTreeSet::new()));
         // As they stand in their files, until they are brought to the device.
         let precision = Precision::Stored;

@@ -46,7 +46,6 @@ impl Placing<'_> {
     fn kernel(&self, qkv: &Tensor, place: &Tensor, furthest: usize, kv: &DeviceKv) -> Result<Tensor> {
         use super::kernels::{Launch, room};
         let rows = qkv.dim(0)?;
-        anyhow::ensure!(self.head_dim.is_multiple_of(2), "heads of {} dimensions: not even", self.head_dim);
         let angles = self.rope.map(|rope| rope.up_to(furthest)).transpose()?;
         let half = angles.as_ref().map_or(Ok(0), |[cosines, _]| cosines.dim(1))?;
         let [cosines, sines] = [0, 1].map(|which| angles.as_ref().map(|angles| &angles[which]));
