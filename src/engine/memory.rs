@@ -64,8 +64,8 @@ impl Holding {
         if self.on_device { DEVICE_PASS_ROWS } else { PASS_ROWS }
     }
 
-    /// Bytes of what stands between parts, beside the states themselves: of a weight that is widened at the time, or on a GPU of
-    /// scores, weights of attention and logits.
+    /// Bytes of what stands between parts, beside the states themselves: of a weight that is widened at the time, or on a GPU
+    /// scores or logits, and what its libraries keep.
     fn between(self, arch: &Arch) -> u64 {
         match (self.on_device, self.precision) {
             (true, _) => scratch_bytes(arch),

@@ -16,7 +16,7 @@ SCORES = ("bleu", "chrf", "pass@1")
 
 def generations(path):
     with open(path, encoding="utf-8") as file:
-        return {row["id"]: row["tokens"] for row in map(json.loads, file)}
+        return {(row["id"], row.get("sample", 0)): row["tokens"] for row in map(json.loads, file)}
 
 
 def main():
@@ -25,6 +25,7 @@ def main():
     cells = [cell for cell in cells if cell.name != "items.json"]
     common = [cell for cell in cells if (other / cell).exists()]
     if not common:
+        print(f"no cell is in both {folder} and {other}", file=sys.stderr)
         sys.exit(2)
     same, count, wrong = 0, 0, []
     for cell in common:
@@ -37,7 +38,7 @@ def main():
             pairs = zip(ours.get(item, []), theirs.get(item, []))
             wrong.append(f"{cell} {item}: {next((i for i, (a, b) in enumerate(pairs) if a != b), 'length')}")
         scores = [{name: json.loads((where / cell).read_text()).get(name) for name in SCORES} for where in (folder, other)]
-        if scores[0] != scores[1]:
+        if scores[0] != scores[1] or not any(value is not None for value in scores[0].values()):
             wrong.append(f"{cell}: {scores[0]} and {scores[1]}")
     print(f"{len(common)} of {len(cells)} cells compared: {same} of {count} generations the same")
     print(*wrong, sep="\n", end="\n" if wrong else "")

@@ -1,5 +1,6 @@
-//! The decoder on a device of candle's (a GPU): the same parts as [`Transformer`](super::Transformer), made of whole tensors.
-//! Weights, states, keys and values stay on the device; what crosses is a few numbers a layer, and the chosen tokens.
+//! The decoder on a device of candle's (a GPU): the same parts as [`Transformer`](super::Transformer), products by candle and what
+//! stands between them by kernels, or in plain words where the device is the CPU. Weights, states, keys and values stay on the device; what
+//! crosses is a few numbers a row and layer, and the chosen tokens.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
