@@ -12,15 +12,16 @@ mod loss;
 mod norm;
 mod packed;
 mod parts;
+mod transpose;
 
 pub use loss::Loss;
 pub use packed::Packed;
 pub use parts::{Gradient, Noise};
 
 use self::parts::{Ends, Inputs};
+use self::transpose::{Transpose, VOCABULARY_PIECE};
 use super::arch::Wiring;
 use super::cpu::Matrix;
-use super::cpu::product::Panels;
 use super::cpu::rowwise::{NormWeights, add};
 use super::parts::Linear;
 use super::transformer::{Block, add_normed, norm};
@@ -41,36 +42,6 @@ struct Transposes {
     o: Transpose,
     into: Transpose,
     down: Transpose,
-}
-
-/// A weight's transpose, in parts whose products are added.
-struct Transpose(Vec<Panels>);
-
-/// Terms of one sum over the vocabulary. Over all of it a single sum in f32 would leave gradients a few ten-thousandths off;
-/// over a layer's outputs, which are fewer, it does not.
-const VOCABULARY_PIECE: usize = 512;
-/// Such pieces of one product: what enters it stays in the cache.
-const PIECES_TOGETHER: usize = 8;
-
-impl Transpose {
-    fn new(weight: &Linear, piece: Option<usize>) -> Result<Self> {
-        let together = piece.map_or(usize::MAX, |piece| piece * PIECES_TOGETHER);
-        Ok(Self(weight.transposed(together, piece)?))
-    }
-
-    /// The gradient of the weight's outputs, `[rows, out or more]` -> that of its inputs, `[rows, in filled up to 16]`.
-    fn back(&self, back: &Matrix) -> Matrix {
-        let mut sum = Matrix::default();
-        let mut first = 0;
-        for part in &self.0 {
-            match first {
-                0 => part.product(back, first, &mut sum),
-                _ => part.add_product(back, first, &mut sum),
-            }
-            first += part.width();
-        }
-        sum
-    }
 }
 
 /// What goes through the layers from the adapted one on.
@@ -387,40 +358,3 @@ pub const ROWS: usize = 320;
 /// Passes that are computed at a time. What one does row by row or alone, the other's products fill; and their number must not
 /// depend on that of the threads, or sums would.
 pub const TOGETHER: usize = 2;
-
-#[cfg(test)]
-mod tests {
-    use candle_core::{Device, Tensor};
-
-    use super::*;
-    use crate::model::Held;
-    use crate::model::parts::Weight;
-    use crate::random::uniform;
-
-    /// Tokens are too few in the models of other tests for such a sum to go astray.
-    #[test]
-    fn a_sum_over_a_large_vocabulary_keeps_its_digits() {
-        let (vocab, hidden) = (50_000, 24);
-        let weight: Vec<f32> = (0..vocab * hidden).map(|at| uniform(1, at as u64) as f32).collect();
-        let matrix = Tensor::from_vec(weight.clone(), (vocab, hidden), &Device::Cpu).unwrap();
-        let linear = Linear::new(vec![Weight { matrix: Held::from(matrix), bias: None }]).unwrap();
-        let back: Vec<f32> = (0..vocab).map(|at| uniform(2, at as u64) as f32 / vocab as f32).collect();
-        let expected: Vec<f64> = (0..hidden)
-            .map(|input| {
-                let terms = back.iter().zip(weight.iter().skip(input).step_by(hidden));
-                terms.map(|(back, weight)| f64::from(*back) * f64::from(*weight)).sum()
-            })
-            .collect();
-        let worst = |piece: Option<usize>| {
-            let found = Transpose::new(&linear, piece).unwrap().back(&Matrix::from_rows(vocab, back.clone()));
-            let errors = found
-                .row(0)
-                .iter()
-                .zip(&expected)
-                .map(|(found, expected)| (f64::from(*found) / expected - 1.).abs());
-            errors.fold(0., f64::max)
-        };
-        let (pieces, whole) = (worst(Some(VOCABULARY_PIECE)), worst(None));
-        assert!(pieces < 1e-6 && whole > 5. * pieces, "in pieces {pieces:e}, in one sum {whole:e}");
-    }
-}
