@@ -46,6 +46,7 @@ pub fn cross_entropy(
     let counted: Vec<usize> = (0..next.len()).filter(|&row| next[row].is_some()).collect();
     let mut loss = Loss { sum: 0., tokens: counted.len() };
     let (mut logits, mut of_rows) = (Matrix::default(), Vec::new());
+    // In equal parts: a few rows left over would have all the weights read for little.
     let together = counted.len().div_ceil(counted.len().div_ceil(ROWS).max(1)).max(1);
     for rows in counted.chunks(together) {
         let some = states.select(rows.iter().copied());
