@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The study's main figure for two small real models, from nothing: SmolLM2-135M and Qwen2.5-Coder-0.5B, English to French
-# and back, five treatments from the layers of the models on, two seeds.
+# and back, five treatments, two seeds.
 #   1. tools, models and text as in bin/quickstart.sh
 #   2. SENTENCES sentences, seeds 0 and 1: the baseline and TTF at every layer; FTF, FFT, TTT, and FTF without instructions
 #      at every layer of SmolLM2, and of Qwen, which is four times its size, at layers 0, EVERY, twice EVERY and so on
-#   3. figures/main/masks.svg, .png, .csv, with the task-recognition layers printed
+#   3. figures/main/masks.svg, .png, .csv, with the task-recognition layers printed, and the time it all took
 # Hours on two cores: 100 sentences are 60,800 generations of SmolLM2 and 29,600 of Qwen, or 48,800 with EVERY 1. It can
 # be stopped and run again: it goes on with the item that is missing.
 # Usage: bash bin/main-figure.sh [SENTENCES [EVERY]]      (100 and 2, if not given)
@@ -35,3 +35,12 @@ curves smollm2-135m 30 1
 curves qwen2.5-coder-0.5b 24 "$every"
 set -x
 "$bin" figure masks "$results" --out figures/main
+{ set +x; } 2>/dev/null
+# What the cells took, in however many calls they were computed.
+python3 - "$results" <<'PYTHON'
+import json, pathlib, sys
+for model in sorted(path for path in pathlib.Path(sys.argv[1]).iterdir() if path.is_dir()):
+    cells = [json.loads(path.read_text()) for path in model.glob("*/*/*/*.json")]
+    generations, minutes = sum(cell["n"] for cell in cells), sum(cell["seconds"] for cell in cells) / 60
+    print(f"{model.name}: {generations} generations in {minutes:.1f} minutes, {generations / minutes:.0f} a minute")
+PYTHON
