@@ -53,6 +53,9 @@ pub mod verbs;
 // Mistakes of the user's, as sentences.
 pub mod error;
 
+// Keys of a model's files: read, harmless, or unknown and named.
+pub mod keys;
+
 // sha256.
 pub mod hash;
 

@@ -12,6 +12,7 @@ use crate::config::{Cell, Training};
 use crate::data::{Example, Problem};
 use crate::engine::Stop;
 use crate::hash::Hash;
+use crate::keys::Unread;
 use crate::mask::Treatment;
 use crate::prompt::{Format, Profile, Segments};
 use crate::sandbox::Verdict;
@@ -341,6 +342,9 @@ pub struct Manifest {
     pub special_tokens: SpecialTokens,
     /// Strings that end an answer.
     pub stop_strings: Vec<String>,
+    /// Keys of the model's and the adapter's files that this version does not know.
+    #[serde(default, skip_serializing_if = "Unread::is_empty")]
+    pub unread_keys: Unread,
     /// Version of icl-mask.
     pub version: String,
     /// Commit it was built from, if known.

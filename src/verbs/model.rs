@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::config::{ChatChoice, ModelChoice};
-use crate::error::input;
+use crate::error::{input, printable};
 use crate::hub::Wanted;
+use crate::keys::Unread;
 use crate::model::{Arch, Checkpoint};
 use crate::prompt::Tokenizer;
 use crate::prompt::chat::{ChatTemplate, Source};
@@ -17,6 +18,8 @@ pub struct OpenModel {
     pub arch: Arch,
     /// The tokenizer beside or in it.
     pub tokenizer: Tokenizer,
+    /// Keys of its files that the program does not know.
+    pub unread: Unread,
     /// The folder or file.
     path: PathBuf,
     /// Headers of its weights, where they were asked for.
@@ -47,7 +50,9 @@ impl OpenModel {
                 path.display()
             )));
         }
-        Ok(Self { arch, tokenizer, path, checkpoint })
+        let unread = Unread::default();
+        unread.sentences(&choice.name).iter().for_each(|sentence| eprintln!("{}", printable(sentence)));
+        Ok(Self { arch, tokenizer, unread, path, checkpoint })
     }
 
     /// Fetch the weights of a model that was opened for a plan, where they are not here, and open their headers.

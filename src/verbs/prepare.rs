@@ -210,6 +210,7 @@ impl Prepared {
             cells,
             special_tokens: self.special_tokens(first, &model.tokenizer),
             stop_strings: self.rule.strings.iter().map(|(string, _)| string.clone()).collect(),
+            unread_keys: model.unread.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             git: option_env!("ICL_MASK_GIT").map(String::from),
             threads: rayon::current_num_threads(),
