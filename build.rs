@@ -1,15 +1,19 @@
 //! Tells the program which commit it was built from, for the manifests it writes; compiles the kernels for GPUs, where some are to
 //! compute.
 
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
-    println!("cargo:rerun-if-changed=.git/logs/HEAD");
     println!("cargo:rerun-if-changed=configs");
     let git = |args: &[&str]| {
         let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
     };
+    // In a worktree it lies elsewhere. A path that does not exist would have the crate built anew each time.
+    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists()) {
+        println!("cargo:rerun-if-changed={log}");
+    }
     if std::env::var_os("CARGO_FEATURE_CUDA").is_some() {
         kernels();
     }
