@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::files;
 use super::settings::parse_yaml;
-use crate::error::{input, suggest};
+use crate::error::{input, printable, suggest};
 use crate::hub::{self, HubSettings, ModelId, Progress, Wanted};
 use crate::model::{Arch, Checkpoint, Fields};
 
@@ -29,6 +29,11 @@ pub struct ModelConfig {
     /// The fields of its `config.json` that say its sizes, so that a plan needs no file.
     pub config: serde_json::Map<String, serde_json::Value>,
 }
+
+/// What says that a folder holds an adapter.
+const ADAPTER: &str = "adapter_config.json";
+/// What says that it holds a model's weights.
+const WEIGHTS: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
 
 /// Keys of a file of `configs/model/`.
 const KEYS: [&str; 5] = ["hub", "path", "prepare", "description", "config"];
@@ -128,10 +133,33 @@ impl ModelChoice {
 /// The architecture of a folder or a `.gguf` file; reads no weights, which need not be there yet.
 fn described(path: &Path) -> Result<Arch> {
     if path.is_dir() {
+        refuse_adapter(path)?;
         Arch::from_config_json(&path.join("config.json"))
     } else {
         Ok(Checkpoint::open(path)?.arch().clone())
     }
+}
+
+/// Refuse a folder with an adapter in place of a model, or beside one, which transformers would then put to work.
+fn refuse_adapter(folder: &Path) -> Result<()> {
+    let (shown, has) = (folder.display(), |name: &str| folder.join(name).exists());
+    if !has(ADAPTER) {
+        return Ok(());
+    }
+    if has("config.json") && WEIGHTS.iter().any(|name| has(name)) {
+        return Err(input(format!(
+            "{shown}: holds an adapter ({ADAPTER}) beside a model, and transformers would load another model for it: move \
+             the adapter's files to a folder of their own and give that with --adapter"
+        )));
+    }
+    let base = std::fs::read(folder.join(ADAPTER)).ok();
+    let base = base.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    let base = base.and_then(|base| Some(base.get("base_model_name_or_path")?.as_str()?.to_string()));
+    let base = base.map_or(String::new(), |base| format!(", which is {}", printable(&base)));
+    Err(input(format!(
+        "{shown}: is an adapter ({ADAPTER}), not a model: give it with --adapter, and with --model the model that it changes\
+         {base}"
+    )))
 }
 
 /// Fetch from the hub, with a bar for each file.

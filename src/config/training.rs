@@ -50,6 +50,17 @@ pub struct Training {
     pub loss_on: LossOn,
 }
 
+/// Epochs, and steps of the optimizer for one adapter, at most: the log of more would fill the memory.
+const MOST_EPOCHS: usize = 10_000;
+const MOST_STEPS: usize = 10_000_000;
+
+impl Training {
+    /// Steps of the optimizer for one adapter, at most.
+    pub fn steps(&self) -> usize {
+        self.epochs.saturating_mul(self.train_size.div_ceil(self.batch))
+    }
+}
+
 impl Resolver {
     /// One for each number of pairs.
     pub(super) fn trainings(&self) -> Result<Vec<Training>> {
@@ -80,7 +91,12 @@ impl Resolver {
             rank: self.count("rank", &typed.rank)?,
             alpha: self.above("alpha", &typed.alpha, f64::MIN_POSITIVE, f64::MAX)?,
             dropout: self.above("dropout", &typed.dropout, 0., 0.99)?,
-            learning_rate: self.above("learning_rate", &typed.learning_rate, f64::MIN_POSITIVE, f64::MAX)?,
+            learning_rate: self.above(
+                "learning_rate",
+                &typed.learning_rate,
+                f64::MIN_POSITIVE,
+                f32::MAX.into(),
+            )?,
             weight_decay: self.above("weight_decay", &typed.weight_decay, 0., 1.)?,
             max_grad_norm,
             batch: self.count("train_batch", &typed.train_batch)?,
@@ -89,12 +105,33 @@ impl Resolver {
             loss_on,
         };
         let sizes = self.numbers("train_size", &typed.train_size)?;
-        match sizes.contains(&0) {
-            true => Err(input(format!("{}: must be at least 1", self.origins.of("train_size")))),
-            false => Ok(sizes
-                .into_iter()
-                .map(|size| Training { train_size: size as usize, ..one.clone() })
-                .collect()),
+        let all: Vec<Training> =
+            sizes.into_iter().map(|size| Training { train_size: size as usize, ..one.clone() }).collect();
+        all.iter().try_for_each(|training| self.check_numbers(training))?;
+        Ok(all)
+    }
+
+    /// Refuse numbers that cannot be computed with, or that would take memory without end.
+    fn check_numbers(&self, training: &Training) -> Result<()> {
+        let refuse = |field: &str, what: String| Err(input(format!("{}: {what}", self.origins.of(field))));
+        let Training { alpha, rank, epochs, train_size, .. } = *training;
+        match () {
+            () if train_size == 0 => refuse("train_size", "must be at least 1".into()),
+            () if !((alpha / rank as f64) as f32).is_normal() => refuse(
+                "alpha",
+                format!(
+                    "{alpha:e} over a rank of {rank} is not a number that f32 holds; write --alpha {rank}"
+                ),
+            ),
+            () if epochs > MOST_EPOCHS => refuse("epochs", format!("{epochs} is more than {MOST_EPOCHS}")),
+            () if training.steps() > MOST_STEPS => refuse(
+                "epochs",
+                format!(
+                    "{epochs} epochs of {train_size} pairs are more than {MOST_STEPS} steps; write fewer epochs, or a \
+                     larger --train-batch"
+                ),
+            ),
+            () => Ok(()),
         }
     }
 
@@ -102,7 +139,12 @@ impl Resolver {
         let number = self.number(field, words)?;
         match (least..=most).contains(&number) {
             true => Ok(number),
-            false if least > 0. => Err(input(format!("{}: {number} is not above 0", self.origins.of(field)))),
+            false if least > 0. && number < least => {
+                Err(input(format!("{}: {number} is not above 0", self.origins.of(field))))
+            }
+            false if least > 0. => {
+                Err(input(format!("{}: {number:e} is more than {most:e}", self.origins.of(field))))
+            }
             false => {
                 Err(input(format!("{}: {number} is not from {least} to {most}", self.origins.of(field))))
             }

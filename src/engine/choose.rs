@@ -1,7 +1,8 @@
 //! Which token comes next: the likeliest, or one drawn.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
+use crate::error::input;
 use crate::model::{Decoder, States};
 use crate::random::uniform;
 
@@ -59,10 +60,11 @@ impl Sample {
     /// A logit that is not a finite number.
     pub fn draw(&self, logits: &[f32], length: usize) -> Result<u32> {
         let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        ensure!(
-            logits.iter().all(|logit| logit.is_finite()),
-            "the model computed NaN or an infinity instead of a logit: its weights are damaged or its type overflows"
-        );
+        if !logits.iter().all(|logit| logit.is_finite()) {
+            return Err(input(
+                "the model computed NaN or an infinity instead of a logit: its weights are damaged or its type overflows",
+            ));
+        }
         let weight = |&logit: &f32| (f64::from(logit - most) / self.temperature).exp();
         let mut weights: Vec<(u32, f64)> = (0..).zip(logits.iter().map(weight)).collect();
         let mut total: f64 = weights.iter().map(|(_, weight)| weight).sum();

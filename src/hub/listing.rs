@@ -86,6 +86,12 @@ impl Listing {
 
     fn no_weights(&self, id: &ModelId, settings: &HubSettings) -> anyhow::Error {
         let (endpoint, repo) = (&settings.endpoint, &id.repo);
+        if self.has("adapter_config.json") {
+            return input(format!(
+                "{id} is an adapter (adapter_config.json), not a model: download its files into a folder, give that with \
+                 --adapter, and with --model the model that it changes"
+            ));
+        }
         let safetensors = self.with_end(&[".safetensors"]);
         if !safetensors.is_empty() {
             return input(format!(

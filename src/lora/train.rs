@@ -11,7 +11,7 @@ use super::{AdamW, Frozen, clip, initial};
 use crate::config::{LossOn, Training};
 use crate::engine::check_interrupted;
 use crate::model::grad::{Differentiable, Gradient, Loss, Noise, Pass, ROWS, TOGETHER};
-use crate::model::{Adapter, Decoder};
+use crate::model::{Adapter, Decoder, LowRank};
 use crate::prompt::sampling::sample;
 
 /// A trained adapter.
@@ -181,6 +181,9 @@ impl<'a> Trainer<'a> {
             return Err(Diverged { layer, seed, step, loss: loss.mean(), norm }.into());
         }
         self.optimizer.step(&mut self.adapter, &gradient, learning_rate);
+        if !self.adapter.0.values().all(LowRank::is_finite) {
+            return Err(Diverged { layer, seed, step, loss: loss.mean(), norm }.into());
+        }
         let (pairs, loss) = (pairs.to_vec(), loss.mean());
         self.log.steps.push(Step { epoch, pairs, loss, gradient_norm: norm, learning_rate });
         Ok(())

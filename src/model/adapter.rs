@@ -105,6 +105,25 @@ impl LowRank {
         self.b.rows()
     }
 
+    /// Whether `scale * B A` can be computed at all: no product of its largest numbers is beyond f32.
+    pub fn is_finite(&self) -> bool {
+        // Unlike `max`, it keeps NaN.
+        let greater = |most: f32, value: f32| if value.abs() <= most { most } else { value.abs() };
+        let largest = |values: &mut dyn Iterator<Item = f32>| values.fold(0f32, greater);
+        let product = |rank: usize| {
+            let a = largest(&mut (0..self.a.rows()).map(|input| self.a.row(input)[rank]));
+            let b = largest(&mut self.b.row(rank).iter().copied());
+            f64::from(a) * f64::from(self.scale).abs() * f64::from(b)
+        };
+        let sum: f64 = (0..self.rank()).map(product).sum();
+        (sum as f32).is_finite()
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> u64 {
+        ((self.a.data().len() + self.b.data().len()) * size_of::<f32>()) as u64
+    }
+
     /// `A x`, `[rank]`.
     pub fn inside(&self, x: &[f32]) -> Vec<f32> {
         let mut sums = vec![0f32; self.rank()];
@@ -128,6 +147,11 @@ impl LowRank {
 pub struct Adapter(pub BTreeMap<(usize, Projection), LowRank>);
 
 impl Adapter {
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> u64 {
+        self.0.values().map(LowRank::bytes).sum()
+    }
+
     /// Those of both.
     ///
     /// # Errors
@@ -177,9 +201,21 @@ pub struct Fitted {
 impl Fitted {
     /// Add what one projection's adapter gives to the outputs that begin at `column` of `y`.
     pub fn add(&self, place: (usize, Projection), batch: &[Rows], x: &Matrix, y: &mut Matrix, column: usize) {
-        let Some(low_rank) = self.adapter.0.get(&place) else { return };
         let marked = batch.iter().flat_map(|rows| rows.positions.iter().map(|_| rows.adapted));
         let marked: Vec<bool> = marked.map(|marked| marked || self.everywhere).collect();
+        self.add_where(&marked, place, x, y, column);
+    }
+
+    /// The same for the rows that are marked.
+    pub fn add_where(
+        &self,
+        marked: &[bool],
+        place: (usize, Projection),
+        x: &Matrix,
+        y: &mut Matrix,
+        column: usize,
+    ) {
+        let Some(low_rank) = self.adapter.0.get(&place) else { return };
         let (inputs, outputs) = (low_rank.a.rows(), low_rank.b.width());
         each_row(y, |row, y| {
             if marked[row] {

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use candle_core::Device;
 
 use super::adapter::Fitted;
@@ -20,6 +20,7 @@ use super::rope::RopeTable;
 use super::{
     Adapter, Arch, Checkpoint, Decoder, Held, KvStore, Matrix, Precision, Projection, Reads, Rows, Weights,
 };
+use crate::error::input;
 
 /// A decoder-only transformer of any [`Family`](super::Family).
 pub struct Transformer {
@@ -237,9 +238,9 @@ impl Decoder for Transformer {
         let best = self.head.greatest(&self.last_normed(states), self.arch.vocab)?;
         let token = |best: Best| match best {
             Some((token, _)) => Ok(token as u32),
-            None => bail!(
-                "the model computed NaN or an infinity instead of a logit: its weights are damaged or its type overflows"
-            ),
+            None => Err(input(
+                "the model computed NaN or an infinity instead of a logit: its weights are damaged or its type overflows",
+            )),
         };
         best.into_iter().map(token).collect()
     }
@@ -339,6 +340,13 @@ impl Transformer {
         let (mut normed, mut qkv) = (Matrix::default(), Matrix::default());
         norm(&block.attention_norm, states, &mut normed);
         block.attention.qkv.forward(&normed, &mut qkv)?;
+        if let Some(fitted) = self.fitted.as_ref().filter(|fitted| fitted.everywhere) {
+            let marked = vec![true; states.rows()];
+            for projection in [Projection::Q, Projection::K] {
+                let column = block.attention.qkv.start(projection.part(self.arch.gated));
+                fitted.add_where(&marked, (layer, projection), &normed, &mut qkv, column);
+            }
+        }
         self.positioned(layer, &mut qkv, &(0..states.rows()).collect::<Vec<_>>());
         Ok((qkv, block.attention.qkv.start(1)))
     }

@@ -3,15 +3,18 @@
 use anyhow::{Context, Result};
 
 use super::figure::{check_out, write};
+use super::loaded::{Place, on_host};
 use super::model::OpenModel;
 use super::prepare::Prepared;
-use super::run::set_threads;
+use super::run::{fitting, set_threads};
+use super::used::{Verb, check_used};
 use crate::cli::AttentionArgs;
-use crate::config::{Cell, Experiment, Run};
+use crate::config::{Cell, Compute, Experiment, Run};
 use crate::engine::Plain;
 use crate::error::input;
 use crate::figure::attention::Seen;
 use crate::hub::Wanted;
+use crate::lora::peft;
 use crate::mask::Treatment;
 use crate::model::{Decoder, Matrix, Transformer};
 
@@ -36,8 +39,16 @@ fn one(experiment: &Experiment) -> Result<(Run, Cell)> {
 
 /// One layer's attention over one prompt.
 pub fn attention(args: AttentionArgs) -> Result<()> {
+    let flags = args.settings.clone();
     let experiment = Experiment::resolve(args.config.as_deref(), args.settings)?;
     let (run, cell) = one(&experiment)?;
+    check_used(Verb::Attention, &flags, &run)?;
+    if experiment.device != Compute::Cpu {
+        return Err(input(format!(
+            "--device {}: figure attention computes one prompt on the CPU; write --device cpu",
+            experiment.device
+        )));
+    }
     check_out(&args.out)?;
     let head = match args.head.as_str() {
         "mean" => None,
@@ -61,12 +72,16 @@ pub fn attention(args: AttentionArgs) -> Result<()> {
     if args.item >= items {
         return Err(input(format!("--item {}: there are {items} items, 0 to {}", args.item, items - 1)));
     }
-    eprintln!("loading {} ({})", run.model.name, run.model.path.display());
-    let decoder = Transformer::load(model.checkpoint()?, experiment.dtype)?;
+    check_memory(&prepared, cell, args.item, &model, &experiment)?;
+    let mut decoder = on_host(&run.model, &model, experiment.dtype)?;
+    if let Some(adapter) = &run.adapter {
+        decoder.adapt(peft::read(&adapter.path, &model.arch)?, true)?;
+    }
     let seen = seen(&decoder, &model, &prepared, cell, [args.item, args.layer], head)?;
     let name = format!(
-        "attention-{}-item{}-{}-layer{}-{}",
+        "attention-{}{}-item{}-{}-layer{}-{}",
         run.model.name.replace('/', "--"),
+        run.adapter.as_ref().map_or(String::new(), |adapter| format!("-adapter-{}", adapter.name)),
         args.item,
         match cell {
             Cell { mask: Treatment::None, .. } => "none".into(),
@@ -77,6 +92,20 @@ pub fn attention(args: AttentionArgs) -> Result<()> {
     );
     let rows: Vec<_> = seen.rows().collect();
     write(&args.out, &name, &seen.image()?, &rows)
+}
+
+/// Refuse what cannot fit into memory: the model with one prompt, and all weights of a head or their means.
+fn check_memory(
+    prepared: &Prepared,
+    cell: Cell,
+    item: usize,
+    model: &OpenModel,
+    experiment: &Experiment,
+) -> Result<()> {
+    let request = prepared.request(cell, item, 0);
+    let rows = request.prompt.tokens.len() as u64;
+    let shown = 2 * rows * rows * size_of::<f32>() as u64;
+    fitting(prepared, &[request], shown, model, experiment, &Place::of(experiment)?).map(drop)
 }
 
 fn seen(
@@ -112,6 +141,13 @@ fn seen(
             weights.iter_mut().zip(of_head.row(row)).for_each(|(mean, weight)| *mean += weight / count);
         }
     }
+    if !weights.iter().flatten().all(|weight| weight.is_finite()) {
+        return Err(input(format!(
+            "the model computed NaN or an infinity instead of the attention of layer {layer}: its weights{} are damaged, or \
+             --dtype overflows",
+            if prepared.run.adapter.is_some() { " or the adapter's" } else { "" }
+        )));
+    }
     let treated = match cell.mask {
         Treatment::None => "nothing hidden".into(),
         Treatment::Ablation => format!("layer {} without attention", cell.from_layer),
@@ -119,8 +155,10 @@ fn seen(
         mask => format!("{mask} from layer {}", cell.from_layer),
     };
     let head = head.map_or("mean over heads".into(), |head| format!("head {head}"));
+    let adapter = prepared.run.adapter.as_ref();
+    let adapted = adapter.map_or(String::new(), |adapter| format!(" with adapter {}", adapter.name));
     Ok(Seen {
-        title: format!("{}, layer {layer}, {head}, {treated}", prepared.run.model.name),
+        title: format!("{}{adapted}, layer {layer}, {head}, {treated}", prepared.run.model.name),
         weights,
         tokens: prompt.tokens.iter().map(|token| model.tokenizer.token_text(*token)).collect(),
         segments: prompt.segments.named().map(|(name, range)| (name.into(), range.clone())).to_vec(),

@@ -9,6 +9,7 @@ use super::loaded::{Place, on_host};
 use super::lora_plan;
 use super::model::OpenModel;
 use super::run::{Opened, open, set_threads, unfinished};
+use super::used::{Verb, check_used};
 use super::work::Work;
 use crate::cli::LoraArgs;
 use crate::config::{Cell, Experiment, Run, Training};
@@ -16,13 +17,15 @@ use crate::engine::weights;
 use crate::error::input;
 use crate::lora::{Diverged, Frozen, KeptBuffers, Step, Trained, loss_before, peft, train};
 use crate::mask::Treatment;
-use crate::model::grad::{Differentiable, pass_bytes};
-use crate::model::{Adapter, Arch, Decoder, Precision, Transformer, module_name};
+use crate::model::grad::{Differentiable, TOGETHER, pass_bytes};
+use crate::model::{Adapter, Arch, Decoder, Precision, Projection, Transformer, module_name};
 use crate::results::{RunFolder, allow_many_files, sync_folder, unfinished_path, write_json};
 
 /// Train and test.
 pub fn lora(args: LoraArgs) -> Result<()> {
+    let flags = args.settings.clone();
     let mut experiment = Experiment::resolve_training(args.config.as_deref(), args.settings, args.training)?;
+    check_used(Verb::Lora, &flags, &experiment.runs[0])?;
     if let Some(shard) = args.shard {
         experiment.keep(shard)?;
     }
@@ -85,16 +88,27 @@ pub(super) fn opened(experiment: &Experiment) -> Result<Vec<Opened>> {
     open(experiment, check_projections)
 }
 
-/// Each projection must be a module of its own, which PEFT's files can name.
+/// Each projection must be a module of its own, which PEFT's files can name, and at least as wide as the rank.
 fn check_projections(run: &Run, arch: &Arch) -> Result<()> {
-    let projections = run.lora.iter().flat_map(|training| &training.projections);
-    match projections.into_iter().find(|&&projection| module_name(arch, 0, projection).is_none()) {
-        None => Ok(()),
-        Some(projection) => Err(input(format!(
-            "--projection {projection}: {} has no such module of its own; write --projection o",
-            run.model.name
-        ))),
+    let Some(training) = &run.lora else { return Ok(()) };
+    for &projection in &training.projections {
+        let sizes = projection.sizes(arch).filter(|_| module_name(arch, 0, projection).is_some());
+        let Some([inputs, outputs]) = sizes else {
+            return Err(input(format!(
+                "--projection {projection}: {} has no such module of its own; write --projection o",
+                run.model.name
+            )));
+        };
+        let most = inputs.min(outputs);
+        if training.rank > most {
+            return Err(input(format!(
+                "--rank {}: projection {projection} of {} takes {inputs} values to {outputs}, so a change of it has a rank \
+                 of {most} at most",
+                training.rank, run.model.name
+            )));
+        }
     }
+    Ok(())
 }
 
 /// Runs whose states can be shared: of the same pairs, whatever their number, in the same format.
@@ -249,27 +263,40 @@ fn test(work: &mut Work, decoder: &mut Transformer, model: &OpenModel, json: boo
     }
 }
 
+/// Bytes of the adapter in training, its best state, its moments and its gradients, and of all adapters that are tested.
+fn adapter_bytes(arch: &Arch, work: &Work) -> u64 {
+    let Some(training) = &work.prepared.run.lora else { return 0 };
+    let numbers =
+        |projection: &Projection| projection.sizes(arch).map_or(0, |[inputs, outputs]| inputs + outputs);
+    let one = training.projections.iter().map(numbers).sum::<usize>() * training.rank * size_of::<f32>();
+    let tested = work.prepared.run.cells.len();
+    (one * (5 + TOGETHER + tested)) as u64
+}
+
 /// Refuse a training that cannot fit into memory.
 fn check_memory(experiment: &Experiment, place: &Place, arch: &Arch, work: &Work) -> Result<()> {
     let Some(budget) = place.budget else { return Ok(()) };
     let rows: usize = work.prepared.texts.iter().map(|text| text.tokens.len()).sum();
     let longest = work.prepared.texts.iter().map(|text| text.tokens.len()).max().unwrap_or(0);
+    let adapters = adapter_bytes(arch, work);
     // Beside each weight its transpose.
     let needed = 2 * weights(arch, Precision::F32, None)
         + Frozen::bytes(rows, arch.hidden)
-        + pass_bytes(arch, longest);
+        + pass_bytes(arch, longest)
+        + adapters;
     if needed <= budget {
         return Ok(());
     }
     let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30));
     Err(input(format!(
-        "training {} needs {} of memory (weights and their transposes {}, states of {rows} tokens {}, a pass {}) and {} are \
-         {}; fewer pairs (--train-size) take less",
+        "training {} needs {} of memory (weights and their transposes {}, states of {rows} tokens {}, a pass {}, adapters \
+         {}) and {} are {}; fewer pairs (--train-size) take less",
         work.prepared.run.model.name,
         gib(needed),
         gib(2 * weights(arch, Precision::F32, None)),
         gib(Frozen::bytes(rows, arch.hidden)),
         gib(pass_bytes(arch, longest)),
+        gib(adapters),
         gib(budget),
         if experiment.memory.is_some() { "allowed by --memory" } else { "available" },
     )))

@@ -44,14 +44,15 @@ impl TrainingPlan {
         let a_layer = arch.multiply_adds_per_row() / arch.layers as u64;
         // Forward and back through the layers from the adapted one on, and the dev pairs forward.
         let row = |layer: usize| (arch.layers - layer) as u64 * a_layer + (arch.vocab * arch.hidden) as u64;
-        let seen = (training.epochs * (2 * pair_tokens + dev_tokens)) as u64;
+        let seen = training.epochs.saturating_mul(2 * pair_tokens + dev_tokens) as u64;
+        let all = layers.iter().map(|&layer| row(layer).saturating_mul(seen));
         Self {
             adapters: layers.len(),
             train_size: training.train_size,
             pair_tokens,
             dev_tokens,
-            steps: training.epochs * training.train_size.div_ceil(training.batch),
-            multiply_adds: layers.iter().map(|&layer| row(layer) * seen).sum(),
+            steps: training.steps(),
+            multiply_adds: all.fold(0, u64::saturating_add),
         }
     }
 

@@ -1,5 +1,6 @@
 //! One module per verb of the command line.
 
+mod adapted;
 mod again;
 mod checker;
 mod cleaner;
@@ -23,6 +24,7 @@ mod score;
 mod show;
 mod status;
 mod submit;
+mod used;
 mod verify;
 mod work;
 

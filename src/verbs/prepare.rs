@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 
+use super::adapted::Adapted;
 use super::cleaner::Cleaner;
 use super::model::OpenModel;
 use super::pairs::pairs;
@@ -11,7 +12,7 @@ use crate::data::{Corpus, Direction, Example, docstring, languages};
 use crate::engine::{Request, Sample, Stop, StopRule};
 use crate::error::input;
 use crate::hash::Hash;
-use crate::lora::{Text, peft};
+use crate::lora::Text;
 use crate::mask::{Hidden, MaskPlan};
 use crate::model::Family;
 use crate::prompt::{ChatTemplate, Profile, Prompt, Prompter, Tokenizer, demonstrations};
@@ -61,8 +62,8 @@ pub struct Prepared {
     data_sha256: String,
     /// sha256 of the chat template, if there is one.
     chat_sha256: Option<String>,
-    /// sha256 of the adapter that is at work, if there is one.
-    adapter_sha256: Option<String>,
+    /// The adapter that is at work, if there is one.
+    pub adapted: Option<Adapted>,
     /// What adapters are trained on, if they are: pairs to train on, then those of the dev loss.
     pub texts: Vec<Text>,
     /// sha256 over them.
@@ -90,7 +91,7 @@ impl Prepared {
             Some(training) => pairs(&run, training, &corpus, model)?,
             None => (Vec::new(), None),
         };
-        let adapter_sha256 = run.adapter.as_ref().map(|adapter| peft::sha256(&adapter.path)).transpose()?;
+        let adapted = run.adapter.as_ref().map(|adapter| Adapted::open(adapter, &model.arch)).transpose()?;
         let rule = stop_rule(&run, model);
         let chat_sha256 = chat.map(|chat| chat.sha256().to_string());
         let data_sha256 = corpus.hash;
@@ -103,7 +104,7 @@ impl Prepared {
             scoring,
             data_sha256,
             chat_sha256,
-            adapter_sha256,
+            adapted,
             texts,
             pairs_sha256,
             run,
@@ -168,7 +169,7 @@ impl Prepared {
             max_new_tokens: *max_new_tokens,
             no_stop: *no_stop,
             drop_context: self.run.drop_context,
-            adapter: self.adapter_sha256.clone(),
+            adapter: self.adapted.as_ref().map(|adapted| adapted.sha256.clone()),
             lora: self.run.lora.clone().map(|training| TrainedOn {
                 pairs_sha256: self.pairs_sha256.clone().unwrap_or_default(),
                 training,
@@ -188,6 +189,8 @@ impl Prepared {
         known: Option<Manifest>,
     ) -> Manifest {
         let first = &self.prompts[0];
+        let mut unread_keys = model.unread.clone();
+        self.adapted.iter().for_each(|adapted| unread_keys.join(adapted.unread.clone()));
         let (mut hidden, mut cells) = known.map(|known| (known.hidden, known.cells)).unwrap_or_default();
         for cell in self.run.cells.iter().chain(&self.run.others) {
             hidden.insert(cell.mask.to_string(), hidden_json(&first.hidden(cell.mask)));
@@ -210,7 +213,7 @@ impl Prepared {
             cells,
             special_tokens: self.special_tokens(first, &model.tokenizer),
             stop_strings: self.rule.strings.iter().map(|(string, _)| string.clone()).collect(),
-            unread_keys: model.unread.clone(),
+            unread_keys,
             version: env!("CARGO_PKG_VERSION").into(),
             git: option_env!("ICL_MASK_GIT").map(String::from),
             threads: rayon::current_num_threads(),

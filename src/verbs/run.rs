@@ -11,12 +11,13 @@ use super::loaded::{Loaded, Place, holding};
 use super::model::OpenModel;
 use super::plan;
 use super::prepare::Prepared;
+use super::used::{Verb, check_used};
 use super::work::Work;
 use crate::cli::RunArgs;
 use crate::config::{Experiment, ModelChoice, Run, Task, Training};
 use crate::data::Example;
-use crate::engine::{Holding, Limits, Memory};
-use crate::error::input;
+use crate::engine::{Holding, Limits, Memory, Request};
+use crate::error::{InputError, input};
 use crate::hub::Wanted;
 use crate::lora::{Text, peft};
 use crate::mask::Treatment;
@@ -28,7 +29,9 @@ pub fn run(args: RunArgs) -> Result<()> {
     if let Some(manifest) = &args.from_manifest {
         return again(manifest, args.settings);
     }
+    let flags = args.settings.clone();
     let mut experiment = Experiment::resolve(args.config.as_deref(), args.settings)?;
+    check_used(Verb::Run, &flags, &experiment.runs[0])?;
     if let Some(shard) = args.shard {
         experiment.keep(shard)?;
     }
@@ -127,13 +130,10 @@ pub(super) fn unfinished(
     for planned in planned {
         let settings = planned.prepared.settings(&model_sha256, experiment);
         planned.folder.check(&settings)?;
-        if let Some(adapter) = &planned.prepared.run.adapter {
-            // It must belong to the model; it is read again when it is put to work.
-            peft::read(&adapter.path, &model.arch)?;
-        }
         let mut planned = Work::new(planned, settings, experiment)?;
         if !planned.pending.is_empty() {
-            planned.limits = limits(&planned, model, experiment, place)?;
+            let requests = planned.prepared.requests(&planned.pending);
+            planned.limits = fitting(&planned.prepared, &requests, 0, model, experiment, place)?;
         }
         work.push(planned);
     }
@@ -168,7 +168,13 @@ fn run_model(
         if let Some(adapter) = &work.prepared.run.adapter {
             decoder.adapt(peft::read(&adapter.path, &model.arch)?)?;
         }
-        decoder.compute(work, model, checker, json)
+        let computed = decoder.compute(work, model, checker, json);
+        computed.map_err(|error| match &work.prepared.run.adapter {
+            Some(adapter) if error.is::<InputError>() => {
+                error.context(format!("with the adapter {}", adapter.path.display()))
+            }
+            _ => error,
+        })
     };
     // First all that nobody else does, then what others have left undone.
     let mut left = Vec::new();
@@ -188,18 +194,25 @@ fn run_model(
     Ok(())
 }
 
-/// How much is computed at a time within the memory there is.
+/// How much of some requests is computed at a time within the memory there is, beside other bytes that are held.
 ///
 /// # Errors
-/// A run that cannot fit is refused before anything is loaded.
-fn limits(work: &Work, model: &OpenModel, experiment: &Experiment, place: &Place) -> Result<Limits> {
-    let requests = work.prepared.requests(&work.pending);
+/// What cannot fit is refused before anything is loaded.
+pub(super) fn fitting(
+    prepared: &Prepared,
+    requests: &[Request],
+    others: u64,
+    model: &OpenModel,
+    experiment: &Experiment,
+    place: &Place,
+) -> Result<Limits> {
     let stored = model.checkpoint()?.size()?;
     let Some(budget) = place.budget else { return Ok(Limits::branches(experiment.batch)) };
+    let others = others + prepared.adapted.as_ref().map_or(0, |adapted| adapted.bytes);
     let holding = holding(experiment, Some(stored));
     let fit = |holding| {
-        let (arch, rule) = (&model.arch, &work.prepared.rule);
-        Memory::fit(arch, holding, &requests, rule, experiment.batch, budget)
+        let left = budget.saturating_sub(others);
+        Memory::fit(&model.arch, holding, requests, &prepared.rule, experiment.batch, left)
     };
     let needed = match fit(holding) {
         Ok((limits, _)) => return Ok(limits),
@@ -213,8 +226,8 @@ fn limits(work: &Work, model: &OpenModel, experiment: &Experiment, place: &Place
     Err(input(format!(
         "{} needs {} of memory with one generation at a time (weights as {} {}, KV cache {}, states {}) and {} are {}; \
          --dtype {smaller} makes the weights {}",
-        work.prepared.run.model.name,
-        gib(needed.total()),
+        prepared.run.model.name,
+        gib(needed.total() + others),
         experiment.dtype,
         gib(needed.weights),
         gib(needed.kv_cache),

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::model::OpenModel;
 use super::prepare::{Prepared, Scoring, hidden_json};
+use super::used::{Verb, check_used};
 use super::{printable, say};
 use crate::cli::ShowArgs;
 use crate::config::{Cell, Experiment};
@@ -19,8 +20,13 @@ use crate::results::SpecialTokens;
 
 /// Show one prompt.
 pub fn show(args: ShowArgs) -> Result<()> {
+    let flags = args.settings.clone();
     let experiment = Experiment::resolve(args.config.as_deref(), args.settings)?;
     let run = &experiment.runs[0];
+    check_used(Verb::Show, &flags, run)?;
+    if experiment.runs.len() > 1 {
+        eprintln!("these settings make {} runs; a prompt of the first is shown", experiment.runs.len());
+    }
     let model = OpenModel::open(&run.model, Wanted::Description)?;
     let prepared = Prepared::new(run.clone(), &model)?;
     let items = prepared.prompts.len();

@@ -6,36 +6,28 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::TensorView;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::error::input;
 use crate::hash::Hash;
-use crate::model::{Adapter, Arch, LowRank, Matrix, Names, Projection, Qkv, module_name};
+use crate::keys::Unread;
+use crate::model::{Adapter, Arch, LowRank, Matrix, Names, module_name};
 use crate::results::{write_atomically, write_json};
+
+mod config;
+mod pattern;
+mod places;
+mod targets;
+
+use config::Config;
+use places::{is_of_images, modules, places, spellings};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
+/// What older versions of PEFT write in place of the weights.
+const PICKLE: &str = "adapter_model.bin";
 const PREFIX: &str = "base_model.model.";
-
-/// What of `adapter_config.json` changes what an adapter computes.
-#[derive(Deserialize)]
-struct Config {
-    peft_type: String,
-    lora_alpha: f64,
-    #[serde(default)]
-    use_rslora: bool,
-    #[serde(default)]
-    use_dora: bool,
-    #[serde(default)]
-    bias: Option<String>,
-    #[serde(default)]
-    modules_to_save: Option<Value>,
-    #[serde(default)]
-    rank_pattern: Option<BTreeMap<String, Value>>,
-    #[serde(default)]
-    alpha_pattern: Option<BTreeMap<String, f64>>,
-}
 
 /// Write an adapter's two files into a folder, such that PEFT loads them for this architecture's class of transformers.
 ///
@@ -84,7 +76,9 @@ fn config(adapter: &Adapter, arch: &Arch, base: &str, alpha: f64, dropout: f64) 
             targets.push(target);
         }
     }
-    let alpha = if alpha.fract() == 0. { json!(alpha as i64) } else { json!(alpha) };
+    // Beyond that a whole number is not one of i64.
+    let whole = alpha.fract() == 0. && alpha.abs() < 2f64.powi(53);
+    let alpha = if whole { json!(alpha as i64) } else { json!(alpha) };
     json!({
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -125,48 +119,95 @@ pub fn sha256(folder: &Path) -> Result<String> {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| {
-        input(format!(
+    let pickle = || path.ends_with(WEIGHTS) && path.with_file_name(PICKLE).exists();
+    std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound if pickle() => input(format!(
+            "{}: a pickle file is not read, because reading it can run code: save the adapter anew as safetensors \
+             (PeftModel.save_pretrained) and give the folder",
+            path.with_file_name(PICKLE).display()
+        )),
+        _ => input(format!(
             "cannot read {} ({error}): an adapter is a folder with {CONFIG} and {WEIGHTS}, as PEFT saves it",
             path.display()
-        ))
+        )),
     })
+}
+
+/// An adapter with what there is to say about its files.
+pub struct Opened {
+    /// Its changes.
+    pub adapter: Adapter,
+    /// Keys of its configuration that are not known.
+    pub unread: Unread,
+    /// Modules that its configuration names and its weights lack; they stay as they are, as in PEFT, which warns too.
+    pub missing: Vec<String>,
 }
 
 /// Read an adapter as PEFT saves it.
 ///
 /// # Errors
-/// An [`InputError`](crate::error::InputError): files that are not there or damaged, a kind of adapter that is more than
-/// low-rank changes of projections, or one for other modules than this architecture has.
+/// As [`open`].
 pub fn read(folder: &Path, arch: &Arch) -> Result<Adapter> {
+    open(folder, arch).map(|opened| opened.adapter)
+}
+
+/// Read an adapter as PEFT saves it, with what there is to say about its files.
+///
+/// # Errors
+/// An [`InputError`](crate::error::InputError): files that are not there or damaged, a kind of adapter that is more than
+/// low-rank changes of projections, one for other modules than this architecture has, or numbers beyond f32.
+pub fn open(folder: &Path, arch: &Arch) -> Result<Opened> {
     let (config, pairs) = files(folder)?;
-    let path = folder.join(WEIGHTS);
+    let mut missing = modules(arch);
     let mut adapter = Adapter::default();
     for (module, pair) in pairs {
-        let [Some(a), Some(b)] = pair else {
-            return Err(input(format!("{}: `{module}` lacks lora_A or lora_B", path.display())));
-        };
-        let rank = b.rows();
-        if a.width() != rank || rank == 0 {
-            return Err(input(format!("{}: lora_A and lora_B of `{module}` differ in rank", path.display())));
+        if is_of_images(arch, &module) {
+            continue;
         }
-        let root = if config.use_rslora { (rank as f64).sqrt() } else { rank as f64 };
-        let low_rank = LowRank { a, b, scale: (config.lora_alpha / root) as f32 };
-        let changed = places(arch, &module, low_rank).ok_or_else(|| {
+        let refuse = |what: String| input(format!("{}: {what}", folder.join(WEIGHTS).display()));
+        let names = spellings(arch, &module);
+        missing.retain(|known| !names.contains(known));
+        let low_rank = low_rank(&config, &module, &names, pair).map_err(refuse)?;
+        let changed = names.iter().find_map(|name| places(arch, name, &low_rank));
+        let changed = changed.ok_or_else(|| {
             let family = serde_json::to_value(arch.family).unwrap_or_default();
-            input(format!(
-                "{}: changes `{module}`, which is no projection of a {} model",
-                path.display(),
+            refuse(format!(
+                "changes `{module}`, which is no projection of a {} model",
                 family.as_str().unwrap_or_default()
             ))
         })?;
+        if !config.names(&names, arch.family) {
+            return Err(refuse(format!(
+                "changes `{module}`, which {CONFIG} does not name (target_modules, exclude_modules, layers_to_transform): \
+                 PEFT would leave it out; name it there, or remove its weights"
+            )));
+        }
         adapter.join(Adapter(changed))?;
     }
     if adapter.0.is_empty() {
-        return Err(input(format!("{}: holds no adapter", path.display())));
+        return Err(input(format!("{}: holds no adapter", folder.join(WEIGHTS).display())));
     }
     adapter.check(arch).with_context(|| folder.display().to_string())?;
-    Ok(adapter)
+    missing.retain(|module| config.names(&spellings(arch, module), arch.family));
+    Ok(Opened { adapter, unread: config.unread, missing })
+}
+
+/// The change of a module; the error is a sentence without the file.
+fn low_rank(config: &Config, module: &str, names: &[String], pair: Pair) -> Result<LowRank, String> {
+    let [Some(a), Some(b)] = pair else { return Err(format!("`{module}` lacks lora_A or lora_B")) };
+    let (rank, scale) = config.rank_and_scale(names)?;
+    for (found, which) in [(a.width(), "lora_A"), (b.rows(), "lora_B")] {
+        if found != rank {
+            return Err(format!(
+                "{which} of `{module}` has the rank {found}, but {CONFIG} says {rank} (r, rank_pattern)"
+            ));
+        }
+    }
+    let low_rank = LowRank { a, b, scale };
+    match low_rank.is_finite() {
+        true => Ok(low_rank),
+        false => Err(format!("the change of `{module}` is beyond what f32 holds: the adapter is damaged")),
+    }
 }
 
 /// Hold an adapter's files against what they should be, without the model: whole, finite, and of one layer alone.
@@ -190,9 +231,7 @@ type Pair = [Option<Matrix>; 2];
 /// The configuration and, by module, what the weights' file holds.
 fn files(folder: &Path) -> Result<(Config, BTreeMap<String, Pair>)> {
     let path = folder.join(CONFIG);
-    let config: Config = serde_json::from_slice(&read_file(&path)?)
-        .map_err(|error| input(format!("{}: is not a configuration of PEFT ({error})", path.display())))?;
-    config.check(&path)?;
+    let config = Config::parse(&read_file(&path)?, &path)?;
     let path = folder.join(WEIGHTS);
     let bytes = read_file(&path)?;
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
@@ -205,37 +244,12 @@ fn files(folder: &Path) -> Result<(Config, BTreeMap<String, Pair>)> {
         let matrix = matrix(tensor).map_err(|error| {
             input(format!("{}: tensor `{name}` is no matrix of finite numbers ({error})", path.display()))
         })?;
-        pairs.entry(module.into()).or_default()[which] = Some(matrix);
-    }
-    Ok((config, pairs))
-}
-
-impl Config {
-    /// Refuse what would be computed otherwise than it was trained.
-    fn check(&self, path: &Path) -> Result<()> {
-        let refuse = |what: &str| Err(input(format!("{}: {what}", path.display())));
-        let some = |value: &Option<Value>| {
-            value.as_ref().is_some_and(|value| !value.is_null() && *value != json!([]))
-        };
-        match () {
-            () if self.peft_type != "LORA" => {
-                refuse(&format!("is an adapter of kind {}; only LORA is read", self.peft_type))
-            }
-            () if self.use_dora => refuse("use_dora: DoRA is not read"),
-            () if self.bias.as_deref().is_some_and(|bias| bias != "none") => {
-                refuse("bias: adapters that train biases are not read")
-            }
-            () if some(&self.modules_to_save) => {
-                refuse("modules_to_save: adapters with whole modules are not read")
-            }
-            () if self.alpha_pattern.as_ref().is_some_and(|pattern| !pattern.is_empty())
-                || self.rank_pattern.as_ref().is_some_and(|pattern| !pattern.is_empty()) =>
-            {
-                refuse("rank_pattern and alpha_pattern: ranks and scales by module are not read")
-            }
-            () => Ok(()),
+        let place = &mut pairs.entry(module.into()).or_default()[which];
+        if place.replace(matrix).is_some() {
+            return Err(input(format!("{}: tensor `{name}` is there under two names", path.display())));
         }
     }
+    Ok((config, pairs))
 }
 
 /// Module and 0 for `lora_A`, 1 for `lora_B`.
@@ -254,38 +268,4 @@ fn matrix(tensor: &Tensor) -> Result<Matrix> {
     let values: Vec<f32> = rows.into_iter().flatten().collect();
     anyhow::ensure!(values.iter().all(|value| value.is_finite()), "NaN or an infinity");
     Ok(Matrix::from_rows(width, values))
-}
-
-/// The projections that a module is: one, or queries, keys and values where the family stores them in one matrix.
-fn places(arch: &Arch, module: &str, low_rank: LowRank) -> Option<BTreeMap<(usize, Projection), LowRank>> {
-    let names = Names::of(arch);
-    let rest = module.strip_prefix(names.blocks)?.strip_prefix('.')?;
-    let (layer, part) = rest.split_once('.')?;
-    let layer: usize = layer.parse().ok()?;
-    let single = Projection::ALL
-        .into_iter()
-        .find(|&projection| module_name(arch, layer, projection).as_deref() == Some(module));
-    if let Some(projection) = single {
-        return Some(BTreeMap::from([((layer, projection), low_rank)]));
-    }
-    let width = arch.heads * arch.head_dim;
-    if low_rank.b.width() != 3 * width {
-        return None;
-    }
-    let row = |which: usize, at: usize| match names.qkv {
-        Qkv::Stacked(name) if name == part => Some(which * width + at),
-        Qkv::ByHead(name) if name == part => {
-            Some((at / arch.head_dim * 3 + which) * arch.head_dim + at % arch.head_dim)
-        }
-        _ => None,
-    };
-    row(0, 0)?;
-    let own = |which: usize| {
-        let columns: Vec<usize> = (0..width).filter_map(|at| row(which, at)).collect();
-        let b = (0..low_rank.rank()).flat_map(|rank| columns.iter().map(move |&column| (rank, column)));
-        let b = b.map(|(rank, column)| low_rank.b.row(rank)[column]).collect();
-        LowRank { a: low_rank.a.clone(), b: Matrix::from_rows(width, b), scale: low_rank.scale }
-    };
-    let parts = [Projection::Q, Projection::K, Projection::V].into_iter().enumerate();
-    Some(parts.map(|(which, projection)| ((layer, projection), own(which))).collect())
 }
