@@ -355,7 +355,7 @@ fn every_refusal_has_its_sentence() {
 
 #[test]
 fn models_that_cannot_be_read_are_told_apart() {
-    let cases: [(&[&str], &[&str], &[&str]); 6] = [
+    let cases: [(&[&str], &[&str], &[&str]); 7] = [
         (&["model.safetensors"], &[], &["pickle", "o/n@refs/pr/N", "save_pretrained"]),
         (
             &["model.safetensors", "pytorch_model.bin"],
@@ -366,6 +366,11 @@ fn models_that_cannot_be_read_are_told_apart() {
             &["model.safetensors", "pytorch_model.bin"],
             &["adapter_model.safetensors"],
             &["adapter_model.safetensors"],
+        ),
+        (
+            &["model.safetensors", "pytorch_model.bin", "config.json"],
+            &["adapter_config.json", "adapter_model.safetensors"],
+            &["o/n is an adapter", "--adapter"],
         ),
         (&["model.safetensors", "pytorch_model.bin"], &[], &["no weights"]),
         (&["tokenizer.json"], &["tokenizer.model"], &["no tokenizer.json", "AutoTokenizer"]),

@@ -269,8 +269,15 @@ def right(bench):
     bench.other("plain", "rslora")
     bench.case("features", task_type="FEATURE_EXTRACTION")
     bench.case("no-task", task_type=None)
+    bench.case("classes", task_type="SEQ_CLS")
+    # A tensor that gradients alone go through.
+    tensors = load_file(FOLDER / "plain.safetensors")
+    more = {key.replace("lora_A.weight", "lora_velora_embed"): torch.ones(HIDDEN // 2) for key in tensors if "_A" in key}
+    save_file(tensors | more, FOLDER / "velora.safetensors", {"format": "pt"})
+    bench.case("velora", weights="velora", velora_config={"num_groups": 2})
+    assert not bench.cases["velora"].get("warnings")
     bench.case("unknown-keys", unsloth_fixed=True, lora_colour="red")
-    bench.same("plain", "features", "no-task", "unknown-keys")
+    bench.same("plain", "features", "no-task", "classes", "velora", "unknown-keys")
     bench.case("negative-alpha", lora_alpha=-3.5)
     bench.case("no-alpha", without=["lora_alpha"], lora_dropout=0.0)
     bench.same("plain", "no-alpha")
@@ -353,6 +360,10 @@ def images(bench):
     tensors = bench.weights("gemma3-vision", vision, "gemma3", spread=0.4, seed=7)
     assert any("vision" in key for key in tensors), list(tensors)
     bench.case("gemma3-vision", weights="gemma3-vision", model="gemma3", target_modules=modules)
+    bench.case("gemma3-excluded", weights="gemma3-new", model="gemma3", target_modules=modules,
+               exclude_modules=r".*language_model.*", refused="language_model")  # fmt: skip
+    bench.case("gemma3-vision-alone", weights="gemma3-new", model="gemma3", target_modules=r".*vision.*q_proj",
+               refused="language_model")  # fmt: skip
     # The same under the names of the model without images.
     tensors = load_file(FOLDER / "gemma3-new.safetensors")
     short = {key.replace("language_model.", ""): value for key, value in tensors.items()}
@@ -385,11 +396,10 @@ def refused(bench):
         ("blocks", "use_bdlora", {"target_modules_bd_a": ["q_proj"], "nblocks": 2}),
         ("arrow", "arrow_config", {"top_k": 1}),
         ("monteclora", "monteclora_config", {"num_samples": 2}),
-        ("velora", "velora_config", {"num_groups": 2}),
         ("megatron", "megatron_config", {"hidden_size": 16}),
         ("bias-all", "bias", "all"),
         ("bias-lora", "bias", "lora_only"),
-        ("classes", "task_type", "SEQ_CLS"),
+        ("no-such-task", "task_type", "CAUSAL"),
         ("wide-rank", "r", 4),
         ("rank-0", "r", 0),
         ("rank-half", "r", 2.5),

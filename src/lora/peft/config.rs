@@ -40,7 +40,6 @@ const KEYS: Keys = Keys {
         "use_dora",
         "use_qalora",
         "use_rslora",
-        "velora_config",
     ],
     harmless: &[
         // Where it comes from, and how it was trained.
@@ -50,6 +49,7 @@ const KEYS: Keys = Keys {
         "lora_dropout",
         "peft_version",
         "revision",
+        "velora_config",
         // Of starts (`init_lora_weights`) that are refused by their own names, or that leave the model as it is.
         "corda_config",
         "eva_config",
@@ -78,22 +78,22 @@ const MUST_BE_OFF: [(&str, &str); 7] = [
 ];
 
 /// Parts that must be absent: an empty one is at work too.
-const MUST_BE_ABSENT: [(&str, &str); 7] = [
+const MUST_BE_ABSENT: [(&str, &str); 6] = [
     ("arrow_config", "Arrow, which mixes several adapters, is not read"),
     ("kasa_config", "KaSA changes the model's own weights and is not read"),
     ("megatron_config", "adapters of Megatron's layers are not read"),
     ("monteclora_config", "MonteCLoRA is not read"),
     ("trainable_token_indices", "adapters that train rows of the embedding are not read"),
     ("use_bdlora", "block-diagonal LoRA is not read"),
-    ("velora_config", "VeLoRA is not read"),
 ];
 
 /// Starts that leave the model's weights as they are.
 const STARTS: [&str; 4] = ["gaussian", "eva", "orthogonal", "mica"];
 /// Starts that are subtracted from the model's weights, by how their names begin.
 const SUBTRACTED: [&str; 5] = ["pissa", "olora", "loftq", "corda", "lora_ga"];
-/// Tasks that a model that generates text can be adapted to.
-const TASKS: [&str; 2] = ["CAUSAL_LM", "FEATURE_EXTRACTION"];
+/// Tasks that PEFT knows. Which of them it is changes nothing of what an adapter adds.
+const TASKS: [&str; 6] =
+    ["CAUSAL_LM", "FEATURE_EXTRACTION", "QUESTION_ANS", "SEQ_2_SEQ_LM", "SEQ_CLS", "TOKEN_CLS"];
 /// What PEFT takes as rank and alpha where none is said.
 const DEFAULT: u32 = 8;
 
@@ -153,12 +153,7 @@ impl Config {
         match of("task_type") {
             Value::Null => {}
             Value::String(task) if TASKS.contains(&task.as_str()) => {}
-            other => {
-                return Err(format!(
-                    "task_type: {}: an adapter of that task is not read, only one of CAUSAL_LM",
-                    shown(other)
-                ));
-            }
+            other => return Err(format!("task_type: {} is no task that PEFT knows", shown(other))),
         }
         check_start(of("init_lora_weights"))?;
         let rank = |value: &Value| value.as_u64().filter(|&rank| rank > 0).map(|rank| rank as usize);
@@ -191,7 +186,7 @@ impl Config {
 
     /// Whether PEFT would put an adapter to a module that goes by any of these names.
     pub fn names(&self, names: &[String], family: Family) -> bool {
-        names.iter().any(|name| self.targets.name(name, family))
+        self.targets.name(names, family)
     }
 
     /// The rank of a module's change, and what it is scaled by, as a number of f32.

@@ -28,6 +28,8 @@ const WEIGHTS: &str = "adapter_model.safetensors";
 /// What older versions of PEFT write in place of the weights.
 const PICKLE: &str = "adapter_model.bin";
 const PREFIX: &str = "base_model.model.";
+/// A tensor of VeLoRA's, which changes gradients alone.
+const VELORA: &str = ".lora_velora_embed";
 
 /// Write an adapter's two files into a folder, such that PEFT loads them for this architecture's class of transformers.
 ///
@@ -237,7 +239,7 @@ fn files(folder: &Path) -> Result<(Config, BTreeMap<String, Pair>)> {
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
         .map_err(|error| input(format!("{}: is damaged ({error})", path.display())))?;
     let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
-    for (name, tensor) in &tensors {
+    for (name, tensor) in tensors.iter().filter(|(name, _)| !name.ends_with(VELORA)) {
         let (module, which) = parts(name).ok_or_else(|| {
             input(format!("{}: tensor `{name}` is no part of a LoRA adapter", path.display()))
         })?;

@@ -45,7 +45,8 @@ fn is_read_alike(expression: &str) -> bool {
                 let Some(escaped) = rest.chars().next() else { return false };
                 rest = &rest[escaped.len_utf8()..];
                 let class = CLASSES.contains(escaped) && !(in_class && "bBAZ".contains(escaped));
-                !class && !(escaped.is_ascii_punctuation() && !"<>".contains(escaped))
+                let plain = escaped.is_ascii_punctuation() && !"<>".contains(escaped);
+                !(class || plain)
             }
             '[' if in_class => true,
             '[' => {

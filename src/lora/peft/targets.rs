@@ -99,11 +99,13 @@ impl Targets {
         }
     }
 
-    /// Whether PEFT would change this module of a model of the family.
-    pub fn name(&self, module: &str, family: Family) -> bool {
-        if self.excluded.as_ref().is_some_and(|excluded| excluded.name(module)) {
-            return false;
-        }
+    /// Whether PEFT would change a module of a model of the family, which goes by any of these names.
+    pub fn name(&self, names: &[String], family: Family) -> bool {
+        let excluded = |name: &String| self.excluded.as_ref().is_some_and(|excluded| excluded.name(name));
+        !names.iter().any(excluded) && names.iter().any(|name| self.includes(name, family))
+    }
+
+    fn includes(&self, module: &str, family: Family) -> bool {
         let ends: &[&str] = match &self.included {
             Included::AllLinear => return true,
             Included::Named(Names::Pattern(pattern)) => return pattern.matches(module),
@@ -173,7 +175,7 @@ mod tests {
     use super::*;
 
     fn names(config: Value, module: &str) -> bool {
-        Targets::new(config.as_object().unwrap()).unwrap().name(module, Family::Llama)
+        Targets::new(config.as_object().unwrap()).unwrap().name(&[module.into()], Family::Llama)
     }
 
     #[test]
