@@ -179,7 +179,9 @@ class Bench:
             try:
                 loaded = PeftModel.from_pretrained(copy.deepcopy(self.models[model]), folder).eval()
                 entry["tokens"], margin = greedy(loaded)
-                entry["margin"] = round(margin, 6)
+                # NaN is no JSON.
+                if margin == margin:
+                    entry["margin"] = round(margin, 6)
             except Exception as error:
                 entry["error"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"[:160]
         said = [str(warning.message)[:100] for warning in caught if "adapter" in str(warning.message)]
