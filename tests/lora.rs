@@ -235,7 +235,7 @@ fn adapters_that_do_not_fit_are_refused() {
         ("dora", "use_dora", true.into(), "DoRA"),
         ("bias", "bias", "all".into(), "biases"),
         ("whole", "modules_to_save", serde_json::json!(["lm_head"]), "whole modules"),
-        ("ranks", "rank_pattern", serde_json::json!({"q_proj": 2}), "rank_pattern"),
+        ("ranks", "rank_pattern", serde_json::json!({"o_proj": 2}), "rank_pattern"),
     ] {
         copy(name, &|config| config[key] = value.clone());
         world.refused(&run(name), &[says]);

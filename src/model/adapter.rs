@@ -105,7 +105,8 @@ impl LowRank {
         self.b.rows()
     }
 
-    /// Whether `scale * B A` can be computed at all: no product of its largest numbers is beyond f32.
+    /// Whether `scale * B A` can be computed with: its largest numbers and their squares, which norms take, are not beyond
+    /// f32.
     pub fn is_finite(&self) -> bool {
         // Unlike `max`, it keeps NaN.
         let greater = |most: f32, value: f32| if value.abs() <= most { most } else { value.abs() };
@@ -116,7 +117,7 @@ impl LowRank {
             f64::from(a) * f64::from(self.scale).abs() * f64::from(b)
         };
         let sum: f64 = (0..self.rank()).map(product).sum();
-        (sum as f32).is_finite()
+        ((sum * sum) as f32).is_finite()
     }
 
     /// Bytes that it holds.

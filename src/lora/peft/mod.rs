@@ -178,18 +178,19 @@ pub fn open(folder: &Path, arch: &Arch) -> Result<Opened> {
                 family.as_str().unwrap_or_default()
             ))
         })?;
+        let changed = Adapter(changed);
+        changed.check(arch).with_context(|| folder.display().to_string())?;
         if !config.names(&names, arch.family) {
             return Err(refuse(format!(
                 "changes `{module}`, which {CONFIG} does not name (target_modules, exclude_modules, layers_to_transform): \
                  PEFT would leave it out; name it there, or remove its weights"
             )));
         }
-        adapter.join(Adapter(changed))?;
+        adapter.join(changed)?;
     }
     if adapter.0.is_empty() {
         return Err(input(format!("{}: holds no adapter", folder.join(WEIGHTS).display())));
     }
-    adapter.check(arch).with_context(|| folder.display().to_string())?;
     missing.retain(|module| config.names(&spellings(arch, module), arch.family));
     Ok(Opened { adapter, unread: config.unread, missing })
 }
