@@ -153,7 +153,7 @@ impl Config {
         match of("task_type") {
             Value::Null => {}
             Value::String(task) if TASKS.contains(&task.as_str()) => {}
-            other => return Err(format!("task_type: {} is no task that PEFT knows", shown(other))),
+            other => return Err(format!("task_type: {} is not a task that PEFT knows", shown(other))),
         }
         check_start(of("init_lora_weights"))?;
         let rank = |value: &Value| value.as_u64().filter(|&rank| rank > 0).map(|rank| rank as usize);
@@ -240,7 +240,10 @@ fn is_off(value: &Value) -> bool {
 /// A value as a sentence quotes it.
 fn shown(value: &Value) -> String {
     const MOST: usize = 60;
-    let text = value.to_string();
+    let text = match value {
+        Value::String(word) => word.escape_debug().to_string(),
+        _ => value.to_string(),
+    };
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("`{}...`", &text[..end]),
         None => format!("`{text}`"),
