@@ -230,9 +230,9 @@ fn files_that_do_not_belong_together_are_refused() {
     let line = |file: &str| fs::read_to_string(run.join(file)).unwrap();
     assert_ne!(line("TTF/layer-0.jsonl"), line("none/baseline.jsonl"));
     copy("none/baseline.jsonl", "TTF/layer-0.jsonl");
-    world.refused(&world.call("figure masks results"), &["layer-0.json", "but its generations score"]);
+    world.refused(&world.call("figure masks results"), &["layer-0.json", "not those that were scored"]);
     copy("TTF/layer-3.json", "TTF/layer-0.json");
-    world.refused(&world.call("figure masks results"), &["layer-0.json", "not those of its place"]);
+    world.refused(&world.call("figure masks results"), &["layer-0.json", "says that it is TTF from layer 3"]);
     let items = line("items.jsonl");
     fs::write(run.join("items.jsonl"), items.lines().take(2).map(|l| format!("{l}\n")).collect::<String>())
         .unwrap();

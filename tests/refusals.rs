@@ -12,7 +12,7 @@ fn other_settings_are_never_mixed_in() {
     let world = World::new();
     ok(world.run("--mask none --nprompts 3 --seed 1"));
     let output = world.run("--mask TTF --from-layer 0 --nprompts 3 --seed 1 --limit 2");
-    world.refused(&output, &[RUN, "n was 6, now 2", "--results"]);
+    world.refused(&output, &[RUN, "holds results of 6 test items", "--limit 6", "--results"]);
     world.write("test.tsv", "source\ttarget\nnew\tneu\n");
     world.refused(&world.run("--mask none --nprompts 3 --seed 1"), &["data_sha256 was"]);
 }

@@ -2,19 +2,27 @@
 //! that whatever is there is finished.
 
 mod claim;
+mod cleaner;
 mod record;
 mod scores;
+mod scoring;
 pub mod sia2024;
 mod store;
+mod stored;
 mod table;
 
 pub use claim::{Claim, Owner, allow_many_files};
+pub use cleaner::Cleaner;
 pub use record::{
     Drawn, GenerationLine, Item, Manifest, ManifestPrompt, Outcome, PartialLine, ScoreRecord, Settings,
     SpecialTokens, TrainedOn, pair, round,
 };
 pub use scores::{CodeScores, Runner, Scores, TextScores};
-pub use store::{RunFolder, read_json, sync_folder, unfinished_path, write_atomically, write_json};
+pub use scoring::{Scoring, scores};
+pub use store::{
+    RunFolder, check_place, read_json, sync_folder, unfinished_path, write_atomically, write_json,
+};
+pub use stored::{FinishedCell, Stored};
 #[cfg(test)]
 pub use table::sample_record;
 pub use table::table;

@@ -102,6 +102,11 @@ impl Settings {
         hash.hex()
     }
 
+    /// These settings for the first `n` test items. A folder grows by more of them; nothing else of its settings changes.
+    pub fn of_items(&self, n: usize) -> Self {
+        Self { n, ..self.clone() }
+    }
+
     /// The names of the fields in which two settings differ, with both values.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let theirs = other.fields();
@@ -178,6 +183,9 @@ pub struct ScoreRecord {
     pub multiply_adds: Option<u64>,
     /// sha256 of the run's settings.
     pub settings_sha256: String,
+    /// sha256 of the file of generations that these are the scores of; absent in results of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generations_sha256: Option<String>,
     /// Version of icl-mask.
     pub version: String,
 }
@@ -214,6 +222,7 @@ impl ScoreRecord {
             seconds: 0.,
             multiply_adds: None,
             settings_sha256: settings_sha256.into(),
+            generations_sha256: None,
             version: env!("CARGO_PKG_VERSION").into(),
         }
     }
@@ -221,7 +230,7 @@ impl ScoreRecord {
     /// Count tokens and ends.
     pub fn with_generations(mut self, lines: &[GenerationLine]) -> Self {
         for line in lines {
-            self.prompt_tokens += line.prompt_tokens;
+            self.prompt_tokens = self.prompt_tokens.saturating_add(line.prompt_tokens);
             self.generated_tokens += line.tokens.len();
             *self.stops.entry(line.stop).or_default() += 1;
         }
@@ -237,6 +246,7 @@ impl ScoreRecord {
 
 /// A line of `layer-<l>.jsonl`: one generation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenLine")]
 pub struct GenerationLine {
     /// Which test item.
     pub id: String,
@@ -263,7 +273,7 @@ fn is_first(sample: &usize) -> bool {
 }
 
 /// What a generation adds to the scores.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Outcome {
     /// A text, compared with its reference.
@@ -276,15 +286,16 @@ pub enum Outcome {
         /// How it fared.
         verdict: Verdict,
         /// The exception or the cause.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
+        #[serde(skip_serializing_if = "String::is_empty")]
         reason: String,
     },
-    /// A program that has not been run yet.
+    /// A program that has not been run yet: in files of unfinished cells only.
     Pending {},
 }
 
 /// A line of `layer-<l>.partial.jsonl`: a generation of a cell that is not finished yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenLine")]
 pub struct PartialLine {
     /// The generation.
     #[serde(flatten)]
@@ -294,6 +305,65 @@ pub struct PartialLine {
     /// What it took, where it was computed by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multiply_adds: Option<u64>,
+}
+
+/// The fields of both kinds of lines, as they are in the files.
+#[derive(Deserialize)]
+struct WrittenLine {
+    id: String,
+    prompt_tokens: usize,
+    text: String,
+    clean: String,
+    tokens: Vec<u32>,
+    stop: Stop,
+    #[serde(default)]
+    sample: usize,
+    stats: Option<PairStats>,
+    verdict: Option<Verdict>,
+    reason: Option<String>,
+    seconds: Option<f64>,
+    multiply_adds: Option<u64>,
+}
+
+impl WrittenLine {
+    /// Its outcome, which the fields that are there tell.
+    fn outcome(&mut self) -> Result<Outcome, &'static str> {
+        match (self.stats.take(), self.verdict, self.reason.take()) {
+            (Some(stats), None, None) => Ok(Outcome::Text { stats }),
+            (None, Some(verdict), reason) => {
+                Ok(Outcome::Program { verdict, reason: reason.unwrap_or_default() })
+            }
+            (None, None, None) => Ok(Outcome::Pending {}),
+            (Some(_), _, _) => Err("holds `stats` of a text beside `verdict` or `reason` of a program"),
+            (None, None, Some(_)) => Err("holds a `reason` without a `verdict`"),
+        }
+    }
+
+    fn line(self, outcome: Outcome) -> GenerationLine {
+        let Self { id, prompt_tokens, text, clean, tokens, stop, sample, .. } = self;
+        GenerationLine { id, prompt_tokens, text, clean, tokens, stop, sample, outcome }
+    }
+}
+
+impl TryFrom<WrittenLine> for GenerationLine {
+    type Error = &'static str;
+
+    fn try_from(mut written: WrittenLine) -> Result<Self, Self::Error> {
+        match written.outcome()? {
+            Outcome::Pending {} => Err("has neither `stats` nor `verdict`"),
+            outcome => Ok(written.line(outcome)),
+        }
+    }
+}
+
+impl TryFrom<WrittenLine> for PartialLine {
+    type Error = &'static str;
+
+    fn try_from(mut written: WrittenLine) -> Result<Self, Self::Error> {
+        let (outcome, multiply_adds) = (written.outcome()?, written.multiply_adds);
+        let seconds = written.seconds.ok_or("has no `seconds`")?;
+        Ok(Self { line: written.line(outcome), seconds, multiply_adds })
+    }
 }
 
 /// A line of `items.jsonl`: one test item, so that a results folder can be scored and read on its own.

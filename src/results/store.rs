@@ -12,6 +12,7 @@ use super::claim::Claim;
 use super::record::{GenerationLine, Item, Manifest, PartialLine, ScoreRecord, Settings};
 use crate::config::Cell;
 use crate::error::{input, printable};
+use crate::hash::Hash;
 use crate::mask::{LORA, Treatment};
 
 /// `results/<model>/<data>.<direction>/<format>-k<k>-seed<s>[-<profile>][-chat]`
@@ -29,6 +30,14 @@ impl RunFolder {
         &self.0
     }
 
+    /// Refuse a place where no folder can be made, before anything is computed for it.
+    ///
+    /// # Errors
+    /// A name that is too long, a symbolic link to nothing, or a file where a folder is wanted.
+    pub fn check_place(&self) -> Result<()> {
+        check_place(&self.0, "--results")
+    }
+
     /// Where a cell's scores go; its generations go beside it as `.jsonl`.
     pub fn score_path(&self, cell: Cell) -> PathBuf {
         let file = match cell.mask {
@@ -38,15 +47,25 @@ impl RunFolder {
         self.0.join(cell.mask.to_string()).join(file)
     }
 
-    /// The cell that a score file is of by its place; the baseline without its number of layers.
-    pub fn cell_of(score_path: &Path) -> Option<Cell> {
-        let mask = score_path.parent()?.file_name()?.to_str()?.parse().ok()?;
-        let layer = score_path.file_stem()?.to_str()?.strip_prefix("layer-");
-        match (mask, layer) {
-            (Treatment::None, None) => Some(Cell { mask, from_layer: 0 }),
-            (Treatment::None, _) | (_, None) => None,
-            (_, Some(layer)) => Some(Cell { mask, from_layer: layer.parse().ok()? }),
-        }
+    /// The cell whose score file this is, as its path says; the baseline without its number of layers.
+    ///
+    /// # Errors
+    /// No cell has such a file, or its name is spelled otherwise: a copy, or a file of something else.
+    pub fn cell_at(&self, path: &Path) -> Result<Cell> {
+        let parsed = || {
+            let mask: Treatment = path.parent()?.file_name()?.to_str()?.parse().ok()?;
+            let from_layer = match mask {
+                Treatment::None => 0,
+                _ => path.file_stem()?.to_str()?.strip_prefix("layer-")?.parse().ok()?,
+            };
+            Some(Cell { mask, from_layer })
+        };
+        parsed().filter(|cell| self.score_path(*cell) == path).ok_or_else(|| {
+            input(format!(
+                "{}: is not the score file of a cell (MASK/layer-NUMBER.json, none/baseline.json); move it away",
+                path.display()
+            ))
+        })
     }
 
     /// The folder of a layer's adapter.
@@ -59,19 +78,40 @@ impl RunFolder {
         read_json(&self.0.join("manifest.json"))
     }
 
-    /// Refuse to mix results of other settings.
+    /// The manifest as it is on disk, to see whether it has changed.
+    pub fn manifest_bytes(&self) -> Option<Vec<u8>> {
+        fs::read(self.0.join("manifest.json")).ok()
+    }
+
+    /// Refuse to mix results of other settings. More test items are no other settings: the folder grows by them.
     ///
     /// # Errors
-    /// The settings that made this folder differ, with the fields that do; or nothing says which they were.
+    /// The settings that made this folder differ, with the fields that do; it holds more items than these settings; or
+    /// nothing says which settings made it.
     pub fn check(&self, settings: &Settings) -> Result<()> {
         // In this order: a manifest is written before any result.
         let holds_results = self.holds_results()?;
         match self.manifest()? {
-            Some(manifest) if manifest.settings.hash() != settings.hash() => Err(input(format!(
-                "{}: holds results of other settings ({}); give another folder with --results, or move this one away",
-                self.0.display(),
-                manifest.settings.differences(settings).join("; ")
-            ))),
+            Some(Manifest { settings: known, .. }) => {
+                let (same_items, n) = (known.of_items(settings.n), settings.n);
+                if same_items.hash() != settings.hash() {
+                    return Err(input(format!(
+                        "{}: holds results of other settings ({}); give another folder with --results, or move this one away",
+                        self.0.display(),
+                        same_items.differences(settings).join("; ")
+                    )));
+                }
+                if known.n > n {
+                    return Err(input(format!(
+                        "{}: holds results of {} test items, which {n} would cut short; write --limit {}, or give another \
+                         folder with --results",
+                        self.0.display(),
+                        known.n,
+                        known.n
+                    )));
+                }
+                Ok(())
+            }
             None if holds_results => Err(input(format!(
                 "{}: holds results, but the manifest.json that says of which settings is gone; give another folder with \
                  --results, or move this one away",
@@ -93,27 +133,33 @@ impl RunFolder {
         Ok(self.files()?.iter().any(of_a_cell))
     }
 
-    /// Take a cell, unless another process computes it. What a killed process has left unfinished of its files is removed.
+    /// Take a cell of `n` test items, unless another process computes it. What a killed process has left unfinished of its
+    /// files is removed.
     ///
     /// # Errors
     /// The folder cannot be written to, or locked.
-    pub fn claim(&self, cell: Cell) -> Result<Option<Claim>> {
+    pub fn claim(&self, cell: Cell, n: usize) -> Result<Option<Claim>> {
         let path = self.score_path(cell);
         let claim = Claim::take(&path.with_extension(CLAIM))?;
         if claim.is_some() {
             remove_leftovers(&path)?;
-            if path.exists() {
+            if self.items_of(cell) == Some(n) {
                 self.drop_partial(cell)?;
             }
         }
         Ok(claim)
     }
 
+    /// How many test items the score file of a cell says that it is of; nothing is checked. `None` if there is none.
+    pub fn items_of(&self, cell: Cell) -> Option<usize> {
+        read_json::<ScoreRecord>(&self.score_path(cell)).ok().flatten().map(|record| record.n)
+    }
+
     /// Clear away what a killed process has left beside a finished cell.
     ///
     /// # Errors
     /// As [`claim`](Self::claim).
-    pub fn tidy(&self, cell: Cell) -> Result<()> {
+    pub fn tidy(&self, cell: Cell, n: usize) -> Result<()> {
         if !self.claim_path(cell).exists() && !self.partial_path(cell).exists() {
             return Ok(());
         }
@@ -121,7 +167,7 @@ impl RunFolder {
             use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
             matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
         };
-        match self.claim(cell) {
+        match self.claim(cell, n) {
             // What is finished can be read all the same.
             Err(error) if error.root_cause().downcast_ref().is_some_and(no_right) => Ok(()),
             claimed => claimed.map(drop),
@@ -131,18 +177,6 @@ impl RunFolder {
     /// Where the claim on a cell lies.
     pub fn claim_path(&self, cell: Cell) -> PathBuf {
         self.score_path(cell).with_extension(CLAIM)
-    }
-
-    /// The scores of a cell that is finished with these settings.
-    pub fn finished(&self, cell: Cell, settings_sha256: &str) -> Result<Option<ScoreRecord>> {
-        let path = self.score_path(cell);
-        match read_json::<ScoreRecord>(&path)? {
-            Some(record) if record.settings_sha256 != settings_sha256 => Err(input(format!(
-                "{}: was made with other settings than the manifest beside it says; move it away to compute it again",
-                path.display()
-            ))),
-            found => Ok(found),
-        }
     }
 
     /// Write the manifest, made from what is there already, and the test items.
@@ -176,18 +210,30 @@ impl RunFolder {
         write_json(&path, &manifest(known))
     }
 
-    /// Write a finished cell; the scores last, so that a score file means that all is there.
+    /// Write a finished cell; the scores last, so that a score file means that all is there. Returns them with the sha256 of
+    /// the generations.
     pub fn finish(
         &self,
         cell: Cell,
-        record: &ScoreRecord,
-        generations: &[GenerationLine],
-    ) -> Result<PathBuf> {
+        mut record: ScoreRecord,
+        generations: &[PartialLine],
+    ) -> Result<ScoreRecord> {
         let path = self.score_path(cell);
-        write_lines(&path.with_extension("jsonl"), generations)?;
-        write_json(&path, record)?;
+        if path.exists() {
+            // Two files cannot be replaced at once. Until both are new, the cell is one that only its scores lack.
+            write_lines(&self.partial_path(cell), generations)?;
+            let removed = fs::remove_file(&path).map_err(anyhow::Error::from);
+            removed
+                .and_then(|()| sync_folder(path.parent().unwrap_or(Path::new("."))))
+                .with_context(|| format!("cannot replace {}", path.display()))?;
+        }
+        let lines: Vec<&GenerationLine> = generations.iter().map(|partial| &partial.line).collect();
+        let text = to_lines(&lines)?;
+        record.generations_sha256 = Some(sha256(&text));
+        write_atomically(&path.with_extension("jsonl"), |out| Ok(out.write_all(&text)?))?;
+        write_json(&path, &record)?;
         self.drop_partial(cell)?;
-        Ok(path)
+        Ok(record)
     }
 
     fn drop_partial(&self, cell: Cell) -> Result<()> {
@@ -272,6 +318,14 @@ impl RunFolder {
         read_lines(&score_path.with_extension("jsonl"))
     }
 
+    /// A cell's generations, and the sha256 of their file.
+    pub(super) fn generations_and_sha256(&self, score_path: &Path) -> Result<(Vec<GenerationLine>, String)> {
+        let path = score_path.with_extension("jsonl");
+        let bytes = fs::read(&path)
+            .map_err(|error| input(format!("{}: cannot be opened ({error})", path.display())))?;
+        Ok((parse_lines(&path, bytes.as_slice())?, sha256(&bytes)))
+    }
+
     /// The score files below the folder, sorted.
     pub fn score_files(&self) -> Result<Vec<PathBuf>> {
         let mut files = self.files()?;
@@ -298,6 +352,44 @@ impl RunFolder {
         }
         Ok(files)
     }
+}
+
+/// Bytes of a name in a folder: no common filesystem takes more.
+const LONGEST_NAME: usize = 255;
+
+/// Refuse a folder that cannot be made.
+///
+/// # Errors
+/// A name that is too long, a symbolic link to nothing, or a file where a folder is wanted; `flag` says where it was written.
+pub fn check_place(folder: &Path, flag: &str) -> Result<()> {
+    let shown = folder.display();
+    let too_long = |name: &&std::ffi::OsStr| name.len() > LONGEST_NAME;
+    if let Some(name) = folder.iter().find(too_long) {
+        return Err(input(format!(
+            "{flag} {shown}: the name {} has {} bytes, and a name can have {LONGEST_NAME}; use shorter names of folder, model, \
+             corpus, format and adapter",
+            name.to_string_lossy(),
+            name.len()
+        )));
+    }
+    for part in folder.ancestors().filter(|part| !part.as_os_str().is_empty()) {
+        match (part.symlink_metadata(), part.metadata()) {
+            (Ok(_), Ok(there)) if there.is_dir() => return Ok(()),
+            (Ok(_), Ok(_)) => {
+                return Err(input(format!("{flag} {shown}: {} is not a folder", part.display())));
+            }
+            (Ok(_), Err(error)) => {
+                let target = fs::read_link(part).map_or("nothing".into(), |to| to.display().to_string());
+                return Err(input(format!(
+                    "{flag} {shown}: {} is a symbolic link to {target}, which cannot be used ({error}); make that folder, or \
+                     remove the link",
+                    part.display()
+                )));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// How the files end that claims lie on.
@@ -338,8 +430,12 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 
 fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let file = File::open(path).map_err(|e| input(format!("{}: cannot be opened ({e})", path.display())))?;
+    parse_lines(path, BufReader::new(file))
+}
+
+fn parse_lines<T: DeserializeOwned>(path: &Path, text: impl BufRead) -> Result<Vec<T>> {
     let mut all = Vec::new();
-    for (number, line) in BufReader::new(file).lines().enumerate() {
+    for (number, line) in text.lines().enumerate() {
         let line = line.map_err(|error| match error.kind() {
             std::io::ErrorKind::InvalidData => {
                 input(format!("{}:{}: damaged ({error})", path.display(), number + 1))
@@ -362,13 +458,29 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 }
 
 fn write_lines(path: &Path, lines: &[impl Serialize]) -> Result<()> {
-    write_atomically(path, |out| {
-        for line in lines {
-            serde_json::to_writer(&mut *out, line)?;
-            out.write_all(b"\n")?;
-        }
-        Ok(())
-    })
+    let text = to_lines(lines)?;
+    write_atomically(path, |out| Ok(out.write_all(&text)?))
+}
+
+/// JSON, a value a line.
+fn to_lines(lines: &[impl Serialize]) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut text, line)?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+fn sha256(text: &[u8]) -> String {
+    let mut hash = Hash::default();
+    hash.bytes(text);
+    hash.hex()
+}
+
+/// The sha256 of the file that these lines make.
+pub(super) fn sha256_of_lines(lines: &[impl Serialize]) -> Result<String> {
+    Ok(sha256(&to_lines(lines)?))
 }
 
 /// Write a file under another name beside its place, flush it to disk, then rename it, and bring the new name to disk: a

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
-use crate::config::Cell;
 use crate::engine::check_interrupted;
 use crate::error::input;
-use crate::mask::Treatment;
-use crate::results::{GenerationLine, Item, Manifest, Outcome, RunFolder, ScoreRecord, Scores, read_json};
+use crate::results::{
+    FinishedCell, GenerationLine, Item, Manifest, Outcome, RunFolder, ScoreRecord, Scores, Stored,
+};
 use crate::sandbox::Verdict;
 use crate::score::{Bleu, BleuStats};
 
@@ -102,77 +102,37 @@ pub struct StoredRun {
     pub items: Vec<Item>,
     /// Its finished cells, sorted by mask and layer.
     pub cells: Vec<StoredCell>,
+    /// How many more were finished for fewer test items than the run now has.
+    pub shorter: usize,
 }
 
 impl StoredRun {
-    /// Read a run's folder.
+    /// Read a run's folder, checked.
     ///
     /// # Errors
-    /// Damaged files, cells of other settings, generations that are not those of the items.
+    /// Damaged or edited files, cells of other settings, generations that are not those of the items.
     pub fn read(folder: &Path) -> Result<Self> {
-        let stored = RunFolder::new(folder.into());
-        let manifest =
-            stored.manifest()?.ok_or_else(|| input(format!("{}: no manifest.json", folder.display())))?;
-        let items = stored.items()?;
-        let n = manifest.settings.n;
-        ensure!(
-            n > 0 && items.len() == n,
-            input(format!(
-                "{}: items.jsonl holds {} items, the manifest says {n}",
-                folder.display(),
-                items.len()
-            ))
-        );
-        let mut cells = Vec::new();
-        for path in stored.score_files()? {
-            check_interrupted()?;
-            cells.push(StoredCell::read(&stored, &path, &manifest, &items)?);
-        }
+        let place = RunFolder::new(folder.into());
+        let (stored, found) =
+            Stored::read_run(&place, |stored, found| match stored.is_whole(&found.record) {
+                true => StoredCell::new(stored, found).map(Some),
+                false => Ok(None),
+            })?;
+        let shorter = found.iter().filter(|found| found.is_none()).count();
+        let mut cells: Vec<StoredCell> = found.into_iter().flatten().collect();
         cells.sort_by_key(|cell| (cell.record.mask, cell.record.from_layer));
-        Ok(Self { folder: folder.into(), manifest, items, cells })
+        let Stored { manifest, items, .. } = stored;
+        Ok(Self { folder: folder.into(), manifest, items, cells, shorter })
     }
 }
 
 impl StoredCell {
-    /// Read a cell, and hold its files against each other.
-    fn read(folder: &RunFolder, path: &Path, manifest: &Manifest, items: &[Item]) -> Result<Self> {
-        let refuse = |what: &str| input(format!("{}: {what}", path.display()));
-        let record: ScoreRecord = read_json(path)?.ok_or_else(|| refuse("has gone away"))?;
-        ensure!(
-            record.settings_sha256 == manifest.settings_sha256,
-            refuse("was made with other settings than its manifest says")
-        );
-        let cell = Cell { mask: record.mask, from_layer: record.from_layer };
-        let layers = if cell.mask == Treatment::None {
-            1..=record.n_layers
-        } else {
-            0..=record.n_layers.wrapping_sub(1)
-        };
-        ensure!(
-            record.n_layers > 0
-                && layers.contains(&cell.from_layer)
-                && folder.score_path(cell) == path
-                && record.seed == manifest.settings.seed,
-            refuse("its mask, layer or seed are not those of its place")
-        );
-        let lines = folder.generations(path)?;
-        let samples = manifest.settings.sampling.map_or(1, |drawn| drawn.samples);
-        let wanted = items.iter().flat_map(|item| (0..samples).map(move |sample| (&item.id, sample)));
-        ensure!(
-            lines.iter().map(|line| (&line.id, line.sample)).eq(wanted),
-            refuse("its generations are not those of items.jsonl")
-        );
-        let items =
-            ItemStats::new(&record.scores, samples, &lines).map_err(|error| refuse(&format!("{error:#}")))?;
-        let again = items.score(0..items.len());
-        ensure!(
-            (again - record.scores.main()).abs() < 1e-6,
-            refuse(&format!(
-                "says {}, but its generations score {again}; `icl-mask score` scores them again",
-                record.scores.main()
-            ))
-        );
-        Ok(Self { record, items })
+    /// What its generations add to its score, item by item.
+    fn new(stored: &Stored, found: FinishedCell) -> Result<Self> {
+        let path = stored.folder.score_path(found.cell);
+        let items = ItemStats::new(&found.record.scores, stored.samples(), &found.lines)
+            .map_err(|error| input(format!("{}: {error:#}", path.display())))?;
+        Ok(Self { record: found.record, items })
     }
 }
 

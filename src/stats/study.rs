@@ -140,11 +140,14 @@ fn panel(runs: &[StoredRun], members: Vec<usize>, wanted: &impl Fn(&CurveKey) ->
                 }
             };
             if let Some(other) = cells.iter().find(|other| other.record.seed == record.seed) {
+                let holds = |run: &&StoredRun| run.cells.iter().any(|cell| std::ptr::eq(cell, *other));
+                let first = members.iter().map(|&index| &runs[index]).find(holds).unwrap_or(first);
                 return Err(input(format!(
-                    "{}: holds the same cell as another folder ({}, layer {}, seed {}); name one of them",
+                    "{} and {}: both hold the cell {}, layer {}, seed {} of one curve; name one of the folders",
+                    first.folder.display(),
                     run.folder.display(),
-                    other.record.mask,
-                    other.record.from_layer,
+                    record.mask,
+                    record.from_layer,
                     record.seed
                 )));
             }

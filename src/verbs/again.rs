@@ -13,7 +13,7 @@ use crate::engine::{Interrupted, check_interrupted};
 use crate::error::{input, printable};
 use crate::hash::Hash;
 use crate::mask::Treatment;
-use crate::results::{self, Manifest, RunFolder, ScoreRecord, Scores, read_json};
+use crate::results::{self, Manifest, RunFolder, ScoreRecord, Scores, Stored, read_json};
 
 /// Make the run again, with as many threads, so much memory and in such batches as `over` says; none of them changes results.
 ///
@@ -89,6 +89,36 @@ impl Drop for Temporary {
     }
 }
 
+/// What runs programs, how safely, and how much memory may be taken: the command line says it, or else these defaults. A manifest
+/// may be a stranger's.
+fn safe(over: Settings) -> Settings {
+    let or = |given: Option<Vec<String>>, default: &str| given.or_else(|| Some(vec![default.into()]));
+    Settings {
+        python: or(over.python, "python3"),
+        sandbox: or(over.sandbox, "required"),
+        memory: or(over.memory, "auto"),
+        locks: or(over.locks, "true"),
+        ..over
+    }
+}
+
+/// Where the manifest says otherwise, the user should know.
+fn say_what_is_not_taken(typed: &Settings, over: &Settings) {
+    for (flag, theirs, ours) in
+        [("--python", &typed.python, &over.python), ("--sandbox", &typed.sandbox, &over.sandbox)]
+    {
+        if let (Some(theirs), Some(ours)) = (theirs, ours)
+            && theirs != ours
+        {
+            let (theirs, ours) = (theirs.join(","), ours.join(","));
+            let said = format!(
+                "{flag} {theirs} of the manifest is not used, but {flag} {ours}: only the command line decides how programs run"
+            );
+            eprintln!("{}", printable(&said));
+        }
+    }
+}
+
 /// The one run, with the cells that are finished.
 fn experiment(
     path: &Path,
@@ -104,27 +134,33 @@ fn experiment(
             manifest.command.join(" ")
         )));
     }
-    let Settings { threads, memory, batch, results: elsewhere, locks, .. } = over.clone();
-    let allowed = Settings { threads, memory, batch, results: elsewhere, locks, ..Settings::default() };
+    let Settings { threads, memory, batch, results: elsewhere, locks, python, sandbox, .. } = over.clone();
+    let allowed = Settings {
+        threads,
+        memory,
+        batch,
+        results: elsewhere,
+        locks,
+        python,
+        sandbox,
+        ..Settings::default()
+    };
     if allowed != over {
         return Err(input(
-            "--from-manifest: takes all settings from the manifest; beside it only --results, --threads, --memory, --batch \
-             and --locks can be given",
+            "--from-manifest: takes all settings from the manifest; beside it only --results, --threads, --memory, --batch, \
+             --locks, --python and --sandbox can be given",
         ));
     }
     let to = results.map(|results| vec![results.display().to_string()]);
-    let over = Settings { results: over.results.clone().or(to), ..over };
+    let over = safe(Settings { results: over.results.clone().or(to), ..over });
+    say_what_is_not_taken(&manifest.typed, &over);
     let mut experiment = Experiment::again(manifest.typed.clone(), path, over)?;
     experiment.runs.retain(|run| run.folder() == manifest.folder);
-    let cells: Vec<Cell> = old.score_files()?.iter().filter_map(|file| RunFolder::cell_of(file)).collect();
+    let (_, cells) =
+        Stored::read_run(old, |stored, found| Ok(stored.is_whole(&found.record).then_some(found.cell)))?;
     match experiment.runs.as_mut_slice() {
         [run] => {
-            let layers = run.model.layers;
-            let whole = |cell: Cell| match cell.mask {
-                Treatment::None => Cell { from_layer: layers, ..cell },
-                _ => cell,
-            };
-            run.cells = cells.into_iter().map(whole).collect();
+            run.cells = cells.into_iter().flatten().collect();
             run.cells.sort_by_key(|cell| (cell.mask != Treatment::None, *cell));
             if run.cells.is_empty() {
                 return Err(input(format!("{}: nothing is finished there", old.path().display())));
@@ -172,6 +208,8 @@ fn compare(old: &RunFolder, new: &RunFolder, cells: &[Cell]) -> Result<Vec<Strin
             let mut record = record.with_context(|| format!("{} was not made", path.display()))?;
             record.seconds = 0.;
             record.version.clear();
+            // Of an earlier version there is none; the generations themselves are compared.
+            record.generations_sha256 = None;
             Ok(record)
         };
         let lines = |folder: &RunFolder| folder.generations(&folder.score_path(cell));

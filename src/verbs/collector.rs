@@ -1,19 +1,18 @@
 //! Takes generations as they finish, has programs judged beside the decoding, and writes each cell when its last
 //! generation is scored.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::checker::Checker;
-use super::prepare::{Prepared, Scoring};
+use super::prepare::Prepared;
+use super::print_record;
 use super::progress::Progress;
-use super::say;
 use super::work::Work;
 use crate::engine::{Generation, Observer};
 use crate::mask::Treatment;
 use crate::prompt::{Profile, Tokenizer};
-use crate::results::{GenerationLine, Outcome, PartialLine, Runner, ScoreRecord, Scores, round};
-use crate::sandbox::{Judged, Pool, Verdict};
-use crate::score::{PairStats, PassScore};
+use crate::results::{GenerationLine, Outcome, PartialLine, Runner, ScoreRecord, Scoring, round, scores};
+use crate::sandbox::{Judged, Pool};
 
 /// Takes generations of one run's cells.
 pub struct Collector<'a> {
@@ -114,7 +113,7 @@ impl<'a> Collector<'a> {
         let generations: Vec<PartialLine> = generations.collect();
         let seconds = generations.iter().map(|partial| partial.seconds).sum();
         let multiply_adds = generations.iter().map(|partial| partial.multiply_adds).sum();
-        let lines: Vec<GenerationLine> = generations.into_iter().map(|partial| partial.line).collect();
+        let lines: Vec<GenerationLine> = generations.iter().map(|partial| partial.line.clone()).collect();
         let runner = self.judges.as_ref().map(|(_, runner)| runner);
         let scores =
             scores(&self.work.prepared.scoring, self.work.prepared.run.sampling.samples, &lines, runner)?;
@@ -122,7 +121,7 @@ impl<'a> Collector<'a> {
             ScoreRecord::new(&self.work.settings, &self.work.settings_sha256, cell, self.n_layers, scores)
                 .with_generations(&lines)
                 .with_costs(round(seconds), multiply_adds);
-        let path = self.work.write(cell, |folder| folder.finish(cell, &record, &lines))?;
+        let record = self.work.write(cell, |folder| folder.finish(cell, record.clone(), &generations))?;
         let layer = match cell.mask {
             Treatment::None => "baseline".into(),
             _ => format!("layer {}", cell.from_layer),
@@ -131,9 +130,7 @@ impl<'a> Collector<'a> {
         self.progress
             .cell(&format!("{:>4} {layer:>8}  {metric} {score:>6}  {:.1} s", cell.mask, record.seconds));
         if self.json {
-            let mut value = serde_json::to_value(&record)?;
-            value["path"] = path.display().to_string().into();
-            say(&value.to_string())?;
+            print_record(&record, &self.work.folder.score_path(cell))?;
         }
         self.records.push(record);
         Ok(())
@@ -188,42 +185,5 @@ impl Observer for Collector<'_> {
         self.close_if_whole(cell)?;
         let judged = self.judges.as_mut().map(|(pool, _)| pool.ready()).transpose()?;
         self.take(judged.unwrap_or_default())
-    }
-}
-
-/// The scores of a cell's generations, item by item.
-///
-/// # Errors
-/// A generation has no outcome of the kind that is scored.
-pub fn scores(
-    scoring: &Scoring,
-    samples: usize,
-    lines: &[GenerationLine],
-    runner: Option<&Runner>,
-) -> Result<Scores> {
-    let wrong = "a generation was not scored as the task wants: was it made by another version?";
-    match (scoring, runner) {
-        (Scoring::Text(scorer), _) => {
-            let stats = |line: &GenerationLine| match &line.outcome {
-                Outcome::Text { stats } => Some(stats.clone()),
-                _ => None,
-            };
-            let pairs: Vec<PairStats> = lines.iter().filter_map(stats).collect();
-            ensure!(pairs.len() == lines.len(), wrong);
-            // Items are what is resampled, not their samples.
-            let items: Vec<PairStats> = pairs.chunks(samples.max(1)).map(PairStats::sum).collect();
-            Ok(Scores::text(scorer.corpus(&items)))
-        }
-        (Scoring::Code(_), Some(runner)) => {
-            let verdict = |line: &GenerationLine| match &line.outcome {
-                Outcome::Program { verdict, .. } => Some(*verdict),
-                _ => None,
-            };
-            let verdicts: Vec<Verdict> = lines.iter().filter_map(verdict).collect();
-            ensure!(verdicts.len() == lines.len() && verdicts.len().is_multiple_of(samples.max(1)), wrong);
-            let problems: Vec<Vec<Verdict>> = verdicts.chunks(samples.max(1)).map(<[_]>::to_vec).collect();
-            Ok(Scores::code(PassScore::new(&problems), runner.clone()))
-        }
-        (Scoring::Code(_), None) => anyhow::bail!("programs cannot be scored without running them"),
     }
 }

@@ -8,21 +8,23 @@ use anyhow::Result;
 use crate::cli::ExportArgs;
 use crate::engine::check_interrupted;
 use crate::error::input;
-use crate::results::{RunFolder, ScoreRecord, read_json, sia2024, write_json};
+use crate::results::{RunFolder, ScoreRecord, Stored, read_json, sia2024, write_json};
 use crate::stats::find_runs;
 
 /// Write all scores under the study's names; what has no name there is counted.
 pub fn export(args: ExportArgs) -> Result<()> {
     let mut cells: BTreeMap<PathBuf, (PathBuf, ScoreRecord)> = BTreeMap::new();
-    let mut nameless = 0;
+    let (mut nameless, mut shorter) = (0, 0);
     for folder in find_runs(&args.results)? {
         let run = RunFolder::new(folder);
-        let own = run.manifest()?.map(|manifest| manifest.settings);
+        let (stored, found) = Stored::read_run(&run, |stored, found| {
+            Ok(stored.is_whole(&found.record).then_some((run.score_path(found.cell), found.record)))
+        })?;
+        let own = &stored.manifest.settings;
         // Made for their times, or for adapters, which the study lays out otherwise.
-        let apart = own.is_some_and(|own| own.drop_context || own.lora.is_some() || own.adapter.is_some());
-        for file in run.score_files()? {
-            let record: ScoreRecord =
-                read_json(&file)?.ok_or_else(|| input(format!("{}: has gone away", file.display())))?;
+        let apart = own.drop_context || own.lora.is_some() || own.adapter.is_some();
+        shorter += found.iter().filter(|found| found.is_none()).count();
+        for (file, record) in found.into_iter().flatten() {
             let Some(path) = sia2024::path(&record).filter(|_| !apart) else {
                 nameless += 1;
                 continue;
@@ -54,6 +56,9 @@ pub fn export(args: ExportArgs) -> Result<()> {
         write_json(&args.out.join(path), &sia2024::scores(record))?;
     }
     eprintln!("{} score files in {}", cells.len(), args.out.join("results").display());
+    if shorter > 0 {
+        eprintln!("{shorter} left out: they were finished for fewer test items than their folders now have");
+    }
     if nameless > 0 {
         eprintln!(
             "{nameless} left out: the study's layout has no place for the mask `all`, ablations, adapters and runs made for their \

@@ -13,7 +13,7 @@ use crate::engine::check_interrupted;
 use crate::error::{input, suggest};
 use crate::figure::{Axis, Image, Saved, curves, names, plain, rows, savings, title, with_ending};
 use crate::mask::{Kind, Treatment};
-use crate::results::{Settings, write_atomically};
+use crate::results::{Settings, check_place, write_atomically};
 use crate::stats::{Curve, Definition, Panel, StoredRun, Study, find_runs};
 
 /// Draw.
@@ -109,8 +109,12 @@ pub fn read_runs(paths: &[PathBuf]) -> Result<Vec<StoredRun>> {
     for run in &runs {
         let (asked, finished) = (run.manifest.asked_for().count(), run.cells.len());
         if finished < asked {
+            let shorter = match run.shorter {
+                0 => String::new(),
+                some => format!(" ({some} of them were finished for fewer test items)"),
+            };
             eprintln!(
-                "warning: {}: {} of {asked} cells are not finished; what is made of it lacks them",
+                "warning: {}: {} of {asked} cells are not finished{shorter}; what is made of it lacks them",
                 printable(&run.folder.display().to_string()),
                 asked - finished
             );
@@ -121,10 +125,7 @@ pub fn read_runs(paths: &[PathBuf]) -> Result<Vec<StoredRun>> {
 
 /// The folder that is written to must be one.
 pub fn check_out(out: &Path) -> Result<()> {
-    match out.exists() && !out.is_dir() {
-        true => Err(input(format!("--out {}: is no folder", out.display()))),
-        false => Ok(()),
-    }
+    check_place(out, "--out")
 }
 
 /// Each name that is asked for must be there.

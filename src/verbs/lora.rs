@@ -47,6 +47,9 @@ pub(super) fn compute(experiment: &Experiment, json: bool) -> Result<()> {
         model.fetch_weights(&choice)?;
         let mut works = unfinished(&model, planned, experiment, &place)?;
         works.iter_mut().try_for_each(Work::claim)?;
+        if json {
+            works.iter_mut().try_for_each(Work::print_finished)?;
+        }
         if works.iter().any(Work::is_open) {
             works.iter().try_for_each(|work| check_memory(experiment, &place, &model.arch, work))?;
             let mut decoder = on_host(&choice, &model, experiment.dtype)?;
@@ -68,6 +71,9 @@ pub(super) fn compute(experiment: &Experiment, json: bool) -> Result<()> {
                     break;
                 }
             }
+        }
+        if json {
+            works.iter_mut().try_for_each(Work::print_finished)?;
         }
         works.into_iter().for_each(Work::close);
     }

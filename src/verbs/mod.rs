@@ -3,7 +3,6 @@
 mod adapted;
 mod again;
 mod checker;
-mod cleaner;
 mod collector;
 mod data;
 mod export;
@@ -44,11 +43,13 @@ pub use submit::submit;
 pub use verify::verify;
 
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::Result;
 use clap::CommandFactory;
 
 pub use crate::error::printable;
+use crate::results::ScoreRecord;
 
 /// Print shell completions.
 pub fn completions(shell: clap_complete::Shell) -> Result<()> {
@@ -59,6 +60,13 @@ pub fn completions(shell: clap_complete::Shell) -> Result<()> {
 /// The command line, wherever the program lies.
 fn command() -> Vec<String> {
     std::iter::once("icl-mask".into()).chain(std::env::args().skip(1)).collect()
+}
+
+/// One line of JSON for a finished cell.
+fn print_record(record: &ScoreRecord, path: &Path) -> Result<()> {
+    let mut value = serde_json::to_value(record)?;
+    value["path"] = path.display().to_string().into();
+    say(&value.to_string())
 }
 
 /// Print a line to stdout; a closed pipe is an error to return, not a panic.

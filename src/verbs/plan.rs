@@ -21,7 +21,7 @@ struct Plan {
     model: String,
     n_layers: usize,
     cells: usize,
-    /// Score files that are there already.
+    /// Of them finished, with all test items.
     finished: usize,
     /// Masks with the number of start layers asked for.
     masks: Vec<(String, usize)>,
@@ -77,6 +77,7 @@ pub fn print(experiment: &Experiment, json: bool) -> Result<()> {
 impl Plan {
     fn new(run: &Run, experiment: &Experiment) -> Result<Self> {
         let folder = RunFolder::new(experiment.results.join(run.folder()));
+        folder.check_place()?;
         let mut masks: Vec<(String, usize)> = Vec::new();
         for cell in &run.cells {
             match masks.last_mut() {
@@ -85,12 +86,14 @@ impl Plan {
             }
         }
         let (arch, prompts, missing) = described(run, experiment)?;
+        let whole = |items: usize| prompts.as_ref().is_none_or(|prompts| items >= prompts.items);
+        let finished = run.cells.iter().filter(|cell| folder.items_of(**cell).is_some_and(whole)).count();
         Ok(Self {
             folder: folder.path().display().to_string(),
             model: run.model.name.clone(),
             n_layers: run.model.layers,
             cells: run.cells.len(),
-            finished: run.cells.iter().filter(|&&cell| folder.score_path(cell).exists()).count(),
+            finished,
             masks,
             parameters: arch.parameters(),
             dtype: experiment.dtype.to_string(),

@@ -4,11 +4,10 @@
 use anyhow::Result;
 
 use super::adapted::Adapted;
-use super::cleaner::Cleaner;
 use super::model::OpenModel;
 use super::pairs::pairs;
 use crate::config::{self, Cell, Compute, Experiment, Run, Sampling, Task};
-use crate::data::{Corpus, Direction, Example, docstring, languages};
+use crate::data::{Corpus, Example, docstring, languages};
 use crate::engine::{Request, Sample, Stop, StopRule};
 use crate::error::input;
 use crate::hash::Hash;
@@ -16,31 +15,9 @@ use crate::lora::Text;
 use crate::mask::{Hidden, MaskPlan};
 use crate::model::Family;
 use crate::prompt::{ChatTemplate, Profile, Prompt, Prompter, Tokenizer, demonstrations};
-use crate::results::{Drawn, Item, Manifest, ManifestPrompt, Settings, SpecialTokens, TrainedOn, pair};
-use crate::score::{Assembly, TextScorer, Tokenize};
-
-/// How answers are scored.
-#[derive(Debug, Clone, Copy)]
-pub enum Scoring {
-    /// As texts, against references.
-    Text(TextScorer),
-    /// As programs, by running them.
-    Code(Assembly),
-}
-
-impl Scoring {
-    /// What the task and the profile want.
-    ///
-    /// # Errors
-    /// A language whose tokenizer is not here.
-    pub fn new(task: Task, profile: Profile, direction: &Direction) -> Result<Self> {
-        Ok(match (task, profile) {
-            (Task::Mt, _) => Self::Text(text_scorer(direction)?),
-            (Task::Code, Profile::Exact) => Self::Code(Assembly::AfterPrompt),
-            (Task::Code, Profile::Sia2024) => Self::Code(Assembly::Alone),
-        })
-    }
-}
+use crate::results::{
+    Cleaner, Drawn, Item, Manifest, ManifestPrompt, Scoring, Settings, SpecialTokens, TrainedOn, pair,
+};
 
 /// A run made ready.
 pub struct Prepared {
@@ -334,23 +311,6 @@ fn name(code: &str) -> &str {
         return "Python";
     }
     languages::find(code).map_or(code, |language| language.name)
-}
-
-/// Lower-cased BLEU with sacreBLEU's tokenizer for the target language, as the study scores; and chrF2.
-///
-/// # Errors
-/// A language whose tokenizer is not here.
-pub fn text_scorer(direction: &Direction) -> Result<TextScorer> {
-    let tokenize = match direction.target.as_str() {
-        "zh" => Tokenize::Zh,
-        "ja" => {
-            return Err(input(format!(
-                "--direction {direction}: Japanese is scored with sacreBLEU's ja-mecab, which this version lacks"
-            )));
-        }
-        _ => Tokenize::V13a,
-    };
-    Ok(TextScorer::new(tokenize, true))
 }
 
 fn stop_rule(run: &Run, model: &OpenModel) -> StopRule {

@@ -98,6 +98,7 @@ pub(super) struct Planned {
 impl Planned {
     pub(super) fn new(run: &Run, model: &OpenModel, results: &Path) -> Result<Self> {
         let folder = RunFolder::new(results.join(run.folder()));
+        folder.check_place()?;
         Ok(Self { prepared: Prepared::new(run.clone(), model)?, folder })
     }
 }
@@ -180,6 +181,9 @@ fn run_model(
     let mut left = Vec::new();
     for mut work in work {
         work.claim()?;
+        if json {
+            work.print_finished()?;
+        }
         if !work.pending.is_empty() {
             compute(&mut work)?;
         }
@@ -188,6 +192,9 @@ fn run_model(
     for mut work in left {
         while work.wait()? {
             compute(&mut work)?;
+        }
+        if json {
+            work.print_finished()?;
         }
         work.close();
     }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::model::OpenModel;
-use super::prepare::{Prepared, Scoring, hidden_json};
+use super::prepare::{Prepared, hidden_json};
 use super::used::{Verb, check_used};
 use super::{printable, say};
 use crate::cli::ShowArgs;
@@ -16,7 +16,7 @@ use crate::error::input;
 use crate::hub::Wanted;
 use crate::mask::{Hidden, Treatment};
 use crate::prompt::{Prompt, Tokenizer};
-use crate::results::SpecialTokens;
+use crate::results::{Scoring, SpecialTokens};
 
 /// Show one prompt.
 pub fn show(args: ShowArgs) -> Result<()> {

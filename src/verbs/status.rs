@@ -41,7 +41,13 @@ pub struct MaskStatus {
     mask: Treatment,
     finished: BTreeSet<usize>,
     begun: Vec<Begun>,
+    /// Finished before the folder got more test items.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shorter: Vec<Begun>,
     missing: BTreeSet<usize>,
+    /// Their score files cannot be read.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    damaged: BTreeSet<usize>,
 }
 
 /// A cell that is not finished, but begun.
@@ -58,7 +64,7 @@ struct Begun {
 /// The cells of a run that were asked for; of a run of an older version those that are there.
 pub fn asked_for(folder: &RunFolder, manifest: &Manifest) -> Result<Vec<Cell>> {
     if manifest.cells.is_empty() {
-        return Ok(folder.score_files()?.iter().filter_map(|path| RunFolder::cell_of(path)).collect());
+        return Ok(folder.score_files()?.iter().filter_map(|path| folder.cell_at(path).ok()).collect());
     }
     Ok(manifest.asked_for().collect())
 }
@@ -76,19 +82,26 @@ impl RunStatus {
         let mut masks: Vec<MaskStatus> = Vec::new();
         for cell in &asked {
             if masks.last().is_none_or(|last| last.mask != cell.mask) {
-                let (finished, begun, missing) = Default::default();
-                masks.push(MaskStatus { mask: cell.mask, finished, begun, missing });
+                let (finished, begun, shorter, missing, damaged) = Default::default();
+                masks.push(MaskStatus { mask: cell.mask, finished, begun, shorter, missing, damaged });
             }
             let Some(status) = masks.last_mut() else { continue };
-            let (generations, owner) =
-                (folder.count_partial(*cell)?, Claim::owner(&folder.claim_path(*cell))?);
-            if folder.score_path(*cell).exists() {
-                status.finished.insert(cell.from_layer);
-            } else if generations > 0 || owner.is_some() {
-                let of = manifest.settings.n.saturating_mul(samples);
-                status.begun.push(Begun { from_layer: cell.from_layer, generations, of, owner });
-            } else {
-                status.missing.insert(cell.from_layer);
+            let (n, items) = (manifest.settings.n, folder.items_of(*cell));
+            let (kept, owner) = (folder.count_partial(*cell)?, Claim::owner(&folder.claim_path(*cell))?);
+            let there = items.unwrap_or(0).saturating_mul(samples);
+            let begun = Begun {
+                from_layer: cell.from_layer,
+                generations: there.saturating_add(kept),
+                of: n.saturating_mul(samples),
+                owner,
+            };
+            match items {
+                Some(items) if items >= n => drop(status.finished.insert(cell.from_layer)),
+                _ if kept > 0 || begun.owner.is_some() => status.begun.push(begun),
+                Some(_) => status.shorter.push(begun),
+                // A score file that cannot be read; `verify` says why.
+                None if folder.score_path(*cell).exists() => drop(status.damaged.insert(cell.from_layer)),
+                None => drop(status.missing.insert(cell.from_layer)),
             }
         }
         let finished = masks.iter().map(|status| status.finished.len()).sum();
@@ -118,23 +131,34 @@ impl MaskStatus {
         owners.dedup();
         for owner in owners {
             let some: Vec<&Begun> = self.begun.iter().filter(|begun| begun.owner.as_ref() == owner).collect();
-            let layers: BTreeSet<usize> = some.iter().map(|begun| begun.from_layer).collect();
-            let sum = |count: fn(&Begun) -> usize| {
-                some.iter().map(|begun| count(begun)).fold(0, usize::saturating_add)
-            };
-            parts.push(format!(
-                "{} {}, {} of {} generations",
-                owner.map_or("broken off:".into(), |owner| format!("computed by {owner}:")),
-                ranges(&layers),
-                sum(|begun| begun.generations),
-                sum(|begun| begun.of),
-            ));
+            let what = owner.map_or("broken off".into(), |owner| format!("computed by {owner}"));
+            parts.push(so_far(&what, &some));
+        }
+        if !self.shorter.is_empty() {
+            let some: Vec<&Begun> = self.shorter.iter().collect();
+            parts.push(so_far("finished for fewer test items", &some));
+        }
+        if !self.damaged.is_empty() {
+            parts.push(format!("damaged (see icl-mask verify): {}", ranges(&self.damaged)));
         }
         if !self.missing.is_empty() {
             parts.push(format!("not begun: {}", ranges(&self.missing)));
         }
         parts.join("; ")
     }
+}
+
+/// Which layers these cells are of, and how many of their generations are there.
+fn so_far(what: &str, some: &[&Begun]) -> String {
+    let layers: BTreeSet<usize> = some.iter().map(|begun| begun.from_layer).collect();
+    let sum =
+        |count: fn(&Begun) -> usize| some.iter().map(|begun| count(begun)).fold(0, usize::saturating_add);
+    format!(
+        "{what}: {}, {} of {} generations",
+        ranges(&layers),
+        sum(|begun| begun.generations),
+        sum(|begun| begun.of)
+    )
 }
 
 /// `0..4, 7`

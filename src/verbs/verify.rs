@@ -1,11 +1,10 @@
 //! `verify`: is all there that was asked for, does it belong together, and are the scores those of the generations?
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
-use super::score::{Again, Stored};
 use super::status::{asked_for, ranges};
 use super::{printable, say};
 use crate::cli::VerifyArgs;
@@ -13,7 +12,7 @@ use crate::config::Cell;
 use crate::engine::{Interrupted, check_interrupted};
 use crate::lora::{Log, peft};
 use crate::mask::Treatment;
-use crate::results::{RunFolder, read_json};
+use crate::results::{FinishedCell, RunFolder, Stored, read_json};
 use crate::stats::find_runs;
 
 /// Check all runs at or below the folders.
@@ -43,6 +42,9 @@ struct Found {
     generations: usize,
     /// Layers by treatment that were asked for and are not finished.
     missing: BTreeMap<Treatment, BTreeSet<usize>>,
+    /// Layers by treatment that were finished before the folder got more test items.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    shorter: BTreeMap<Treatment, BTreeSet<usize>>,
     /// What is wrong, a sentence each.
     wrong: Vec<String>,
 }
@@ -57,12 +59,23 @@ fn adapter(folder: &RunFolder, layer: usize) -> Result<()> {
 }
 
 impl Found {
+    /// Check a run, to which another process may be writing: if it has just grown, it is checked again.
     fn new(folder: &RunFolder) -> Result<Self> {
+        loop {
+            let before = folder.manifest_bytes();
+            let found = Self::once(folder)?;
+            if found.wrong.is_empty() || folder.manifest_bytes() == before {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn once(folder: &RunFolder) -> Result<Self> {
         let shown = folder.path().display().to_string();
-        let mut found =
-            Self { folder: shown, cells: 0, generations: 0, missing: BTreeMap::new(), wrong: Vec::new() };
+        let (missing, shorter) = Default::default();
+        let mut found = Self { folder: shown, cells: 0, generations: 0, missing, shorter, wrong: Vec::new() };
         match Stored::open(folder.clone()) {
-            Ok(mut stored) => match found.run(&mut stored) {
+            Ok(stored) => match found.run(&stored) {
                 Err(error) if error.is::<Interrupted>() => return Err(error),
                 Err(error) => found.wrong.push(format!("{error:#}")),
                 Ok(()) => {}
@@ -73,88 +86,42 @@ impl Found {
     }
 
     fn is_good(&self) -> bool {
-        self.missing.is_empty() && self.wrong.is_empty()
+        self.missing.is_empty() && self.shorter.is_empty() && self.wrong.is_empty()
     }
 
-    fn run(&mut self, stored: &mut Stored) -> Result<()> {
-        let (manifest, folder) = (stored.manifest.clone(), stored.folder.clone());
-        self.hold(manifest.settings.hash() == manifest.settings_sha256, || {
-            "manifest.json: its hash is not that of its settings".into()
-        });
-        let ids: HashSet<&str> = stored.items.iter().map(|item| item.id.as_str()).collect();
-        let (items, n) = (stored.items.len(), manifest.settings.n);
-        let alone = ids.len() == items;
-        self.hold(items == n && alone, || {
-            let twice = if alone { "" } else { ", some of them twice" };
-            format!("items.jsonl: holds {items} items{twice}; the settings say {n}")
-        });
+    fn run(&mut self, stored: &Stored) -> Result<()> {
+        let folder = &stored.folder;
         let files = folder.score_files()?;
-        for cell in asked_for(&folder, &manifest)? {
+        for cell in asked_for(folder, &stored.manifest)? {
             if !files.contains(&folder.score_path(cell)) {
                 self.missing.entry(cell.mask).or_default().insert(cell.from_layer);
             } else if cell.mask == Treatment::Lora
-                && let Err(error) = adapter(&folder, cell.from_layer)
+                && let Err(error) = adapter(folder, cell.from_layer)
             {
                 self.wrong.push(format!("lora/layer-{}: {error:#}", cell.from_layer));
             }
         }
         for path in files {
             check_interrupted()?;
-            let name = path.strip_prefix(folder.path()).unwrap_or(&path).display().to_string();
-            match RunFolder::cell_of(&path) {
-                None => self.wrong.push(format!("{name}: of no treatment that there is")),
-                Some(cell) => match stored.again(&path) {
-                    Ok(again) => self.cell(&name, cell, stored, &again),
-                    Err(error) => self.wrong.push(format!("{error:#}")),
-                },
+            match stored.faults(&path) {
+                Ok(Some((cell, faults))) if faults.is_empty() => self.right(stored, &cell),
+                Ok(Some((_, faults))) => self.wrong.extend(faults),
+                // Another process has just taken it away, to write it anew.
+                Ok(None) => {}
+                Err(error) => self.wrong.push(format!("{error:#}")),
             }
         }
         Ok(())
     }
 
-    fn cell(&mut self, name: &str, cell: Cell, stored: &Stored, again: &Again) {
-        let (before, Again { old, record, lines }) = (self.wrong.len(), again);
-        let manifest = &stored.manifest;
-        self.hold(old.settings_sha256 == manifest.settings_sha256, || {
-            format!("{name}: was made with other settings than manifest.json says")
-        });
-        let layer = if cell.mask == Treatment::None { old.n_layers } else { cell.from_layer };
-        self.hold((old.mask, old.from_layer) == (cell.mask, layer) && layer <= old.n_layers, || {
-            format!("{name}: says that it is {} from layer {}", old.mask, old.from_layer)
-        });
-        let of_first = lines.iter().find(|line| line.id == manifest.prompt.id);
-        self.hold(of_first.is_none_or(|line| line.prompt_tokens == manifest.prompt.tokens.len()), || {
-            format!("{name}: its first prompt has not as many tokens as the one of manifest.json")
-        });
-        let stored_lines = stored.folder.generations(&stored.folder.score_path(cell)).unwrap_or_default();
-        for (line, was) in lines.iter().zip(&stored_lines) {
-            self.hold(line == was, || {
-                format!("{name}l: what is scored of {} is not what comes of its text", line.id)
-            });
+    fn right(&mut self, stored: &Stored, found: &FinishedCell) {
+        let Cell { mask, from_layer } = found.cell;
+        if !stored.is_whole(&found.record) {
+            self.shorter.entry(mask).or_default().insert(from_layer);
+            return;
         }
-        let same = |record: &crate::results::ScoreRecord| {
-            let mut record = record.clone();
-            // Another version may have written it.
-            record.version.clear();
-            record
-        };
-        self.hold(same(old) == same(record), || {
-            let (was, is) = (old.scores.main(), record.scores.main());
-            match (was - is).abs() < 1e-9 {
-                true => format!("{name}: scores or counts are not those of its generations"),
-                false => format!("{name}: {} {was:.4}, by its generations {is:.4}", old.scores.metric()),
-            }
-        });
-        if self.wrong.len() == before {
-            self.cells += 1;
-            self.generations += lines.len();
-        }
-    }
-
-    fn hold(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
-        if !holds {
-            self.wrong.push(otherwise());
-        }
+        self.cells += 1;
+        self.generations += found.lines.len();
     }
 
     fn text(&self) -> String {
@@ -164,6 +131,11 @@ impl Found {
             let layers =
                 if *mask == Treatment::None { String::new() } else { format!(", {}", ranges(layers)) };
             text += &format!("\n  not finished: {mask}{layers}");
+        }
+        for (mask, layers) in &self.shorter {
+            let layers =
+                if *mask == Treatment::None { String::new() } else { format!(", {}", ranges(layers)) };
+            text += &format!("\n  not finished: {mask}{layers}: of fewer test items than the folder now has");
         }
         for wrong in &self.wrong {
             text += &format!("\n  wrong: {wrong}");

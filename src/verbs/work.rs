@@ -1,21 +1,26 @@
 //! One run being worked on: which cells are finished, which are this process's to compute, and which another's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use rayon::prelude::*;
 
 use super::checker::Checker;
 use super::collector::Collector;
 use super::model::OpenModel;
 use super::prepare::{Prepared, as_items};
+use super::print_record;
 use super::run::Planned;
 use crate::config::{self, Cell, Experiment};
+use crate::data::Example;
 use crate::engine::{Limits, Request, check_interrupted, generate, generate_alone};
-use crate::error::printable;
+use crate::error::{input, printable};
 use crate::mask::Treatment;
 use crate::model::Decoder;
-use crate::results::{Claim, PartialLine, RunFolder, ScoreRecord, Settings, table};
+use crate::results::{
+    Claim, FinishedCell, Item, Outcome, PartialLine, RunFolder, ScoreRecord, Scoring, Settings, Stored, table,
+};
 use crate::stats::suggested;
 
 /// One run's cells, finished and not.
@@ -36,7 +41,53 @@ pub struct Work {
     /// Other processes compute these.
     pub(super) others: Vec<Cell>,
     finished: Vec<ScoreRecord>,
+    /// Finished cells that a line of JSON was printed of.
+    printed: HashSet<Cell>,
     pub(super) limits: Limits,
+}
+
+/// A cell that is finished, if only for fewer test items, checked.
+fn finished(stored: Option<&Stored>, cell: Cell, n_layers: usize) -> Result<Option<FinishedCell>> {
+    let Some(stored) = stored else { return Ok(None) };
+    let path = stored.folder.score_path(cell);
+    let Some(found) = stored.check(&path)? else { return Ok(None) };
+    match found.record.n_layers == n_layers {
+        true => Ok(Some(found)),
+        false => Err(input(format!(
+            "{}: says that the model has {} layers, but it has {n_layers}",
+            path.display(),
+            found.record.n_layers
+        ))),
+    }
+}
+
+/// What is there already must be of the first of these items, in the same prompts.
+fn check_items(stored: &Stored, prepared: &Prepared) -> Result<()> {
+    let refuse = |what: &str| {
+        Err(input(format!(
+            "{}: {what}; give another folder with --results, or move this one away",
+            stored.folder.path().display()
+        )))
+    };
+    let same = |(ours, theirs): (&Example, &Item)| {
+        (&ours.id, &ours.source, &ours.target) == (&theirs.id, &theirs.source, &theirs.target)
+    };
+    if !prepared.items.iter().zip(&stored.items).all(same) {
+        return refuse("its items.jsonl holds other test items than the corpus");
+    }
+    let manifest = &stored.manifest;
+    let first = prepared.prompts.iter().find(|prompt| prompt.item == manifest.prompt.id);
+    let demonstrations = manifest.demonstrations.iter().map(|item| &item.id);
+    let same_prompts = first.is_some_and(|first| first.tokens == manifest.prompt.tokens)
+        && demonstrations.eq(prepared.demonstrations.iter().map(|example| &example.id))
+        && manifest.substitute.as_ref().map(|item| &item.id)
+            == prepared.substitute.as_ref().map(|item| &item.id);
+    match same_prompts {
+        true => Ok(()),
+        false => refuse(
+            "its results are of other prompts (see manifest.json) than this version makes of the same settings",
+        ),
+    }
 }
 
 /// Between two looks at what other processes do.
@@ -46,11 +97,20 @@ impl Work {
     pub(super) fn new(planned: Planned, settings: Settings, experiment: &Experiment) -> Result<Self> {
         let Planned { prepared, folder } = planned;
         let settings_sha256 = settings.hash();
+        let n_layers = prepared.run.model.layers;
+        let stored = folder.manifest()?.is_some().then(|| Stored::open(folder.clone())).transpose()?;
+        if let Some(stored) = &stored {
+            check_items(stored, &prepared)?;
+        }
+        let found = prepared.run.cells.par_iter().map(|&cell| {
+            check_interrupted()?;
+            Ok((cell, finished(stored.as_ref(), cell, n_layers)?))
+        });
         let (mut pending, mut finished) = (Vec::new(), Vec::new());
-        for &cell in &prepared.run.cells {
-            match folder.finished(cell, &settings_sha256)? {
-                Some(record) => finished.push(record),
-                None => pending.push(cell),
+        for (cell, found) in found.collect::<Result<Vec<_>>>()? {
+            match found {
+                Some(found) if found.record.n == settings.n => finished.push(found.record),
+                _ => pending.push(cell),
             }
         }
         let (claims, kept, others) = (HashMap::new(), HashMap::new(), Vec::new());
@@ -67,34 +127,56 @@ impl Work {
             typed: experiment.typed.clone(),
             others,
             finished,
+            printed: HashSet::new(),
             limits,
         })
     }
 
     /// Take what nobody else computes; what others have finished meanwhile is finished.
     pub(super) fn claim(&mut self) -> Result<()> {
-        // Another process may just have begun, with other settings.
+        let known = self.folder.manifest()?.is_some();
+        let stored = known.then(|| Stored::open(self.folder.clone())).transpose()?;
+        // Another process may just have begun, with other settings or more test items.
         self.folder.check(&self.settings)?;
         if self.locks {
             let open = |cell: &&Cell| self.pending.contains(cell) || self.others.contains(cell);
             let finished = self.prepared.run.cells.iter().filter(|cell| !open(cell));
-            finished.copied().try_for_each(|cell| self.folder.tidy(cell))?;
+            finished.copied().try_for_each(|cell| self.folder.tidy(cell, self.settings.n))?;
         }
         let mut wanted = std::mem::take(&mut self.pending);
         wanted.append(&mut self.others);
         for cell in wanted {
-            let claim = if self.locks { self.folder.claim(cell)? } else { None };
-            if let Some(record) = self.folder.finished(cell, &self.settings_sha256)? {
-                self.finished.push(record);
-                continue;
-            }
+            let claim = if self.locks { self.folder.claim(cell, self.settings.n)? } else { None };
+            let found = finished(stored.as_ref(), cell, self.prepared.run.model.layers)
+                .or_else(|error| self.folder.check(&self.settings).and(Err(error)))?;
+            let found = match found {
+                Some(found) if found.record.n == self.settings.n => {
+                    self.finished.push(found.record);
+                    continue;
+                }
+                found => found,
+            };
             if claim.is_none() && self.locks {
                 self.others.push(cell);
                 continue;
             }
             self.claims.extend(claim.map(|claim| (cell, claim)));
-            self.kept.insert(cell, self.kept(cell)?);
+            self.kept.insert(cell, self.kept(cell, found)?);
             self.pending.push(cell);
+        }
+        Ok(())
+    }
+
+    /// One line of JSON for each finished cell that has none yet.
+    ///
+    /// # Errors
+    /// Nobody reads them any more.
+    pub(super) fn print_finished(&mut self) -> Result<()> {
+        for record in &self.finished {
+            let cell = Cell { mask: record.mask, from_layer: record.from_layer };
+            if self.printed.insert(cell) {
+                print_record(record, &self.folder.score_path(cell))?;
+            }
         }
         Ok(())
     }
@@ -207,6 +289,10 @@ impl Work {
         let records = std::mem::take(&mut collector.records);
         drop(collector);
         let generations = requests.len();
+        if json {
+            let cell = |record: &ScoreRecord| Cell { mask: record.mask, from_layer: record.from_layer };
+            self.printed.extend(records.iter().map(cell));
+        }
         self.finished.extend(records);
         self.claims.clear();
         let work = done?.total() as f64;
@@ -228,16 +314,42 @@ impl Work {
         self.prepared.items.len() * self.prepared.run.sampling.samples
     }
 
-    /// By slot, what a broken-off run has left of a cell.
-    fn kept(&self, cell: Cell) -> Result<Vec<Option<PartialLine>>> {
-        let (items, samples) = (&self.prepared.items, self.prepared.run.sampling.samples);
+    /// By slot, what is there already of a cell: of one that was finished for fewer test items, and of a run that was broken off.
+    ///
+    /// # Errors
+    /// It is not what this run would have made.
+    fn kept(&self, cell: Cell, shorter: Option<FinishedCell>) -> Result<Vec<Option<PartialLine>>> {
+        let Prepared { items, prompts, run, scoring, .. } = &self.prepared;
+        let mut lines = self.folder.partial(cell)?;
+        let mut finished = shorter.map(|shorter| shorter.as_partial()).unwrap_or_default();
+        if let Scoring::Code(_) = scoring {
+            // All programs of a cell are judged within the same limits, which may be others now.
+            finished.iter_mut().for_each(|partial| partial.line.outcome = Outcome::Pending {});
+        }
+        lines.append(&mut finished);
+        let places: HashMap<&str, usize> =
+            items.iter().enumerate().map(|(at, item)| (item.id.as_str(), at)).collect();
         let mut kept: Vec<Option<PartialLine>> = vec![None; self.slots()];
-        for line in self.folder.partial(cell)? {
-            let item = items.iter().position(|item| item.id == line.line.id);
-            let slot =
-                item.filter(|_| line.line.sample < samples).map(|item| item * samples + line.line.sample);
-            let slot =
-                slot.with_context(|| format!("{}: holds an unknown item", self.folder.path().display()))?;
+        for line in lines {
+            let id = &line.line.id;
+            let refuse = |what: &str| {
+                input(format!(
+                    "{}: {id}: {what}; move the cell's files away",
+                    self.folder.score_path(cell).display()
+                ))
+            };
+            let Some(&item) = places.get(id.as_str()).filter(|_| line.line.sample < run.sampling.samples)
+            else {
+                return Err(refuse("a generation is of no test item of this run"));
+            };
+            if line.line.prompt_tokens != prompts[item].tokens.len() {
+                return Err(refuse("a generation is of a prompt with another number of tokens"));
+            }
+            let is_text = matches!(line.line.outcome, Outcome::Text { .. });
+            if is_text != matches!(scoring, Scoring::Text(_)) {
+                return Err(refuse("a generation is not scored as this task wants"));
+            }
+            let slot = item * run.sampling.samples + line.line.sample;
             kept[slot] = Some(line);
         }
         Ok(kept)

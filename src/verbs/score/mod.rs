@@ -6,8 +6,6 @@ mod texts;
 
 use anyhow::Result;
 
-pub(super) use self::folders::{Again, Stored};
-
 use crate::cli::ScoreArgs;
 use crate::config::{Task, task};
 use crate::error::input;

@@ -8,13 +8,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::checker::Checker;
-use super::super::prepare::Scoring;
 use super::super::say;
 use crate::cli::ScoreArgs;
 use crate::config::{Running, Task, files, policy, profile};
 use crate::data::{Corpus, DataConfig, Example, Kind};
 use crate::error::input;
-use crate::results::{CodeScores, Scores, write_atomically};
+use crate::results::{CodeScores, Scores, Scoring, write_atomically};
 use crate::sandbox::{Judged, Verdict};
 use crate::score::PassScore;
 

@@ -1,0 +1,346 @@
+//! A run's folder as it is on disk, held against itself: the one check that everything goes through that reads results.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::cleaner::Cleaner;
+use super::record::{GenerationLine, Item, Manifest, Outcome, PartialLine, ScoreRecord};
+use super::scores::{Runner, Scores};
+use super::scoring::{Scoring, scores};
+use super::store::{RunFolder, sha256_of_lines};
+use crate::config::{Cell, Task, task};
+use crate::engine::check_interrupted;
+use crate::error::input;
+use crate::mask::Treatment;
+use crate::sandbox::Trial;
+
+/// What all cells of a run have in common.
+#[derive(Debug)]
+pub struct Stored {
+    /// Where.
+    pub folder: RunFolder,
+    /// What the run was.
+    pub manifest: Manifest,
+    /// Its test items.
+    pub items: Vec<Item>,
+    /// What is asked for.
+    pub task: Task,
+    scoring: Scoring,
+}
+
+/// A finished cell as it is on disk. Its files were found to belong together.
+#[derive(Debug, Clone)]
+pub struct FinishedCell {
+    /// Which cell, as its path says.
+    pub cell: Cell,
+    /// Its scores.
+    pub record: ScoreRecord,
+    /// Its generations.
+    pub lines: Vec<GenerationLine>,
+}
+
+/// How much of a cell is computed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Depth {
+    /// Nothing: its two files are each other's, and lie at the place that they name.
+    Files,
+    /// Its scores, from the statistics and verdicts of its generations.
+    Scores,
+    /// The statistics too, from the texts.
+    Texts,
+}
+
+impl FinishedCell {
+    /// Its generations as those of a cell that is not finished. What computing them took is said with the first one.
+    pub fn as_partial(&self) -> Vec<PartialLine> {
+        let counted = self.record.multiply_adds;
+        let costs = |at: usize| match at {
+            0 => (self.record.seconds, counted),
+            _ => (0., counted.map(|_| 0)),
+        };
+        let partial = |(at, line): (usize, &GenerationLine)| {
+            let (seconds, multiply_adds) = costs(at);
+            PartialLine { line: line.clone(), seconds, multiply_adds }
+        };
+        self.lines.iter().enumerate().map(partial).collect()
+    }
+}
+
+impl Stored {
+    /// Read what all cells of a run have in common.
+    ///
+    /// # Errors
+    /// Something is missing, damaged or edited.
+    pub fn open(folder: RunFolder) -> Result<Self> {
+        let shown = folder.path().display().to_string();
+        let manifest = folder.manifest()?.ok_or_else(|| input(format!("{shown}: no manifest.json")))?;
+        let refuse = |what: String| Err(input(format!("{shown}/{what}")));
+        if manifest.settings.hash() != manifest.settings_sha256 {
+            return refuse("manifest.json: its hash is not that of its settings; it was edited".into());
+        }
+        let n = manifest.settings.n;
+        let mut items = folder.items()?;
+        if n == 0 || items.len() < n {
+            return refuse(format!("items.jsonl holds {} items, the manifest says {n}", items.len()));
+        }
+        // Items are written before the manifest that counts them: a folder that was about to grow has more.
+        items.truncate(n);
+        let mut ids = HashSet::new();
+        if let Some(item) = items.iter().find(|item| !ids.insert(item.id.as_str())) {
+            return refuse(format!("items.jsonl: holds some of them twice ({})", item.id));
+        }
+        let task = task(&manifest.settings.task, &format!("{shown}/manifest.json"))?;
+        let scoring = Scoring::new(task, manifest.settings.profile, &manifest.settings.direction.parse()?)?;
+        Ok(Self { folder, manifest, items, task, scoring })
+    }
+
+    /// Read and check a whole run; `take` gets each finished cell. A run may be writing to the folder meanwhile: what
+    /// fails because the folder has just grown is done again.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`check`](Self::check); whatever `take` returns.
+    pub fn read_run<T>(
+        folder: &RunFolder,
+        mut take: impl FnMut(&Self, FinishedCell) -> Result<T>,
+    ) -> Result<(Self, Vec<T>)> {
+        let mut read = || -> Result<(Self, Vec<T>)> {
+            let stored = Self::open(folder.clone())?;
+            let mut taken = Vec::new();
+            for path in folder.score_files()? {
+                check_interrupted()?;
+                if let Some(cell) = stored.check(&path)? {
+                    taken.push(take(&stored, cell)?);
+                }
+            }
+            Ok((stored, taken))
+        };
+        loop {
+            let before = folder.manifest_bytes();
+            match read() {
+                Err(_) if folder.manifest_bytes() != before => check_interrupted()?,
+                done => return done,
+            }
+        }
+    }
+
+    /// A finished cell, checked: its place, its settings, its generations by their sha256, its scores by their statistics. Where no
+    /// sha256 was kept, the statistics are computed again from the texts. `None` if its score file is not there.
+    ///
+    /// # Errors
+    /// The first fault that is found, with the file.
+    pub fn check(&self, path: &Path) -> Result<Option<FinishedCell>> {
+        self.checked(path, Depth::Scores)
+    }
+
+    /// The same without a look at its scores, for what computes them again.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_files(&self, path: &Path) -> Result<Option<FinishedCell>> {
+        self.checked(path, Depth::Files)
+    }
+
+    fn checked(&self, path: &Path, depth: Depth) -> Result<Option<FinishedCell>> {
+        let file = |path: &Path| std::fs::read(path).ok();
+        loop {
+            let before = file(path);
+            let found = self.examined(path, depth).and_then(|found| match found {
+                Some((cell, faults)) => match faults.first() {
+                    Some(fault) => Err(input(fault.clone())),
+                    None => Ok(Some(cell)),
+                },
+                None => Ok(None),
+            });
+            match found {
+                // Its two files cannot be replaced at once: look again at what has just been.
+                Err(_) if file(path) != before => check_interrupted()?,
+                found => return found,
+            }
+        }
+    }
+
+    /// All faults of a cell, a sentence each; everything is computed again.
+    ///
+    /// # Errors
+    /// A file that cannot be read at all.
+    pub fn faults(&self, path: &Path) -> Result<Option<(FinishedCell, Vec<String>)>> {
+        self.examined(path, Depth::Texts)
+    }
+
+    fn examined(&self, path: &Path, depth: Depth) -> Result<Option<(FinishedCell, Vec<String>)>> {
+        let shown = path.display();
+        let cell = self.folder.cell_at(path)?;
+        let Some(record) = super::read_json::<ScoreRecord>(path)? else { return Ok(None) };
+        let cell = match cell.mask {
+            Treatment::None => Cell { from_layer: record.n_layers, ..cell },
+            _ => cell,
+        };
+        let (lines, sha256) = self.folder.generations_and_sha256(path)?;
+        let found = FinishedCell { cell, record, lines };
+        let mut faults = self.faults_of_place(&found);
+        if !self.holds_items(&found) {
+            faults.push("its generations are not those of items.jsonl".into());
+        } else if faults.is_empty() {
+            let kept = found.record.generations_sha256.as_ref();
+            if kept.is_some_and(|kept| *kept != sha256) {
+                faults.push(
+                    "its generations are not those that were scored (sha256): they were edited or cut".into(),
+                );
+            }
+            let depth = match (depth, kept) {
+                (Depth::Scores, None) => Depth::Texts,
+                _ => depth,
+            };
+            faults.extend(self.faults_of_scores(&found, depth)?);
+        }
+        let faults = faults.into_iter().map(|fault| format!("{shown}: {fault}")).collect();
+        Ok(Some((found, faults)))
+    }
+
+    /// What its score file says of itself, beside the scores.
+    fn faults_of_place(&self, found: &FinishedCell) -> Vec<String> {
+        let FinishedCell { cell, record, .. } = found;
+        let mut faults = Vec::new();
+        let most = record.n_layers.wrapping_sub(usize::from(cell.mask != Treatment::None));
+        let inside = record.n_layers > 0 && cell.from_layer <= most;
+        let layers = self.manifest.cells.get(&Treatment::None).and_then(|layers| layers.first());
+        if (record.mask, record.from_layer) != (cell.mask, cell.from_layer) || !inside {
+            faults.push(format!("says that it is {} from layer {}", record.mask, record.from_layer));
+        } else if layers.is_some_and(|&layers| layers != record.n_layers) {
+            faults.push(format!("says that the model has {} layers", record.n_layers));
+        }
+        let settings = &self.manifest.settings;
+        if record.settings_sha256 != settings.of_items(record.n).hash() {
+            faults.push(
+                "was made with other settings than manifest.json says; move it away to compute it again"
+                    .into(),
+            );
+        } else if record.n == 0 || record.n > settings.n {
+            faults.push(format!("holds {} test items, manifest.json says {}", record.n, settings.n));
+        }
+        faults
+    }
+
+    /// Its generations are those of the first items, as many as it says.
+    fn holds_items(&self, found: &FinishedCell) -> bool {
+        let (samples, n) = (self.samples(), found.record.n);
+        let items = self.items.iter().take(n);
+        let wanted = items.flat_map(|item| (0..samples).map(move |sample| (&item.id, sample)));
+        found.lines.iter().map(|line| (&line.id, line.sample)).eq(wanted)
+    }
+
+    fn faults_of_scores(&self, found: &FinishedCell, depth: Depth) -> Result<Vec<String>> {
+        let mut faults = Vec::new();
+        if depth == Depth::Files {
+            return Ok(faults);
+        }
+        let first = &self.manifest.prompt;
+        let of_first = found.lines.iter().find(|line| line.id == first.id);
+        if of_first.is_some_and(|line| line.prompt_tokens != first.tokens.len()) {
+            faults.push("its first prompt has not as many tokens as the one of manifest.json".into());
+        }
+        let again = if depth == Depth::Texts { Some(self.cleaned_again(found)?) } else { None };
+        for (line, was) in again.iter().flatten().zip(&found.lines) {
+            if line != was {
+                faults.push(format!("what is scored of {} is not what comes of its text", line.id));
+            }
+        }
+        let lines = again.as_ref().unwrap_or(&found.lines);
+        let record = self.record(found, lines, None)?;
+        let same = |record: &ScoreRecord| {
+            let mut record = record.clone();
+            // Another version may have written it, without the sha256.
+            (record.version, record.generations_sha256) = (String::new(), None);
+            record
+        };
+        if same(&record) != same(&found.record) {
+            let (was, is) = (found.record.scores.main(), record.scores.main());
+            faults.push(match (was - is).abs() < 1e-9 {
+                true => {
+                    "scores or counts are not those of its generations; `icl-mask score` scores them again"
+                        .into()
+                }
+                false => format!(
+                    "{} {was:.4}, by its generations {is:.4}; `icl-mask score` scores them again",
+                    found.record.scores.metric()
+                ),
+            });
+        }
+        Ok(faults)
+    }
+
+    /// Generations of each item.
+    pub fn samples(&self) -> usize {
+        self.manifest.settings.sampling.map_or(1, |drawn| drawn.samples.max(1))
+    }
+
+    /// Whether a cell has all test items. One that has not was finished before the folder grew.
+    pub fn is_whole(&self, record: &ScoreRecord) -> bool {
+        record.n == self.manifest.settings.n
+    }
+
+    /// The generations of a cell, cleaned and compared with their references again. Programs keep their verdicts.
+    ///
+    /// # Errors
+    /// An item has no tests, but is a problem.
+    pub fn cleaned_again(&self, found: &FinishedCell) -> Result<Vec<GenerationLine>> {
+        let settings = &self.manifest.settings;
+        let cleaner = Cleaner {
+            task: self.task,
+            profile: settings.profile,
+            format: &settings.format_strings,
+            stops: self.manifest.stop_strings.iter().map(String::as_str).collect(),
+        };
+        let mut lines = found.lines.clone();
+        for (at, line) in lines.iter_mut().enumerate() {
+            line.clean = cleaner.clean(&line.text);
+            if let Scoring::Text(scorer) = &self.scoring {
+                let item = &self.items[at / self.samples()];
+                let stats = scorer.pair(&cleaner.hypothesis(&line.clean), &item.target);
+                line.outcome = Outcome::Text { stats };
+            }
+        }
+        Ok(lines)
+    }
+
+    /// What is to be run for these generations of a cell; nothing if they are texts.
+    ///
+    /// # Errors
+    /// An item has no tests.
+    pub fn trials(&self, lines: &[GenerationLine]) -> Result<Vec<Trial>> {
+        let Scoring::Code(assembly) = &self.scoring else { return Ok(Vec::new()) };
+        let trial = |(at, line): (usize, &GenerationLine)| {
+            let item = &self.items[at / self.samples()];
+            let problem = item.problem.as_ref().ok_or_else(|| input(format!("{}: has no tests", item.id)))?;
+            Ok(assembly.trial(problem, &line.clean))
+        };
+        lines.iter().enumerate().map(trial).collect()
+    }
+
+    /// The record of a cell by these generations, judged by `runner` or by what has judged them before.
+    ///
+    /// # Errors
+    /// A generation was not scored as the task wants.
+    pub fn record(
+        &self,
+        found: &FinishedCell,
+        lines: &[GenerationLine],
+        runner: Option<&Runner>,
+    ) -> Result<ScoreRecord> {
+        let FinishedCell { cell, record: old, .. } = found;
+        let before = match &old.scores {
+            Scores::Code(scores) => Some(&scores.runner),
+            Scores::Text(_) => None,
+        };
+        let scores = scores(&self.scoring, self.samples(), lines, runner.or(before))
+            .with_context(|| self.folder.score_path(*cell).display().to_string())?;
+        let settings = self.manifest.settings.of_items(old.n);
+        let mut record = ScoreRecord::new(&settings, &settings.hash(), *cell, old.n_layers, scores)
+            .with_generations(lines)
+            .with_costs(old.seconds, old.multiply_adds);
+        record.generations_sha256 = Some(sha256_of_lines(lines)?);
+        Ok(record)
+    }
+}
