@@ -20,7 +20,8 @@ pub use record::{
 pub use scores::{CodeScores, Runner, Scores, TextScores};
 pub use scoring::{Scoring, scores};
 pub use store::{
-    RunFolder, check_place, read_json, sync_folder, unfinished_path, write_atomically, write_json,
+    RunFolder, check_names, check_place, read_json, sync_folder, unfinished_path, write_atomically,
+    write_json,
 };
 pub use stored::{FinishedCell, Stored};
 #[cfg(test)]

@@ -357,21 +357,30 @@ impl RunFolder {
 /// Bytes of a name in a folder: no common filesystem takes more.
 const LONGEST_NAME: usize = 255;
 
+/// Refuse a path with a name in it that no file or folder can have.
+///
+/// # Errors
+/// A name that is too long; `flag` says where it was written.
+pub fn check_names(path: &Path, flag: &str) -> Result<()> {
+    match path.iter().find(|name| name.len() > LONGEST_NAME) {
+        None => Ok(()),
+        Some(name) => Err(input(format!(
+            "{flag} {}: the name {} has {} bytes, and a name can have {LONGEST_NAME}; use shorter names of folder, model, \
+             corpus, format and adapter",
+            path.display(),
+            name.to_string_lossy(),
+            name.len()
+        ))),
+    }
+}
+
 /// Refuse a folder that cannot be made.
 ///
 /// # Errors
 /// A name that is too long, a symbolic link to nothing, or a file where a folder is wanted; `flag` says where it was written.
 pub fn check_place(folder: &Path, flag: &str) -> Result<()> {
+    check_names(folder, flag)?;
     let shown = folder.display();
-    let too_long = |name: &&std::ffi::OsStr| name.len() > LONGEST_NAME;
-    if let Some(name) = folder.iter().find(too_long) {
-        return Err(input(format!(
-            "{flag} {shown}: the name {} has {} bytes, and a name can have {LONGEST_NAME}; use shorter names of folder, model, \
-             corpus, format and adapter",
-            name.to_string_lossy(),
-            name.len()
-        )));
-    }
     for part in folder.ancestors().filter(|part| !part.as_os_str().is_empty()) {
         match (part.symlink_metadata(), part.metadata()) {
             (Ok(_), Ok(there)) if there.is_dir() => return Ok(()),

@@ -13,7 +13,7 @@ use crate::engine::{Interrupted, check_interrupted};
 use crate::error::{input, printable};
 use crate::hash::Hash;
 use crate::mask::Treatment;
-use crate::results::{self, Manifest, RunFolder, ScoreRecord, Scores, Stored, read_json};
+use crate::results::{self, Manifest, RunFolder, ScoreRecord, Scores, Stored, check_names, read_json};
 
 /// Make the run again, with as many threads, so much memory and in such batches as `over` says; none of them changes results.
 ///
@@ -21,6 +21,7 @@ use crate::results::{self, Manifest, RunFolder, ScoreRecord, Scores, Stored, rea
 /// It cannot be made again, or comes out otherwise.
 pub fn again(path: &Path, over: Settings) -> Result<()> {
     let refuse = |what: String| Err(input(format!("--from-manifest {}: {what}", path.display())));
+    check_names(path, "--from-manifest")?;
     if path.is_dir() {
         return refuse("is a folder; give the manifest.json in it".into());
     }

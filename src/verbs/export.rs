@@ -8,11 +8,12 @@ use anyhow::Result;
 use crate::cli::ExportArgs;
 use crate::engine::check_interrupted;
 use crate::error::input;
-use crate::results::{RunFolder, ScoreRecord, Stored, read_json, sia2024, write_json};
+use crate::results::{RunFolder, ScoreRecord, Stored, check_place, read_json, sia2024, write_json};
 use crate::stats::find_runs;
 
 /// Write all scores under the study's names; what has no name there is counted.
 pub fn export(args: ExportArgs) -> Result<()> {
+    check_place(&args.out, "--out")?;
     let mut cells: BTreeMap<PathBuf, (PathBuf, ScoreRecord)> = BTreeMap::new();
     let (mut nameless, mut shorter) = (0, 0);
     for folder in find_runs(&args.results)? {

@@ -7,11 +7,13 @@ use super::figure::read_runs;
 use crate::cli::ReportArgs;
 use crate::error::input;
 use crate::report::{Report, html};
-use crate::results::write_atomically;
+use crate::results::{check_names, check_place, write_atomically};
 use crate::stats::Study;
 
 /// Write the report.
 pub fn report(args: ReportArgs) -> Result<()> {
+    check_names(&args.out, "--out")?;
+    check_place(args.out.parent().unwrap_or(&args.out), "--out")?;
     let extension = args.out.extension().unwrap_or_default();
     if args.out.is_dir() || !["html", "htm"].iter().any(|html| extension == *html) {
         return Err(input(format!("--out {}: name a file that ends in .html", args.out.display())));
