@@ -559,6 +559,61 @@ fn a_manifest_does_not_decide_what_is_executed() {
     assert!(world.path("executed").exists(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A folder of a stranger's may hold links: what is written goes to no file outside of it.
+#[cfg(target_os = "linux")]
+#[test]
+fn links_in_a_folder_are_not_written_through() {
+    let world = World::new();
+    ok(world.run("--mask none --limit 3"));
+    world.write("precious", "keep me\n");
+    let link = |file: &str| {
+        let path = world.path(FOLDER).join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(world.path("precious"), &path).unwrap();
+        path
+    };
+    for file in ["TTF/layer-1.claim", "TTF/layer-1.partial.jsonl", "manifest.claim"] {
+        let path = link(file);
+        let output = world.run("--mask TTF --from-layer 1 --limit 3");
+        assert_ne!(output.status.code(), Some(0), "{file}");
+        assert_eq!(read(&world.path("precious")), "keep me\n", "{file}");
+        fs::remove_file(path).unwrap();
+    }
+    link("TTF/layer-1.jsonl");
+    ok(world.run("--mask TTF --from-layer 1 --limit 3"));
+    assert_eq!(read(&world.path("precious")), "keep me\n");
+}
+
+/// No name in a manifest leads out of the results folder.
+#[test]
+fn names_in_a_manifest_lead_nowhere() {
+    let world = World::new();
+    ok(world.run("--mask none --limit 3"));
+    let manifest = format!("{FOLDER}/manifest.json");
+    let text = read(&world.path(&manifest));
+    let edited = |key: &str, value: Value| {
+        let mut stranger: Value = serde_json::from_str(&text).unwrap();
+        match key {
+            "folder" => stranger["folder"] = value,
+            _ => stranger["typed"][key] = Value::from(vec![value]),
+        }
+        world.write(&manifest, stranger.to_string());
+        world.call(&format!("run --from-manifest {manifest} --results again"))
+    };
+    for (key, value) in [
+        ("folder", "../../escaped"),
+        ("folder", "/tmp/escaped"),
+        ("model", "tiny/../../escaped"),
+        ("direction", "../x-fr"),
+        ("format", "../../escaped"),
+        ("format", "escaped.yaml"),
+        ("test", "../escaped.tsv"),
+    ] {
+        world.refused(&edited(key, value.into()), &[]);
+        assert!(!world.path("again").exists(), "{key} {value}");
+    }
+}
+
 /// Programs of the old items are judged with those of the new ones, within the same limits.
 #[cfg(target_os = "linux")]
 #[test]

@@ -47,8 +47,9 @@ fn read(run: &str, name: &str, bytes: &[u8]) {
     let folder = common::FOLDER.join(run);
     common::judge(verbs::status(&StatusArgs { results: vec![folder.clone()], json: false }), bytes);
     if name.ends_with(".partial.jsonl") {
-        let cell = RunFolder::cell_of(&folder.join("TTF/layer-2.json")).expect("a cell");
-        common::judge(RunFolder::new(folder).partial(cell), bytes);
+        let run = RunFolder::new(folder);
+        let cell = run.cell_at(&run.path().join("TTF/layer-2.json")).expect("a cell");
+        common::judge(run.partial(cell), bytes);
         return;
     }
     let stored = common::judge(StoredRun::read(&folder), bytes);

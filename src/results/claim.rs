@@ -1,7 +1,7 @@
 //! Which process computes what: a lock on a file beside each cell. The system takes it back from a process that ends, however
 //! it ends, so that no claim is left over that somebody would have to clear away.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -66,7 +66,9 @@ impl Claim {
         let cannot = || format!("cannot write {}", path.display());
         loop {
             fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).with_context(cannot)?;
-            let opened = File::options().read(true).write(true).create(true).truncate(false).open(path);
+            let mut options = File::options();
+            options.read(true).write(true).create(true).truncate(false);
+            let opened = no_links(&mut options).open(path);
             let (file, of_another) = match opened {
                 // Another user's, who may be at work or have been killed.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied && path.exists() => {
@@ -137,6 +139,13 @@ impl Drop for Claim {
             drop(fs::remove_file(&self.path));
         }
     }
+}
+
+/// Open no symbolic link: in a folder of a stranger's it could lead to any file of the user's, which would be written to.
+pub(super) fn no_links(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(target_os = "linux")]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NOFOLLOW);
+    options
 }
 
 /// As many files as the system allows at all.

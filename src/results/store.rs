@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::claim::Claim;
+use super::claim::{Claim, no_links};
 use super::record::{GenerationLine, Item, Manifest, PartialLine, ScoreRecord, Settings};
 use crate::config::Cell;
 use crate::error::{input, printable};
@@ -277,7 +277,7 @@ impl RunFolder {
                 bytes.len() - kept
             );
             eprintln!("{}", printable(&said));
-            File::options().write(true).open(&path)?.set_len(kept as u64)?;
+            no_links(File::options().write(true)).open(&path)?.set_len(kept as u64)?;
         }
         Ok(parsed.into_iter().flatten().collect())
     }
@@ -299,7 +299,8 @@ impl RunFolder {
             fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
             let mut text = serde_json::to_vec(line)?;
             text.push(b'\n');
-            Ok(File::options().create(true).append(true).open(&path)?.write_all(&text)?)
+            let mut options = File::options();
+            Ok(no_links(options.create(true).append(true)).open(&path)?.write_all(&text)?)
         };
         append().with_context(|| format!("cannot write {}", path.display()))
     }
@@ -499,7 +500,9 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut dyn Write) -> Resul
     let partial = unfinished_path(path);
     let attempt = || -> Result<()> {
         fs::create_dir_all(folder)?;
-        let mut out = BufWriter::new(File::create(&partial)?);
+        // Whatever has this name is left over; a link would be followed.
+        drop(fs::remove_file(&partial));
+        let mut out = BufWriter::new(File::create_new(&partial)?);
         write(&mut out)?;
         out.flush()?;
         out.get_ref().sync_all()?;
