@@ -3,6 +3,7 @@
 
 mod claim;
 mod cleaner;
+mod lines;
 mod record;
 mod scores;
 mod scoring;
@@ -13,9 +14,9 @@ mod table;
 
 pub use claim::{Claim, Owner, allow_many_files};
 pub use cleaner::Cleaner;
+pub use lines::{GenerationLine, Outcome, PartialLine};
 pub use record::{
-    Drawn, GenerationLine, Item, Manifest, ManifestPrompt, Outcome, PartialLine, ScoreRecord, Settings,
-    SpecialTokens, TrainedOn, pair, round,
+    Drawn, Item, Manifest, ManifestPrompt, ScoreRecord, Settings, SpecialTokens, TrainedOn, pair, round,
 };
 pub use scores::{CodeScores, Runner, Scores, TextScores};
 pub use scoring::{Scoring, scores};

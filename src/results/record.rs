@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::lines::GenerationLine;
 use super::scores::Scores;
 use crate::config::{Cell, Training};
 use crate::data::{Example, Problem};
@@ -15,8 +16,6 @@ use crate::hash::Hash;
 use crate::keys::Unread;
 use crate::mask::Treatment;
 use crate::prompt::{Format, Profile, Segments};
-use crate::sandbox::Verdict;
-use crate::score::PairStats;
 
 /// Everything that the generations of a run depend on, beside mask and layer. Results of different settings are never
 /// mixed in one folder.
@@ -241,128 +240,6 @@ impl ScoreRecord {
     pub fn with_costs(mut self, seconds: f64, multiply_adds: Option<u64>) -> Self {
         (self.seconds, self.multiply_adds) = (seconds, multiply_adds);
         self
-    }
-}
-
-/// A line of `layer-<l>.jsonl`: one generation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "WrittenLine")]
-pub struct GenerationLine {
-    /// Which test item.
-    pub id: String,
-    /// Tokens of its prompt.
-    pub prompt_tokens: usize,
-    /// The text as generated.
-    pub text: String,
-    /// The text as scored.
-    pub clean: String,
-    /// Generated token ids, the one that stopped it included.
-    pub tokens: Vec<u32>,
-    /// Why it ended.
-    pub stop: Stop,
-    /// Which of several generations of the item.
-    #[serde(default, skip_serializing_if = "is_first")]
-    pub sample: usize,
-    /// What it adds to the scores.
-    #[serde(flatten)]
-    pub outcome: Outcome,
-}
-
-fn is_first(sample: &usize) -> bool {
-    *sample == 0
-}
-
-/// What a generation adds to the scores.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Outcome {
-    /// A text, compared with its reference.
-    Text {
-        /// The statistics of the pair.
-        stats: PairStats,
-    },
-    /// A program, run against its tests.
-    Program {
-        /// How it fared.
-        verdict: Verdict,
-        /// The exception or the cause.
-        #[serde(skip_serializing_if = "String::is_empty")]
-        reason: String,
-    },
-    /// A program that has not been run yet: in files of unfinished cells only.
-    Pending {},
-}
-
-/// A line of `layer-<l>.partial.jsonl`: a generation of a cell that is not finished yet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "WrittenLine")]
-pub struct PartialLine {
-    /// The generation.
-    #[serde(flatten)]
-    pub line: GenerationLine,
-    /// Its share of the computing time.
-    pub seconds: f64,
-    /// What it took, where it was computed by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub multiply_adds: Option<u64>,
-}
-
-/// The fields of both kinds of lines, as they are in the files.
-#[derive(Deserialize)]
-struct WrittenLine {
-    id: String,
-    prompt_tokens: usize,
-    text: String,
-    clean: String,
-    tokens: Vec<u32>,
-    stop: Stop,
-    #[serde(default)]
-    sample: usize,
-    stats: Option<PairStats>,
-    verdict: Option<Verdict>,
-    reason: Option<String>,
-    seconds: Option<f64>,
-    multiply_adds: Option<u64>,
-}
-
-impl WrittenLine {
-    /// Its outcome, which the fields that are there tell.
-    fn outcome(&mut self) -> Result<Outcome, &'static str> {
-        match (self.stats.take(), self.verdict, self.reason.take()) {
-            (Some(stats), None, None) => Ok(Outcome::Text { stats }),
-            (None, Some(verdict), reason) => {
-                Ok(Outcome::Program { verdict, reason: reason.unwrap_or_default() })
-            }
-            (None, None, None) => Ok(Outcome::Pending {}),
-            (Some(_), _, _) => Err("holds `stats` of a text beside `verdict` or `reason` of a program"),
-            (None, None, Some(_)) => Err("holds a `reason` without a `verdict`"),
-        }
-    }
-
-    fn line(self, outcome: Outcome) -> GenerationLine {
-        let Self { id, prompt_tokens, text, clean, tokens, stop, sample, .. } = self;
-        GenerationLine { id, prompt_tokens, text, clean, tokens, stop, sample, outcome }
-    }
-}
-
-impl TryFrom<WrittenLine> for GenerationLine {
-    type Error = &'static str;
-
-    fn try_from(mut written: WrittenLine) -> Result<Self, Self::Error> {
-        match written.outcome()? {
-            Outcome::Pending {} => Err("has neither `stats` nor `verdict`"),
-            outcome => Ok(written.line(outcome)),
-        }
-    }
-}
-
-impl TryFrom<WrittenLine> for PartialLine {
-    type Error = &'static str;
-
-    fn try_from(mut written: WrittenLine) -> Result<Self, Self::Error> {
-        let (outcome, multiply_adds) = (written.outcome()?, written.multiply_adds);
-        let seconds = written.seconds.ok_or("has no `seconds`")?;
-        Ok(Self { line: written.line(outcome), seconds, multiply_adds })
     }
 }
 

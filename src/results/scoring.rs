@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::record::{GenerationLine, Outcome};
+use super::lines::{GenerationLine, Outcome};
 use super::scores::{Runner, Scores};
 use crate::config::Task;
 use crate::data::Direction;

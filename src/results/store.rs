@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::claim::{Claim, no_links};
-use super::record::{GenerationLine, Item, Manifest, PartialLine, ScoreRecord, Settings};
+use super::lines::{GenerationLine, PartialLine};
+use super::record::{Item, Manifest, ScoreRecord, Settings};
 use crate::config::Cell;
 use crate::error::{input, printable};
 use crate::hash::Hash;

@@ -6,7 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::cleaner::Cleaner;
-use super::record::{GenerationLine, Item, Manifest, Outcome, PartialLine, ScoreRecord};
+use super::lines::{GenerationLine, Outcome, PartialLine};
+use super::record::{Item, Manifest, ScoreRecord};
 use super::scores::{Runner, Scores};
 use super::scoring::{Scoring, scores};
 use super::store::{RunFolder, sha256_of_lines};
