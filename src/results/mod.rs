@@ -21,8 +21,8 @@ pub use record::{
 pub use scores::{CodeScores, Runner, Scores, TextScores};
 pub use scoring::{Scoring, scores};
 pub use store::{
-    RunFolder, check_names, check_place, read_json, sync_folder, unfinished_path, write_atomically,
-    write_json,
+    RunFolder, check_names, check_place, read_json, sha256_of_lines, sync_folder, unfinished_path,
+    write_atomically, write_json,
 };
 pub use stored::{FinishedCell, Stored};
 #[cfg(test)]

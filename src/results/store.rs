@@ -490,7 +490,7 @@ fn sha256(text: &[u8]) -> String {
 }
 
 /// The sha256 of the file that these lines make.
-pub(super) fn sha256_of_lines(lines: &[impl Serialize]) -> Result<String> {
+pub fn sha256_of_lines(lines: &[impl Serialize]) -> Result<String> {
     Ok(sha256(&to_lines(lines)?))
 }
 

@@ -10,7 +10,7 @@ use super::lines::{GenerationLine, Outcome, PartialLine};
 use super::record::{Item, Manifest, ScoreRecord};
 use super::scores::{Runner, Scores};
 use super::scoring::{Scoring, scores};
-use super::store::{RunFolder, sha256_of_lines};
+use super::store::RunFolder;
 use crate::config::{Cell, Task, task};
 use crate::engine::check_interrupted;
 use crate::error::input;
@@ -144,30 +144,34 @@ impl Stored {
     }
 
     fn checked(&self, path: &Path, depth: Depth) -> Result<Option<FinishedCell>> {
-        let file = |path: &Path| std::fs::read(path).ok();
-        loop {
-            let before = file(path);
-            let found = self.examined(path, depth).and_then(|found| match found {
-                Some((cell, faults)) => match faults.first() {
-                    Some(fault) => Err(input(fault.clone())),
-                    None => Ok(Some(cell)),
-                },
-                None => Ok(None),
-            });
-            match found {
-                // Its two files cannot be replaced at once: look again at what has just been.
-                Err(_) if file(path) != before => check_interrupted()?,
-                found => return found,
-            }
+        let Some((cell, faults)) = self.settled(path, depth)? else { return Ok(None) };
+        match faults.into_iter().next() {
+            Some(fault) => Err(input(fault)),
+            None => Ok(Some(cell)),
         }
     }
 
-    /// All faults of a cell, a sentence each; everything is computed again.
+    /// All faults of a cell, a sentence each; everything is computed again. `None` if its score file is not there.
     ///
     /// # Errors
     /// A file that cannot be read at all.
     pub fn faults(&self, path: &Path) -> Result<Option<(FinishedCell, Vec<String>)>> {
-        self.examined(path, Depth::Texts)
+        self.settled(path, Depth::Texts)
+    }
+
+    /// The two files of a cell cannot be replaced at once: where something is wrong, look again at what has just been replaced.
+    fn settled(&self, path: &Path, depth: Depth) -> Result<Option<(FinishedCell, Vec<String>)>> {
+        loop {
+            let before = std::fs::read(path).ok();
+            let found = self.examined(path, depth);
+            let wrong = found
+                .as_ref()
+                .map_or(true, |found| found.as_ref().is_some_and(|(_, faults)| !faults.is_empty()));
+            if !wrong || std::fs::read(path).ok() == before {
+                return found;
+            }
+            check_interrupted()?;
+        }
     }
 
     fn examined(&self, path: &Path, depth: Depth) -> Result<Option<(FinishedCell, Vec<String>)>> {
@@ -337,10 +341,8 @@ impl Stored {
         let scores = scores(&self.scoring, self.samples(), lines, runner.or(before))
             .with_context(|| self.folder.score_path(*cell).display().to_string())?;
         let settings = self.manifest.settings.of_items(old.n);
-        let mut record = ScoreRecord::new(&settings, &settings.hash(), *cell, old.n_layers, scores)
+        Ok(ScoreRecord::new(&settings, &settings.hash(), *cell, old.n_layers, scores)
             .with_generations(lines)
-            .with_costs(old.seconds, old.multiply_adds);
-        record.generations_sha256 = Some(sha256_of_lines(lines)?);
-        Ok(record)
+            .with_costs(old.seconds, old.multiply_adds))
     }
 }

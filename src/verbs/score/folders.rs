@@ -10,7 +10,9 @@ use crate::config::Task;
 use crate::data::Example;
 use crate::error::{input, printable};
 use crate::mask::Treatment;
-use crate::results::{FinishedCell, GenerationLine, Item, Outcome, RunFolder, ScoreRecord, Stored, table};
+use crate::results::{
+    FinishedCell, GenerationLine, Item, Outcome, RunFolder, ScoreRecord, Stored, sha256_of_lines, table,
+};
 use crate::sandbox::Pool;
 use crate::stats::find_runs;
 
@@ -71,7 +73,9 @@ fn again(
         }
         runner = Some(checker.runner());
     }
-    Ok((stored.record(found, &lines, runner.as_ref())?, lines))
+    let mut record = stored.record(found, &lines, runner.as_ref())?;
+    record.generations_sha256 = Some(sha256_of_lines(&lines)?);
+    Ok((record, lines))
 }
 
 /// Write what has changed of a cell.
