@@ -1,0 +1,172 @@
+//! Generations, as they are in the files: a line each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Stop;
+use crate::sandbox::Verdict;
+use crate::score::PairStats;
+
+/// A line of `layer-<l>.jsonl`: one generation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenLine")]
+pub struct GenerationLine {
+    /// Which test item.
+    pub id: String,
+    /// Tokens of its prompt.
+    pub prompt_tokens: usize,
+    /// The text as generated.
+    pub text: String,
+    /// The text as scored.
+    pub clean: String,
+    /// Generated token ids, the one that stopped it included.
+    pub tokens: Vec<u32>,
+    /// Why it ended.
+    pub stop: Stop,
+    /// Which of several generations of the item.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub sample: usize,
+    /// What it adds to the scores.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+fn is_first(sample: &usize) -> bool {
+    *sample == 0
+}
+
+/// What a generation adds to the scores.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Outcome {
+    /// A text, compared with its reference.
+    Text {
+        /// The statistics of the pair.
+        stats: PairStats,
+    },
+    /// A program, run against its tests.
+    Program {
+        /// How it fared.
+        verdict: Verdict,
+        /// The exception or the cause.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
+    /// A program that has not been run yet: in files of unfinished cells only.
+    Pending {},
+}
+
+/// A line of `layer-<l>.partial.jsonl`: a generation of a cell that is not finished yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenLine")]
+pub struct PartialLine {
+    /// The generation.
+    #[serde(flatten)]
+    pub line: GenerationLine,
+    /// Its share of the computing time.
+    pub seconds: f64,
+    /// What it took, where it was computed by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multiply_adds: Option<u64>,
+}
+
+/// The fields of both kinds of lines, as they are in the files.
+#[derive(Deserialize)]
+struct WrittenLine {
+    id: String,
+    prompt_tokens: usize,
+    text: String,
+    clean: String,
+    tokens: Vec<u32>,
+    stop: Stop,
+    #[serde(default)]
+    sample: usize,
+    stats: Option<PairStats>,
+    verdict: Option<Verdict>,
+    reason: Option<String>,
+    seconds: Option<f64>,
+    multiply_adds: Option<u64>,
+}
+
+impl WrittenLine {
+    /// Its outcome, which the fields that are there tell.
+    fn outcome(&mut self) -> Result<Outcome, &'static str> {
+        match (self.stats.take(), self.verdict, self.reason.take()) {
+            (Some(stats), None, None) => Ok(Outcome::Text { stats }),
+            (None, Some(verdict), reason) => {
+                Ok(Outcome::Program { verdict, reason: reason.unwrap_or_default() })
+            }
+            (None, None, None) => Ok(Outcome::Pending {}),
+            (Some(_), _, _) => Err("holds `stats` of a text beside `verdict` or `reason` of a program"),
+            (None, None, Some(_)) => Err("holds a `reason` without a `verdict`"),
+        }
+    }
+
+    fn line(self, outcome: Outcome) -> GenerationLine {
+        let Self { id, prompt_tokens, text, clean, tokens, stop, sample, .. } = self;
+        GenerationLine { id, prompt_tokens, text, clean, tokens, stop, sample, outcome }
+    }
+}
+
+impl TryFrom<WrittenLine> for GenerationLine {
+    type Error = &'static str;
+
+    fn try_from(mut written: WrittenLine) -> Result<Self, Self::Error> {
+        match written.outcome()? {
+            Outcome::Pending {} => Err("has neither `stats` nor `verdict`"),
+            outcome => Ok(written.line(outcome)),
+        }
+    }
+}
+
+impl TryFrom<WrittenLine> for PartialLine {
+    type Error = &'static str;
+
+    fn try_from(mut written: WrittenLine) -> Result<Self, Self::Error> {
+        let (outcome, multiply_adds) = (written.outcome()?, written.multiply_adds);
+        let seconds = written.seconds.ok_or("has no `seconds`")?;
+        Ok(Self { line: written.line(outcome), seconds, multiply_adds })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(more: &str) -> String {
+        format!(r#"{{"id":"a","prompt_tokens":3,"text":"x","clean":"x","tokens":[1],"stop":"eos"{more}}}"#)
+    }
+
+    const STATS: &str = r#","stats":{"bleu":{"matches":[0,0,0,0],"totals":[0,0,0,0],"sys_len":0,"ref_len":0},"chrf":{"counts":[]}}"#;
+
+    #[test]
+    fn a_finished_generation_is_of_one_kind() {
+        let read =
+            |more: &str| serde_json::from_str::<GenerationLine>(&line(more)).map_err(|e| e.to_string());
+        let text = read(STATS).expect("a text");
+        assert!(matches!(text.outcome, Outcome::Text { .. }));
+        assert_eq!(serde_json::to_string(&text).expect("written"), line(STATS));
+        assert!(matches!(
+            read(r#","verdict":"passed""#).expect("a program").outcome,
+            Outcome::Program { .. }
+        ));
+        for (more, says) in [
+            ("", "neither `stats` nor `verdict`"),
+            (r#","stat":{}"#, "neither `stats` nor `verdict`"),
+            (r#","reason":"x""#, "`reason` without a `verdict`"),
+            (&format!(r#"{STATS},"verdict":"passed""#), "beside `verdict`"),
+            (r#","verdict":"good""#, "unknown variant"),
+            (r#","stats":{"bleu":1}"#, "invalid"),
+        ] {
+            let error = read(more).expect_err(more);
+            assert!(error.contains(says), "{more}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_unfinished_program_may_wait() {
+        let read = |more: &str| serde_json::from_str::<PartialLine>(&line(more)).map_err(|e| e.to_string());
+        let waiting = read(r#","seconds":0.5"#).expect("it waits");
+        assert_eq!((waiting.line.outcome, waiting.seconds), (Outcome::Pending {}, 0.5));
+        assert!(read("").expect_err("no time").contains("`seconds`"));
+    }
+}
