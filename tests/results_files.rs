@@ -284,7 +284,7 @@ fn results_of(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut found = contents(folder);
     for (path, text) in found.iter_mut().filter(|(path, _)| path.ends_with("manifest.json")) {
         let mut manifest: Value = serde_json::from_str(&read(&folder.join(&path))).unwrap();
-        manifest["command"] = Value::Null;
+        (manifest["command"], manifest["git"]) = (Value::Null, Value::Null);
         *text = manifest.to_string();
     }
     found

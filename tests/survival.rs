@@ -458,7 +458,7 @@ fn results_of(call: &Call) -> Vec<(PathBuf, String)> {
     for (path, text) in found.iter_mut().filter(|(path, _)| path.ends_with("manifest.json")) {
         let text_there = fs::read_to_string(call.results().join(&*path)).unwrap();
         let mut manifest: serde_json::Value = serde_json::from_str(&text_there).unwrap();
-        manifest["command"] = serde_json::Value::Null;
+        (manifest["command"], manifest["git"]) = (serde_json::Value::Null, serde_json::Value::Null);
         *text = manifest.to_string();
     }
     found
@@ -476,7 +476,8 @@ fn at_once(call: &Call, limit: usize) -> Vec<(PathBuf, String)> {
 /// between finds nothing wrong.
 #[test]
 fn a_folder_that_is_killed_while_it_grows_comes_out_the_same() {
-    for (words, items, stream) in [(SWEEP, 24, 5), (TRAINING, 6, 6)] {
+    // A training takes longer, and its tests are all that grows.
+    for (words, items, stream, kills) in [(SWEEP, 24, 5, kills()), (TRAINING, 6, 6, kills() / 3)] {
         let call = Call::new(words, items);
         let expected = at_once(&call, items);
         let begun = Instant::now();
@@ -485,7 +486,7 @@ fn a_folder_that_is_killed_while_it_grows_comes_out_the_same() {
         let took = begun.elapsed() * 2;
         let (mut killed, mut ended) = (0, 0);
         for moment in moments(stream, took) {
-            if killed >= kills() && ended > 0 {
+            if killed >= kills && ended > 0 {
                 break;
             }
             match kill_after(of_items(&call, items).spawn().unwrap(), moment) {

@@ -101,6 +101,8 @@ impl Work {
         let stored = folder.manifest()?.is_some().then(|| Stored::open(folder.clone())).transpose()?;
         if let Some(stored) = &stored {
             check_items(stored, &prepared)?;
+            // What lies beside the cells of this call is at least at a cell's place.
+            folder.score_files()?.iter().try_for_each(|path| folder.cell_at(path).map(drop))?;
         }
         let found = prepared.run.cells.par_iter().map(|&cell| {
             check_interrupted()?;
