@@ -136,7 +136,8 @@ mod tests {
         format!(r#"{{"id":"a","prompt_tokens":3,"text":"x","clean":"x","tokens":[1],"stop":"eos"{more}}}"#)
     }
 
-    const STATS: &str = r#","stats":{"bleu":{"sys_len":0,"ref_len":0,"matches":[0,0,0,0],"totals":[0,0,0,0]},"chrf":[]}"#;
+    const STATS: &str =
+        r#","stats":{"bleu":{"sys_len":0,"ref_len":0,"matches":[0,0,0,0],"totals":[0,0,0,0]},"chrf":[]}"#;
 
     #[test]
     fn a_finished_generation_is_of_one_kind() {
