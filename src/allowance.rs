@@ -42,7 +42,7 @@ unsafe impl Sync for Account {}
 // SAFETY: nothing in it belongs to one thread.
 unsafe impl Send for Account {}
 
-/// Call with an allowance of so many bytes, on a thread of its own with a large stack. `None`: the call would have held
+/// Call with an allowance of `bytes`, on a new thread with a large stack. `None`: the call would have held
 /// more than that, or has allocated many times as much in the end. What it holds then is lost until the process ends.
 ///
 /// # Errors
@@ -100,9 +100,11 @@ impl Drop for Watch {
     }
 }
 
-/// The system's allocator, which counts where a call has an allowance.
+/// The system's allocator, which counts where a call has an allowance. A program that links this library makes it the global
+/// allocator; without it no call is bounded.
 pub struct Counting;
 
+#[cfg(test)]
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
@@ -173,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    /// Hold so many bytes for a moment.
+    /// Hold this number of bytes for a moment.
     fn hold(bytes: usize) -> usize {
         black_box(vec![1u8; bytes]).len()
     }

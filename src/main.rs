@@ -4,10 +4,14 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use clap::Parser;
+use icl_mask::allowance::Counting;
 use icl_mask::cli::{Cli, Verb};
 use icl_mask::engine::{INTERRUPTED, Interrupted};
 use icl_mask::error::InputError;
 use icl_mask::verbs;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]

@@ -1,13 +1,14 @@
 //! Where the input goes, what is asked of the answer, and an allocator that ends the process where a length was believed.
 #![allow(dead_code, reason = "each target uses its own part")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use anyhow::Result;
+use icl_mask::allowance::Counting;
 use icl_mask::engine::Plain;
 use icl_mask::error::InputError;
 use icl_mask::mask::MaskPlan;
@@ -27,26 +28,26 @@ impl Bounded {
     }
 }
 
-// SAFETY: the system's allocator, or the end of the process.
+// SAFETY: the program's own allocator, or the end of the process.
 unsafe impl GlobalAlloc for Bounded {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::check(layout.size());
         // SAFETY: as ours.
-        unsafe { System.alloc(layout) }
+        unsafe { Counting.alloc(layout) }
     }
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         Self::check(layout.size());
         // SAFETY: as ours.
-        unsafe { System.alloc_zeroed(layout) }
+        unsafe { Counting.alloc_zeroed(layout) }
     }
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         Self::check(size);
         // SAFETY: as ours.
-        unsafe { System.realloc(memory, layout, size) }
+        unsafe { Counting.realloc(memory, layout, size) }
     }
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         // SAFETY: as ours.
-        unsafe { System.dealloc(memory, layout) }
+        unsafe { Counting.dealloc(memory, layout) }
     }
 }
 
@@ -117,5 +118,7 @@ pub fn forward(model: &Transformer) {
     let tokens = [0, arch.vocab as u32 - 1, 0];
     let room = arch.context.min(5);
     let tokens = &tokens[..room.min(3)];
-    drop(Plain::new(model, &MaskPlan::UNMASKED, room).generate(tokens, room + 1 - tokens.len()));
+    let unmasked = MaskPlan::UNMASKED;
+    let plain = Plain::new(model, &unmasked, room);
+    drop(plain.and_then(|mut plain| plain.generate(tokens, room + 1 - tokens.len())));
 }
