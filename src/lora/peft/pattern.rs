@@ -51,7 +51,7 @@ fn is_read_alike(expression: &str) -> bool {
             '[' if in_class => true,
             '[' => {
                 in_class = true;
-                // A bracket that comes first stands for itself.
+                // A bracket that comes first is a plain character.
                 let first = rest.strip_prefix('^').unwrap_or(rest);
                 first.starts_with(']')
             }

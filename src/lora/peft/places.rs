@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{Arch, Family, LowRank, Matrix, Names, Projection, Qkv, module_name};
 
-/// What stands before a block's number in Gemma 3 models with images: in newer versions of transformers, in older ones, and
+/// The text before a block's number in Gemma 3 models with images: in newer versions of transformers, in older ones, and
 /// where the model without its head was adapted.
 const WITH_IMAGES: [&str; 3] =
     ["model.language_model.layers", "language_model.model.layers", "language_model.layers"];

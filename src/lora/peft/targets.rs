@@ -12,7 +12,7 @@ pub struct Targets {
     excluded: Option<Names>,
     /// Layers alone that are changed; `None`: all.
     layers: Option<Vec<u64>>,
-    /// What stands before a layer's number; none: anything.
+    /// The names that may precede a layer's number; none: any name.
     before_layer: Vec<String>,
 }
 
@@ -123,7 +123,7 @@ impl Targets {
         let parts: Vec<&str> = module.split('.').collect();
         let number = |at: usize| parts[at].parse::<u64>().ok().filter(|_| at + 1 < parts.len());
         let layer = match self.before_layer.as_slice() {
-            // The first number that two names stand before.
+            // The first number behind two names.
             [] => (2..parts.len()).find_map(number),
             some => some
                 .iter()
@@ -149,7 +149,7 @@ fn usual(family: Family) -> &'static [&'static str] {
 pub struct ByModule<T>(Vec<(Pattern, T)>);
 
 impl<T: Copy> ByModule<T> {
-    /// The patterns in the file's order; `None` where one is not read, or `value` refuses what it stands for.
+    /// The patterns in the file's order; `None` where one is not read, or `value` refuses its value.
     pub fn new(patterns: Option<&Value>, value: impl Fn(&Value) -> Option<T>) -> Option<Self> {
         match patterns {
             None | Some(Value::Null) => Some(Self(Vec::new())),
@@ -184,7 +184,7 @@ mod tests {
             json!({"target_modules": ["q_proj"], "layers_to_transform": [1, 3], "layers_pattern": null});
         assert!(names(config.clone(), "model.layers.1.self_attn.q_proj"));
         assert!(!names(config.clone(), "model.layers.2.self_attn.q_proj"));
-        assert!(!names(config.clone(), "layers.1.self_attn.q_proj"), "no name stands before `layers`");
+        assert!(!names(config.clone(), "layers.1.self_attn.q_proj"), "no name precedes `layers`");
         assert!(!names(config, "model.layers.1.self_attn.k_proj"));
         let config =
             json!({"target_modules": ["q_proj"], "layers_to_transform": 1, "layers_pattern": "layers"});

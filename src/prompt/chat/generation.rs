@@ -2,7 +2,7 @@
 //! training. In a rendered text they are not seen, but what is set between them is not known after them. So each pair
 //! becomes `{% with %}` ... `{% endwith %}`, which minijinja has.
 
-/// The tags and what stands for them.
+/// The tags and their replacements.
 const TAGS: [(&str, &str); 2] = [("generation", "with"), ("endgeneration", "endwith")];
 
 /// A template with its tags of generation as scopes. Control of white space stays as it is written.

@@ -182,7 +182,7 @@ fn read(path: &Path) -> Result<Option<Value>> {
     }
 }
 
-/// A number of a token, or a list of them; `None` for what is not one. A negative number stands for no token.
+/// A number of a token, or a list of them; `None` for what is not one. A negative number names no token.
 fn token_ids(value: &Value) -> Vec<Option<u32>> {
     let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
     let counts = |value: &&Value| value.as_i64().is_none_or(|id| id >= 0);

@@ -35,7 +35,7 @@ impl Growth {
         Ok(Self(growth))
     }
 
-    /// Refuse text of so many bytes, if the parts could make too much of it.
+    /// Refuse a text of this number of bytes if the parts could make too much of it.
     ///
     /// # Errors
     /// An `InputError` that says how much.
@@ -142,7 +142,7 @@ fn processed(part: &Value, tokens: f64) -> f64 {
     ["single", "pair"].into_iter().filter_map(|key| part.get(key)).map(written).fold(tokens, f64::max)
 }
 
-/// How many tokens one piece of a template stands for.
+/// How many tokens one piece of a template makes.
 fn piece_length(part: &Value, piece: &Value, tokens: f64) -> f64 {
     let Some(name) = piece.get("SpecialToken").and_then(|token| token.get("id")).and_then(Value::as_str)
     else {
