@@ -204,15 +204,21 @@ fn a_run_of_spaces_and_a_run_of_low_lines_are_one_token_and_both_have_spans() {
     assert_eq!(tokenizer.token_bytes(run).unwrap(), b"    ");
 }
 
-/// What cannot be known of a GGUF file's tokenizer is refused, not guessed.
+/// Gemma puts no space before a text; a file that says so is refused, not guessed at.
 #[test]
-fn the_tokenizer_of_a_gemma_gguf_is_refused() {
+fn the_tokenizer_of_a_gemma_gguf_puts_no_space_before_a_text() {
     let mut file = std::fs::File::open(path("llama.gguf")).unwrap();
     let mut metadata = Content::read(&mut file).unwrap().metadata;
-    assert_eq!(Tokenizer::from_gguf(&metadata).unwrap().bos(), from_file("llama").bos());
+    let llama = Tokenizer::from_gguf(&metadata).unwrap();
     metadata.insert("general.architecture".into(), Value::String("gemma3".into()));
+    let gemma = Tokenizer::from_gguf(&metadata).unwrap();
+    let first =
+        |tokenizer: &Tokenizer| tokenizer.token_bytes(tokenizer.encode("the").unwrap()[0]).unwrap()[0];
+    assert_eq!((first(&llama), first(&gemma)), (b' ', b't'));
+    assert_eq!(gemma.bos(), llama.bos());
+    metadata.insert("tokenizer.ggml.add_space_prefix".into(), Value::Bool(true));
     let error = Tokenizer::from_gguf(&metadata).err().unwrap();
-    assert!(error.is::<InputError>() && error.to_string().contains("tokenizer.json"), "{error}");
+    assert!(error.is::<InputError>() && error.to_string().contains("add_space_prefix"), "{error}");
 }
 
 #[test]
@@ -259,8 +265,13 @@ fn end_of_text_comes_from_the_files_beside_tokenizer_json() {
         "tokenizer_config.json",
         "{\"eos_token\": {\"content\": \"<|im_end|>\"}, \"add_bos_token\": false}",
     );
-    assert_eq!(read().unwrap(), [id("<|im_end|>")]);
+    // Where there is no generation_config.json, transformers makes one of config.json.
+    assert_eq!(read().unwrap(), [id("<|endoftext|>"), id("<|im_end|>")]);
     write("generation_config.json", &format!("{{\"eos_token_id\": [{}, 3]}}", id("<|im_end|>")));
+    assert_eq!(read().unwrap(), [3, id("<|im_end|>")]);
+    write("generation_config.json", "{\"eos_token_id\": \"3\"}");
+    assert!(read().unwrap_err().to_string().contains("eos_token_id"));
+    write("generation_config.json", "{\"eos_token_id\": [3, -1]}");
     assert_eq!(read().unwrap(), [3, id("<|im_end|>")]);
     write("tokenizer_config.json", "{\"eos_token\": \"</nowhere>\"}");
     let error = read().unwrap_err();

@@ -10,10 +10,12 @@ use super::{HubSettings, ModelId};
 use crate::error::input;
 
 /// The files that describe a model, and whether it must have them.
-pub(super) const DESCRIPTION: [(&str, bool); 6] = [
+pub(super) const DESCRIPTION: [(&str, bool); 8] = [
     ("config.json", true),
     ("tokenizer.json", true),
     ("tokenizer_config.json", false),
+    ("special_tokens_map.json", false),
+    ("added_tokens.json", false),
     ("generation_config.json", false),
     ("chat_template.jinja", false),
     (INDEX, false),

@@ -5,6 +5,7 @@ use std::ops::Range;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
+mod caught;
 pub mod chat;
 pub mod format;
 pub mod sampling;

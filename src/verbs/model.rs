@@ -11,6 +11,7 @@ use crate::keys::Unread;
 use crate::model::{Arch, Checkpoint};
 use crate::prompt::Tokenizer;
 use crate::prompt::chat::{ChatTemplate, Source};
+use crate::prompt::tokenizer::keys::unread_gguf;
 
 /// A model whose header and tokenizer have been read.
 pub struct OpenModel {
@@ -30,7 +31,7 @@ impl OpenModel {
     /// Open the chosen model: for a plan its description is enough, for a run its weights must be here or are fetched.
     ///
     /// # Errors
-    /// Absent, unreadable, or a tokenizer of another model.
+    /// Absent or unreadable.
     pub fn open(choice: &ModelChoice, wanted: Wanted) -> Result<Self> {
         let path = choice.locate(wanted)?;
         let arch = choice.arch(&path)?;
@@ -43,16 +44,42 @@ impl OpenModel {
             Some(Checkpoint::Safetensors(_)) | None => Tokenizer::from_file(&path.join("tokenizer.json")),
         }
         .with_context(|| format!("the tokenizer of {}", path.display()))?;
-        let (tokens, rows) = (tokenizer.vocab_size(), arch.vocab);
-        if tokens > rows {
-            return Err(input(format!(
-                "{}: its tokenizer has {tokens} tokens, its embedding only {rows}: they do not belong together",
-                path.display()
-            )));
+        let mut unread = tokenizer.unread().clone();
+        if let Some(Checkpoint::Gguf(file)) = &checkpoint {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            unread.join(unread_gguf(&name, file.metadata()));
         }
-        let unread = Unread::default();
         unread.sentences(&choice.name).iter().for_each(|sentence| eprintln!("{}", printable(sentence)));
         Ok(Self { arch, tokenizer, unread, path, checkpoint })
+    }
+
+    /// Refuse tokens that the model's embedding has no row for. A tokenizer may have such tokens, of images or for padding,
+    /// as long as no text holds one. `whose` says where the tokens stand.
+    ///
+    /// # Errors
+    /// It names the first such token.
+    pub fn check_embedded(&self, whose: impl FnOnce() -> String, tokens: &[u32]) -> Result<()> {
+        let rows = self.arch.vocab;
+        let Some(&token) = tokens.iter().find(|&&token| token as usize >= rows) else { return Ok(()) };
+        Err(input(format!(
+            "{} the token `{}` (number {token}), for which the embedding of {}, with its {rows} rows, has none: take \
+             it out of the text, or choose the tokenizer that belongs to the model",
+            whose(),
+            printable(&self.tokenizer.token_text(token)),
+            self.path.display()
+        )))
+    }
+
+    /// Refuse a model whose texts could not end: all tokens that end one are beyond its embedding.
+    ///
+    /// # Errors
+    /// It names one of them.
+    pub fn check_end_of_text(&self) -> Result<()> {
+        let ends = self.tokenizer.eos();
+        match ends.iter().any(|&end| (end as usize) < self.arch.vocab) {
+            true => Ok(()),
+            false => self.check_embedded(|| "a text ends with".into(), &ends),
+        }
     }
 
     /// Fetch the weights of a model that was opened for a plan, where they are not here, and open their headers.

@@ -32,5 +32,8 @@ pub fn pairs(
     let texts: Vec<Text> =
         all.iter().map(|pair| Text::new(pair, &run.format, &model.tokenizer)).collect::<Result<_>>()?;
     texts.iter().try_for_each(|text| text.check_fits(model.arch.context))?;
+    for text in &texts {
+        model.check_embedded(|| format!("training pair {} holds", text.id), &text.tokens)?;
+    }
     Ok((texts, Some(hash.hex())))
 }

@@ -85,6 +85,12 @@ impl Prepared {
         let substitute = if spare > 0 { demonstrations.pop() } else { None };
         let chat = run.chat.as_ref().map(|choice| model.chat_template(choice)).transpose()?;
         let prompts = prompts(&run, model, chat.as_ref(), &items, &demonstrations, substitute.as_ref())?;
+        for prompt in &prompts {
+            model.check_embedded(|| format!("item {}: its prompt holds", prompt.item), &prompt.tokens)?;
+        }
+        if !run.no_stop {
+            model.check_end_of_text()?;
+        }
         let context = model.arch.context;
         prompts.iter().try_for_each(|prompt| prompt.check_fits(run.max_new_tokens, context))?;
         let (texts, pairs_sha256) = match &run.lora {

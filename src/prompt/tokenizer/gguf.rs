@@ -1,5 +1,6 @@
 //! A Hugging Face tokenizer from a GGUF file's metadata.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use anyhow::Result;
@@ -28,10 +29,11 @@ pub(super) struct Parts {
 
 /// The vocabulary as the file lists it: one type a token, by llama.cpp's numbers.
 struct Vocabulary<'a> {
-    tokens: Vec<&'a str>,
+    tokens: Vec<Cow<'a, str>>,
     types: Vec<i64>,
 }
 
+const NORMAL: i64 = 1;
 const UNKNOWN: i64 = 2;
 const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
@@ -40,10 +42,14 @@ const UNUSED: i64 = 5;
 /// Reads `tokenizer.ggml.*`. See [`super::Tokenizer::from_gguf`].
 pub(super) fn read(metadata: &HashMap<String, Value>) -> Result<Parts> {
     let file = Metadata(metadata);
-    let vocabulary = Vocabulary::read(file)?;
+    let mut vocabulary = Vocabulary::read(file)?;
     let (inner, adds_bos) = match file.text("model")? {
         Some("gpt2") => byte_level(file, &vocabulary)?,
-        Some("llama") => sentencepiece(metadata, &vocabulary)?,
+        Some("llama") if is_gemma(metadata) => {
+            vocabulary.spell_spaces();
+            gemma(file, &vocabulary)?
+        }
+        Some("llama") => sentencepiece(file, &vocabulary)?,
         other => {
             return Err(input(format!(
                 "the GGUF file's tokenizer is {} (`tokenizer.ggml.model`), and only `gpt2` (byte-level BPE) and \
@@ -56,6 +62,12 @@ pub(super) fn read(metadata: &HashMap<String, Value>) -> Result<Parts> {
         return Err(input(
             "the GGUF file's tokenizer ends every text with its EOS (`tokenizer.ggml.add_eos_token` is true), and a \
              prompt to be continued cannot end so: set the key to false (gguf's `gguf-set-metadata` does it)",
+        ));
+    }
+    if file.flag("add_sep_token")? == Some(true) {
+        return Err(input(
+            "the GGUF file's tokenizer ends every text with a separator (`tokenizer.ggml.add_sep_token` is true), and a \
+             prompt to be continued cannot end so: set the key to false",
         ));
     }
     let special = special(file, &vocabulary, adds_bos)?;
@@ -79,13 +91,15 @@ fn special(file: Metadata, vocabulary: &Vocabulary, adds_bos: bool) -> Result<Sp
         None => "tokenizer.ggml.add_bos_token is missing, and this is what its kind of tokenizer does".into(),
     };
     let mut special = Special { bos, bos_from: format!("{whether}{by_what}"), ..Special::default() };
-    for key in ["eos_token_id", "eot_token_id"] {
+    for key in ["eos_token_id", "eot_token_id", "eom_token_id"] {
         if let Some(id) = file.id(key, size)? {
             special.ends(id, &format!("tokenizer.ggml.{key}"));
         }
     }
-    if let Some(id) = vocabulary.control("<|endoftext|>") {
-        special.ends(id, "a control token called <|endoftext|>");
+    for name in ["<|endoftext|>", "<end_of_turn>"] {
+        if let Some(id) = vocabulary.control(name) {
+            special.ends(id, &format!("a control token called {name}"));
+        }
     }
     for (key, role) in ROLES {
         let token = file.id(key, size)?.and_then(|id| vocabulary.tokens.get(id as usize));
@@ -106,8 +120,8 @@ const ROLES: [(&str, &str); 6] = [
 
 impl<'a> Vocabulary<'a> {
     fn read(file: Metadata<'a>) -> Result<Self> {
-        let tokens = file.texts("tokens")?;
-        let types = file.integers("token_type")?.unwrap_or_else(|| vec![1; tokens.len()]);
+        let tokens: Vec<Cow<str>> = file.texts("tokens")?.into_iter().map(Cow::Borrowed).collect();
+        let types = file.integers("token_type")?.unwrap_or_else(|| vec![NORMAL; tokens.len()]);
         if types.len() != tokens.len() {
             return Err(wrong("token_type", &format!("as long as the list of {} tokens", tokens.len())));
         }
@@ -115,8 +129,17 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// Tokens with their ids and types.
-    fn iter(&self) -> impl Iterator<Item = (u32, &'a str, i64)> {
-        (0u32..).zip(&self.tokens).zip(&self.types).map(|((id, token), kind)| (id, *token, *kind))
+    fn iter(&self) -> impl Iterator<Item = (u32, &str, i64)> {
+        (0u32..).zip(&self.tokens).zip(&self.types).map(|((id, token), kind)| (id, token.as_ref(), *kind))
+    }
+
+    /// Spell runs of spaces as SentencePiece does. The converter of llama.cpp writes those of Gemma, which the user of
+    /// SentencePiece defined, as they stand in a text; here merging finds them.
+    fn spell_spaces(&mut self) {
+        let spaces = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte == b' ');
+        for (token, kind) in self.tokens.iter_mut().zip(&mut self.types).filter(|(token, _)| spaces(token)) {
+            (*token, *kind) = (Cow::Owned("▁".repeat(token.len())), NORMAL);
+        }
     }
 
     /// Ids by token. Unused ones stay out: they fill the embedding up to a round number and are in no
@@ -162,34 +185,57 @@ fn byte_level(file: Metadata, vocabulary: &Vocabulary) -> Result<(tokenizers::To
     Ok((inner, family.adds_bos))
 }
 
+/// Gemma's architectures: their SentencePiece vocabularies are read in a way of their own.
+fn is_gemma(metadata: &HashMap<String, Value>) -> bool {
+    let architecture = metadata.get("general.architecture");
+    matches!(architecture, Some(Value::String(name)) if name.starts_with("gemma"))
+}
+
 /// SentencePiece BPE as the tokenizer.json of Llama 2, TinyLlama and Mistral 7B v0.1 declares it; it adds a
 /// BOS where the file does not say.
-fn sentencepiece(
-    metadata: &HashMap<String, Value>,
-    vocabulary: &Vocabulary,
-) -> Result<(tokenizers::Tokenizer, bool)> {
-    let file = Metadata(metadata);
-    if let Some(Value::String(model)) = metadata.get("general.architecture")
-        && model.starts_with("gemma")
-    {
-        // Converters have written Gemma's scores in more than one way, and their order is the order of
-        // merging.
-        return Err(input(
-            "the tokenizer of a Gemma model is not read from GGUF: use its folder with the tokenizer.json",
-        ));
-    }
+fn sentencepiece(file: Metadata, vocabulary: &Vocabulary) -> Result<(tokenizers::Tokenizer, bool)> {
     let scores = file.numbers("scores")?.filter(|scores| scores.len() == vocabulary.tokens.len());
     let scores = scores.ok_or_else(|| wrong("scores", "there with a number for each token"))?;
     let ids = vocabulary.ids()?;
-    let normal = |id: u32| vocabulary.types.get(id as usize) == Some(&1);
+    let normal = |id: u32| vocabulary.types.get(id as usize) == Some(&NORMAL);
     let merges = merges::by_score(&vocabulary.tokens, &scores, &ids, normal);
+    let prefix = file.flag("add_space_prefix")?.unwrap_or(true);
+    Ok((with_merges(vocabulary, ids, merges, prefix)?, true))
+}
+
+/// SentencePiece BPE as the tokenizer.json of Gemma declares it: no space before a text, and merges in the order of the
+/// tokens' numbers, as transformers reads such a file. The scores say something else.
+fn gemma(file: Metadata, vocabulary: &Vocabulary) -> Result<(tokenizers::Tokenizer, bool)> {
+    if file.flag("add_space_prefix")? == Some(true) {
+        return Err(input(
+            "the GGUF file says that a space is put before a text (`tokenizer.ggml.add_space_prefix` is true), which \
+             Gemma's tokenizer does not do: convert the model again with a current llama.cpp",
+        ));
+    }
+    let ids = vocabulary.ids()?;
+    let merges = match file.has("merges") {
+        true => merges::listed(&file.texts("merges")?, &ids)?,
+        false => {
+            let order: Vec<f64> = (0..vocabulary.tokens.len()).map(|id| -(id as f64)).collect();
+            merges::by_score(&vocabulary.tokens, &order, &ids, |_| true)
+        }
+    };
+    Ok((with_merges(vocabulary, ids, merges, false)?, true))
+}
+
+/// The tokenizer of a SentencePiece vocabulary with these merges; `prefix`: it puts a space before a text.
+fn with_merges(
+    vocabulary: &Vocabulary,
+    ids: HashMap<String, u32>,
+    merges: Vec<(String, String)>,
+    prefix: bool,
+) -> Result<tokenizers::Tokenizer> {
     let mut model =
         BPE::builder().vocab_and_merges(into_vocab(ids), merges).byte_fallback(true).fuse_unk(true);
     if let Some((_, token, _)) = vocabulary.iter().find(|(_, _, kind)| *kind == UNKNOWN) {
         model = model.unk_token(token.to_string());
     }
     let mut inner = tokenizers::Tokenizer::new(model.build().map_err(library)?);
-    let prefix = file.flag("add_space_prefix")?.unwrap_or(true);
     let mut normalizers: Vec<NormalizerWrapper> = vec![Replace::new(" ", "▁").map_err(library)?.into()];
     let mut decoders: Vec<DecoderWrapper> =
         vec![Replace::new("▁", " ").map_err(library)?.into(), ByteFallback::new().into(), Fuse::new().into()];
@@ -200,7 +246,7 @@ fn sentencepiece(
     inner.with_normalizer(Some(Normalizers::new(normalizers))).map_err(library)?;
     inner.with_decoder(Some(Decoders::new(decoders)));
     inner.add_tokens(vocabulary.added(true)).map_err(library)?;
-    Ok((inner, true))
+    Ok(inner)
 }
 
 /// The library's own map type, which it does not name in its public interface.

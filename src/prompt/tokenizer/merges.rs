@@ -1,5 +1,6 @@
 //! The merges of a BPE model, in order of rank: listed by the file, or implied by its scores.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use anyhow::Result;
@@ -30,7 +31,7 @@ pub(super) fn listed(merges: &[&str], ids: &HashMap<String, u32>) -> Result<Vec<
 /// ways to make one token, which have one score, get an order: longer left parts first, as transformers'
 /// `generate_merges`.
 pub(super) fn by_score(
-    tokens: &[&str],
+    tokens: &[Cow<str>],
     scores: &[f64],
     ids: &HashMap<String, u32>,
     normal: impl Fn(u32) -> bool,

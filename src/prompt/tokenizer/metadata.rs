@@ -16,6 +16,11 @@ impl<'a> Metadata<'a> {
         self.0.get(&format!("tokenizer.ggml.{key}"))
     }
 
+    /// Whether the key is there.
+    pub fn has(self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
     /// A text, if the key is there.
     pub fn text(self, key: &str) -> Result<Option<&'a str>> {
         match self.get(key) {

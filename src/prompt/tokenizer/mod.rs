@@ -4,12 +4,16 @@
 //! its tokenizers. What is added here is what an experiment on prompts needs: the bytes of each token, and
 //! from them the exact range of the prompt that each token covers.
 
+mod added;
 mod bytes;
-mod caught;
+mod class;
 pub(super) mod files;
 mod gguf;
+mod growth;
+pub mod keys;
 mod merges;
 mod metadata;
+mod outline;
 mod pre;
 mod spans;
 mod special;
@@ -23,9 +27,12 @@ use tokenizers::{AddedToken, NormalizedString, Normalizer};
 
 pub use special::Special;
 
+use super::caught::caught;
 use crate::error::input;
+use crate::keys::Unread;
 use bytes::{Spelling, collect_types};
-use caught::caught;
+use growth::Growth;
+use outline::Outline;
 
 /// A model's tokenizer: byte-level BPE or SentencePiece-like, from a `tokenizer.json` or from a GGUF file.
 pub struct Tokenizer {
@@ -37,24 +44,27 @@ pub struct Tokenizer {
     unicode_form: Option<String>,
     special: Special,
     vocab_size: usize,
+    growth: Growth,
+    unread: Unread,
 }
 
 impl Tokenizer {
     /// Reads `tokenizer.json` (`path`: the file, or the folder that holds it).
     ///
-    /// From the files beside it come the end-of-text tokens: `eos_token` of `tokenizer_config.json` and
-    /// `eos_token_id` of `generation_config.json`, or failing both, of `config.json`; and the texts of special
-    /// tokens for chat templates. Whether a BOS is added is for `tokenizer.json`'s post-processor to say;
-    /// `add_bos_token` of `tokenizer_config.json` is not read, as transformers 5 does not read it either beside
-    /// a `tokenizer.json`.
+    /// From the files beside it come tokens that it does not have itself, added as transformers' `AutoTokenizer` adds
+    /// them; the end-of-text tokens: `eos_token` of `tokenizer_config.json`, and `eos_token_id` of
+    /// `generation_config.json` or, where there is no such file, of `config.json`; and the texts of special tokens for
+    /// chat templates. Whether a BOS is added is for `tokenizer.json`'s post-processor to say; `add_bos_token` of
+    /// `tokenizer_config.json` is not read, as transformers 5 does not read it either beside a `tokenizer.json`.
     ///
-    /// Nor is `tokenizer_class` read. transformers 5 builds some classes anew from vocabulary and merges alone:
-    /// `GPT2Tokenizer`, which the folders of StarCoder2 and SmolLM2 name, then no longer cuts digits apart as
-    /// their tokenizer.json says and as these models were trained.
+    /// Of `tokenizer_class` only what it makes of `add_prefix_space` is followed. transformers 5 builds some classes anew
+    /// from vocabulary and merges alone: `GPT2Tokenizer`, which the folders of StarCoder2 and SmolLM2 name, then no
+    /// longer cuts digits apart as their tokenizer.json says and as these models were trained.
     ///
     /// # Errors
     /// An `InputError` when a file cannot be read or understood, when the tokenizer is neither byte-level nor
-    /// SentencePiece-like, or when it adds more to a text than one BOS.
+    /// SentencePiece-like, when its ids are random, when it adds more to a text than one BOS, or when it could fill the
+    /// memory.
     pub fn from_file(path: &Path) -> Result<Self> {
         let file = if path.is_dir() { path.join("tokenizer.json") } else { path.to_path_buf() };
         let shown = file.display();
@@ -63,20 +73,44 @@ impl Tokenizer {
                 "cannot read the tokenizer {shown} ({error}): a model folder needs a tokenizer.json"
             ))
         })?;
-        let inner = caught(|| tokenizers::Tokenizer::from_bytes(json)).map_err(|error| {
+        let unreadable = |error: String| {
             input(format!("{shown} is not a tokenizer.json that can be read ({error}): fetch the file again"))
-        })?;
+        };
+        let outline: Outline =
+            serde_json::from_slice(&json).map_err(|error| unreadable(error.to_string()))?;
+        let growth = outline.check().with_context(|| format!("in {shown}"))?;
+        let mut inner = caught(|| tokenizers::Tokenizer::from_bytes(json)).map_err(unreadable)?;
+        let beside = files::Beside::read(&file)?;
+        beside.check()?;
+        let tokens = beside.tokens()?;
+        growth.check(tokens.bytes()).with_context(|| format!("in {shown}"))?;
+        tokens.add(&file, &mut inner)?;
         let mut tokenizer = Self::new(inner).with_context(|| format!("in {shown}"))?;
-        let mut special = Special::default();
-        special.bos = tokenizer.added_by_post_processor().with_context(|| format!("in {shown}"))?;
-        special.bos_from = match special.bos {
+        tokenizer.set_prefix_space(beside.prefix_space(tokenizer.spelling, outline.before_the_model())?)?;
+        tokenizer.special.roles = tokens.roles();
+        tokenizer.special.bos = tokenizer.added_by_post_processor().with_context(|| format!("in {shown}"))?;
+        tokenizer.special.bos_from = match tokenizer.special.bos {
             Some(_) => "tokenizer.json's post_processor puts it before every text",
             None => "none: tokenizer.json's post_processor puts nothing before a text",
         }
         .into();
-        files::Beside::read(&file)?.special(&mut special, |token| tokenizer.id_of(token))?;
+        let mut special = std::mem::take(&mut tokenizer.special);
+        beside.ends(&mut special, |token| tokenizer.id_of(token))?;
         tokenizer.special = special;
+        outline.note(&mut tokenizer.unread);
+        beside.note(&mut tokenizer.unread);
         Ok(tokenizer)
+    }
+
+    /// Make the pre-tokenizer, which is of the byte-level kind alone, put a space before a text, or not.
+    fn set_prefix_space(&mut self, asked: Option<bool>) -> Result<()> {
+        use tokenizers::pre_tokenizers::PreTokenizerWrapper::ByteLevel;
+        let (Some(asked), Some(ByteLevel(own))) = (asked, self.inner.get_pre_tokenizer()) else {
+            return Ok(());
+        };
+        let own = own.add_prefix_space(asked);
+        self.inner.with_pre_tokenizer(Some(own));
+        Ok(())
     }
 
     /// Builds the tokenizer that a GGUF file's metadata describe (keys `tokenizer.ggml.*`): byte-level BPE
@@ -123,6 +157,8 @@ impl Tokenizer {
             unicode_form: unicode.then(|| forms.join(" then ")),
             special: Special::default(),
             vocab_size: highest.map_or(0, |id| id as usize + 1),
+            growth: Growth::of(&parts[0], &parts[1], &parts[2])?,
+            unread: Unread::default(),
             inner,
         })
     }
@@ -148,8 +184,10 @@ impl Tokenizer {
     /// (transformers' `add_special_tokens=False`).
     ///
     /// # Errors
-    /// An `InputError` when the library fails: a tokenizer.json that names an unknown token which its vocabulary lacks, say.
+    /// An `InputError` when the library fails: a tokenizer.json that names an unknown token which its vocabulary lacks,
+    /// say. And when the text could become too long on the way.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.growth.check(text.len())?;
         Ok(caught(|| self.inner.encode_fast(text, false)).map_err(library)?.get_ids().to_vec())
     }
 
@@ -178,7 +216,9 @@ impl Tokenizer {
     /// the tokenizer does no such thing or more than that. Texts joined after this may need it again, where
     /// one begins with a combining mark.
     pub fn normalize(&self, text: &str) -> String {
-        let Some(normalizer) = self.inner.get_normalizer().filter(|_| self.unicode_form.is_some()) else {
+        let bounded = self.growth.check(text.len()).is_ok();
+        let Some(normalizer) = self.inner.get_normalizer().filter(|_| self.unicode_form.is_some() && bounded)
+        else {
             return text.to_string();
         };
         let mut normalized = NormalizedString::from(text);
@@ -220,6 +260,11 @@ impl Tokenizer {
     /// The special tokens with what says that they are.
     pub fn special(&self) -> &Special {
         &self.special
+    }
+
+    /// Keys of its files that the program does not know; of a GGUF file see [`keys::unread_gguf`].
+    pub fn unread(&self) -> &Unread {
+        &self.unread
     }
 
     /// Whether decoding leaves the token out.
