@@ -61,3 +61,6 @@ pub mod hash;
 
 // Numbers drawn.
 pub mod random;
+
+// What one call may allocate.
+pub mod allowance;

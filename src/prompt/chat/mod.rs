@@ -7,14 +7,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candle_core::quantized::gguf_file;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
+mod generation;
 mod jinja;
 
+use super::caught::quietly;
 use super::tokenizer::files::Beside;
+use crate::allowance::within;
 use crate::error::input;
 use crate::hash::Hash;
 
@@ -25,8 +29,10 @@ const STAND_IN: &str = "\u{e0f1}the prompt\u{e0f2}";
 
 /// Bytes of a template at most.
 const LONGEST: usize = 256 << 10;
-/// Bytes of address space for the stack that a template is compiled and rendered on.
-const STACK: usize = 1 << 28;
+/// Bytes that rendering may hold, beside some copies of the prompt: published templates need a few hundred thousand.
+const ROOM: usize = 16 << 20;
+/// Copies of the prompt and the template that rendering may hold.
+const COPIES: usize = 64;
 
 /// A template's text, with where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +92,7 @@ fn none(why: &str) -> anyhow::Error {
 
 /// A chat template, compiled.
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    environment: Arc<Environment<'static>>,
     place: String,
     sha256: String,
     /// `bos_token` and the like.
@@ -110,10 +116,12 @@ impl ChatTemplate {
                 "the chat template {place} is longer than {LONGEST} bytes; is this a chat template?"
             )));
         }
-        let mut environment = jinja::environment();
-        let text = text.replace("\r\n", "\n").replace('\r', "\n");
-        let added = with_room(|| environment.add_template_owned(NAME, text))?;
-        added.map_err(|error| refused(&place, &error))?;
+        let text = generation::as_scopes(&text.replace("\r\n", "\n").replace('\r', "\n"));
+        let compiled = with_room(&place, text.len(), || {
+            let mut environment = jinja::environment();
+            environment.add_template_owned(NAME, text).map(|()| environment)
+        })?;
+        let environment = Arc::new(compiled.map_err(|error| refused(&place, &error))?);
         let (opening, closing) = (String::new(), String::new());
         let mut template =
             Self { environment, place, sha256: sha256.hex(), roles: roles.clone(), opening, closing };
@@ -156,7 +164,7 @@ impl ChatTemplate {
         let between = rendered
             .strip_prefix(self.opening.as_str())
             .and_then(|rest| rest.strip_suffix(self.closing.as_str()));
-        between.filter(|kept| !kept.is_empty()).and_then(|kept| within(prompt, kept)).ok_or_else(|| {
+        between.filter(|kept| !kept.is_empty()).and_then(|kept| place_of(prompt, kept)).ok_or_else(|| {
             input(format!(
                 "the chat template {} changes the prompt, or what it writes around it depends on the prompt, so that \
                  segments cannot be told: give another template with --chat-template FILE",
@@ -167,32 +175,47 @@ impl ChatTemplate {
 
     /// What transformers' `apply_chat_template` renders for one user message, with the generation prompt.
     fn render(&self, content: &str) -> Result<String> {
-        let message = BTreeMap::from([("role", "user"), ("content", content)]);
-        let roles = self.roles.iter().map(|(role, token)| (role.as_str(), Value::from(token.as_str())));
-        let own = [
-            ("messages", Value::from_serialize([message])),
-            ("tools", Value::from(())),
-            ("documents", Value::from(())),
-            ("add_generation_prompt", Value::from(true)),
-        ];
-        let context: BTreeMap<&str, Value> = roles.chain(own).collect();
-        let template = self.environment.get_template(NAME).map_err(|error| refused(&self.place, &error))?;
-        with_room(|| template.render(context))?.map_err(|error| refused(&self.place, &error))
+        let (environment, roles, content) =
+            (self.environment.clone(), self.roles.clone(), content.to_string());
+        let rendered = with_room(&self.place, content.len(), move || {
+            let message = BTreeMap::from([("role", "user"), ("content", content.as_str())]);
+            let roles = roles.iter().map(|(role, token)| (role.as_str(), Value::from(token.as_str())));
+            let own = [
+                ("messages", Value::from_serialize([message])),
+                ("tools", Value::from(())),
+                ("documents", Value::from(())),
+                ("add_generation_prompt", Value::from(true)),
+            ];
+            let context: BTreeMap<&str, Value> = roles.chain(own).collect();
+            environment.get_template(NAME)?.render(context)
+        })?;
+        rendered.map_err(|error| refused(&self.place, &error))
     }
 }
 
-/// The engine goes down into what nests, link by link of a chain of operators: where the stack is large enough for the longest
-/// chain that a template can be.
-fn with_room<T: Send>(call: impl FnOnce() -> T + Send) -> Result<T> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, call);
-        let thread = thread.context("no thread to render the chat template in")?;
-        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })
+/// Compile or render, with a bound on memory. The engine goes down into what nests, link by link of a chain of operators:
+/// where the stack is large enough for the longest chain that a template can be.
+fn with_room<T: Send + 'static>(
+    place: &str,
+    length: usize,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let room = ROOM + COPIES * length;
+    match within(room, || quietly(call)).context("to render the chat template in")? {
+        Some(Ok(made)) => Ok(made),
+        Some(Err(why)) => Err(input(format!(
+            "the chat template {place} makes the template engine fail ({why}); give another with --chat-template FILE"
+        ))),
+        None => Err(input(format!(
+            "the chat template {place} needs more than {} MiB of memory for one user message; give another with \
+             --chat-template FILE",
+            room >> 20
+        ))),
+    }
 }
 
 /// Where `kept` stands in `prompt`, if nothing but white space stands around it.
-fn within(prompt: &str, kept: &str) -> Option<Range<usize>> {
+fn place_of(prompt: &str, kept: &str) -> Option<Range<usize>> {
     let first = prompt.len() - jinja::trim_start(prompt).len();
     let starts = prompt.char_indices().map(|(at, _)| at).take_while(|&at| at <= first);
     starts.map(|start| start..start + kept.len()).find(|range| {
