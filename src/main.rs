@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use clap::Parser;
 use icl_mask::cli::{Cli, Verb};
 use icl_mask::engine::{INTERRUPTED, Interrupted};
 use icl_mask::error::InputError;
@@ -15,7 +14,7 @@ fn main() -> ExitCode {
         return code;
     }
     // clap exits with 2 on a wrong command line, as the contract wants.
-    let verb = Cli::parse().verb;
+    let verb = Cli::typed().verb;
     if let Err(error) = ctrlc::set_handler(interrupt) {
         eprintln!("warning: Ctrl-C will end the program at once ({error})");
     }

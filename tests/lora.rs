@@ -208,7 +208,7 @@ fn adapters_that_do_not_fit_are_refused() {
     ok(lora(&world, "--layers 2"));
     let folder = world.path(RUN).join("lora/layer-2");
     let run = |name: &str| world.run(&format!("--nprompts 3 --mask none --adapter {name}"));
-    world.refused(&run("nowhere"), &["--adapter", "nowhere", "is no folder"]);
+    world.refused(&run("nowhere"), &["--adapter", "nowhere", "is not a folder"]);
     world.write("empty/x", "");
     world.refused(&run("empty"), &["adapter_config.json"]);
     let copy = |name: &str, change: &dyn Fn(&mut Value)| {

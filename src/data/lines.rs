@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::error::input;
+use crate::error::{absent, input};
 
 /// A line longer than this (in bytes) is not text of a corpus: without a limit, a binary file without line ends
 /// would be read whole before anyone is told.
@@ -33,7 +33,7 @@ impl Lines {
     pub fn open(path: &Path, advice: &str) -> Result<Lines> {
         let file = match File::open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(input(format!("the file {} does not exist; {advice}", path.display())));
+                return Err(absent(format!("the file {} does not exist; {advice}", path.display())));
             }
             other => other.with_context(|| format!("cannot open {}", path.display()))?,
         };

@@ -7,16 +7,19 @@ use anyhow::Result;
 use serde_json::{Map, Value};
 
 use super::lines::Lines;
-use super::{Columns, DataConfig, Direction, Example, Part, Table, languages};
-use crate::error::input;
+use super::{Columns, DataConfig, Direction, Example, Part, Table, header, languages};
+use crate::error::{absent, input};
 
 /// The examples of one part; `None` if there is no such part.
 pub(super) fn read(
     config: &DataConfig,
     table: &Table,
-    direction: &Direction,
+    direction: Option<&Direction>,
     part: Part,
 ) -> Result<Option<Vec<Example>>> {
+    if direction.is_none() && config.needs_direction() {
+        return Err(input(config.wants_direction()));
+    }
     let file = match part {
         Part::Demonstrations => table.demonstrations.as_ref(),
         Part::Test => Some(&table.test),
@@ -58,7 +61,8 @@ pub(super) fn read(
 }
 
 /// The paths or names a template stands for, the likeliest first.
-fn expand(template: &str, direction: &Direction) -> Vec<String> {
+fn expand(template: &str, direction: Option<&Direction>) -> Vec<String> {
+    let Some(direction) = direction else { return vec![template.into()] };
     let mut all = Vec::new();
     for (source, target) in direction.spellings() {
         let filled = template.replace("{source}", &source).replace("{target}", &target);
@@ -73,17 +77,18 @@ fn expand(template: &str, direction: &Direction) -> Vec<String> {
 }
 
 /// The first file that exists among those a path template stands for.
-fn existing(template: &str, direction: &Direction, advice: &str) -> Result<PathBuf> {
+fn existing(template: &str, direction: Option<&Direction>, advice: &str) -> Result<PathBuf> {
     let candidates = expand(template, direction);
     let found = candidates.iter().map(PathBuf::from).find(|path| path.exists());
-    found.ok_or_else(|| match candidates.as_slice() {
-        [only] => input(format!("the file {only} does not exist; {advice}")),
-        _ => {
+    found.ok_or_else(|| match (candidates.as_slice(), direction) {
+        (_, None) => absent(format!("the file {template} does not exist; {advice}")),
+        ([only], _) => absent(format!("the file {only} does not exist; {advice}")),
+        (_, Some(direction)) => {
             let unknown = [&direction.source, &direction.target]
                 .into_iter()
                 .find_map(|code| languages::lookup(code).err());
             let hint = unknown.map_or(String::new(), |error| format!(" ({error})"));
-            input(format!("there is no file {template} for the direction {direction}{hint}; {advice}"))
+            absent(format!("there is no file {template} for the direction {direction}{hint}; {advice}"))
         }
     })
 }
@@ -96,11 +101,13 @@ struct Wanted {
     id: Option<Vec<String>>,
     source: Vec<String>,
     target: Vec<String>,
+    /// Of a file that no YAML file describes: its columns may be called by the languages.
+    languages: Option<Direction>,
     advice: String,
 }
 
 impl Wanted {
-    fn new(columns: &Columns, direction: &Direction, config: &DataConfig) -> Wanted {
+    fn new(columns: &Columns, direction: Option<&Direction>, config: &DataConfig) -> Wanted {
         let advice = match &config.origin {
             Some(file) => format!("name the right one under `columns:` in {}", file.display()),
             None => {
@@ -111,6 +118,7 @@ impl Wanted {
             id: columns.id.as_ref().map(|id| expand(id, direction)),
             source: expand(&columns.source, direction),
             target: expand(&columns.target, direction),
+            languages: direction.filter(|_| config.origin.is_none()).cloned(),
             advice,
         }
     }
@@ -119,23 +127,33 @@ impl Wanted {
     fn locate(&self, names: &[&str], lines: &Lines) -> Result<(Option<usize>, usize, usize)> {
         let find =
             |wanted: &[String]| wanted.iter().find_map(|want| names.iter().position(|name| name == want));
-        let need = |wanted: &[String]| {
-            find(wanted).ok_or_else(|| {
+        let spoken = |code: Option<&String>| {
+            code.and_then(|code| names.iter().position(|name| header::is_language(name, code)))
+        };
+        let need = |wanted: &[String], code: Option<&String>| {
+            find(wanted).or_else(|| spoken(code)).ok_or_else(|| {
                 let looked_for = wanted.first().map_or("", String::as_str);
+                let or = code.map_or(String::new(), |code| format!(" or `{code}`"));
                 let more = match names.len().saturating_sub(LISTED) {
                     0 => String::new(),
                     more => format!(" and {more} more"),
                 };
                 let listed = names[..names.len().min(LISTED)].join(", ");
-                lines
-                    .refuse(&format!("has no column `{looked_for}` (it has {listed}{more}); {}", self.advice))
+                lines.refuse(&format!(
+                    "has no column `{looked_for}`{or} (it has {listed}{more}); {}",
+                    self.advice
+                ))
             })
         };
+        let [read, written] = [|it: &Direction| it.source.clone(), |it: &Direction| it.target.clone()]
+            .map(|code| self.languages.as_ref().map(code));
+        let (source, target) = (need(&self.source, read.as_ref())?, need(&self.target, written.as_ref())?);
         let id = match &self.id {
-            Some(wanted) => Some(need(wanted)?),
-            None => names.iter().position(|name| *name == "id"),
+            Some(wanted) => Some(need(wanted, None)?),
+            // `id` is Indonesian, too.
+            None => names.iter().position(|name| *name == "id").filter(|id| ![source, target].contains(id)),
         };
-        Ok((id, need(&self.source)?, need(&self.target)?))
+        Ok((id, source, target))
     }
 }
 
@@ -154,12 +172,38 @@ enum Format {
     JsonLines,
 }
 
+/// The names of a file's columns, as they are ordered in it: the header of a TSV file, the keys of the first line of JSONL.
+pub(super) fn names(path: &Path, advice: &str) -> Result<Vec<String>> {
+    let mut lines = Lines::open(path, advice)?;
+    let Some(first) = lines.next_line()? else {
+        return Err(input(format!("{} is empty; {advice}", path.display())));
+    };
+    if ["jsonl", "ndjson"].contains(&extension(path).as_str()) {
+        return lines.object(&first).map(|object| object.keys().cloned().collect());
+    }
+    Ok(first.split('\t').map(String::from).collect())
+}
+
+/// A file's extension, in lower case.
+fn extension(path: &Path) -> String {
+    path.extension().and_then(|extension| extension.to_str()).unwrap_or("").to_lowercase()
+}
+
+impl Lines {
+    /// A line of JSONL.
+    fn object(&self, line: &str) -> Result<Map<String, Value>> {
+        serde_json::from_str(line).map_err(|error| {
+            // The parser knows a single line, so its own line number would mislead.
+            let reason = error.to_string().replace(" at line 1 column ", " at column ");
+            self.refuse(&format!("is not a JSON object: {reason}; write one object a line"))
+        })
+    }
+}
+
 impl<'a> Rows<'a> {
     fn open(path: &Path, wanted: &'a Wanted, advice: &str) -> Result<Rows<'a>> {
-        let extension =
-            path.extension().and_then(|extension| extension.to_str()).unwrap_or("").to_lowercase();
         let mut lines = Lines::open(path, advice)?;
-        let format = match extension.as_str() {
+        let format = match extension(path).as_str() {
             "jsonl" | "ndjson" => Format::JsonLines,
             "tsv" | "tab" | "txt" => {
                 let Some(header) = lines.next_line()? else {
@@ -213,11 +257,7 @@ impl<'a> Rows<'a> {
     }
 
     fn json_example(&self, line: &str) -> Result<Example> {
-        let object: Map<String, Value> = serde_json::from_str(line).map_err(|error| {
-            // The parser knows a single line, so its own line number would mislead.
-            let reason = error.to_string().replace(" at line 1 column ", " at column ");
-            self.lines.refuse(&format!("is not a JSON object: {reason}; write one object a line"))
-        })?;
+        let object = self.lines.object(line)?;
         let names: Vec<_> = object.keys().map(String::as_str).collect();
         let (id, source, target) = self.wanted.locate(&names, &self.lines)?;
         let text = |place: usize| match &object[names[place]] {

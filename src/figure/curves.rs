@@ -59,7 +59,10 @@ pub fn curves(study: &Study, axis: Axis) -> Result<Image> {
 pub fn title(panel: &Panel, among: &[Panel]) -> String {
     let name = |panel: &Panel| {
         let settings = &panel.settings;
-        format!("{}, {} ({})", settings.model, settings.direction, settings.data)
+        match settings.direction.as_str() {
+            "" => format!("{} ({})", settings.model, settings.data),
+            direction => format!("{}, {direction} ({})", settings.model, settings.data),
+        }
     };
     let own = name(panel);
     let mut differing: Vec<String> = Vec::new();

@@ -61,6 +61,14 @@ impl Format {
         self.header.replace("{source}", source).replace("{target}", target)
     }
 
+    /// Whether some text of it depends on the languages.
+    pub fn names_languages(&self) -> bool {
+        let Self { header, question, answer, before_target, after_target, separator, stops, .. } = self;
+        let texts = [header, question, answer, before_target, after_target, separator];
+        let mut texts = texts.into_iter().chain(stops.iter().flatten());
+        texts.any(|text| text.contains("{source}") || text.contains("{target}"))
+    }
+
     /// One demonstration.
     fn example(&self, example: &Example) -> String {
         let (source, target) = (example.source.trim(), example.target.trim());

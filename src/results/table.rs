@@ -6,36 +6,53 @@ use super::{ScoreRecord, Scores};
 use crate::mask::Treatment;
 use crate::sandbox::Verdict;
 
-/// Widest bar of the curve, in characters.
-const BAR: f64 = 24.;
+/// Widest bar of the curve, in characters; narrower where the table would not fit a terminal.
+const BAR: usize = 24;
+
+/// Columns of a terminal.
+const COLUMNS: usize = 80;
 
 /// Mask, layer, score, interval, seconds, and a bar to see the curve by.
 pub fn table(records: &[ScoreRecord]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
     let metric = records.first().map_or("", |record| record.scores.metric());
     let second = records.first().map_or("", |record| second(&record.scores).0);
-    table.set_header(["mask", "layer", metric, "95 %", second, "seconds", ""]);
+    let header = ["mask", "layer", metric, "95 %", second, "seconds"].map(String::from);
+    let rows: Vec<[String; 6]> = records.iter().map(row).collect();
+    let width = |column: usize| {
+        let cells = std::iter::once(&header).chain(&rows).map(|row| row[column].chars().count());
+        // Each column has a space on both sides.
+        2 + cells.max().unwrap_or(0)
+    };
+    let rest: usize = (0..header.len()).map(width).sum();
+    let bar = COLUMNS.saturating_sub(rest + 1).min(BAR) as f64;
     let most = records.iter().map(|record| record.scores.main()).fold(1e-9, f64::max);
-    for record in records {
-        let layer = match record.mask {
-            Treatment::None => "-".into(),
-            _ => record.from_layer.to_string(),
-        };
-        table.add_row([
-            record.mask.to_string(),
-            layer,
-            record.scores.shown(record.scores.main()),
-            interval(&record.scores),
-            self::second(&record.scores).1,
-            format!("{:.1}", record.seconds),
-            "█".repeat((record.scores.main() / most * BAR).round() as usize),
-        ]);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header.iter().cloned().chain([String::new()]));
+    for (record, row) in records.iter().zip(rows) {
+        let bar = "█".repeat((record.scores.main() / most * bar).round() as usize);
+        table.add_row(row.into_iter().chain([bar]));
     }
     for column in table.column_iter_mut().skip(1).take(5) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.trim_fmt()
+}
+
+/// All of a row but its bar.
+fn row(record: &ScoreRecord) -> [String; 6] {
+    let layer = match record.mask {
+        Treatment::None => "-".into(),
+        _ => record.from_layer.to_string(),
+    };
+    [
+        record.mask.to_string(),
+        layer,
+        record.scores.shown(record.scores.main()),
+        interval(&record.scores),
+        second(&record.scores).1,
+        format!("{:.1}", record.seconds),
+    ]
 }
 
 fn interval(scores: &Scores) -> String {
@@ -83,5 +100,11 @@ mod tests {
         let text = table(&[sample_record("none", 4, 20.), sample_record("TTF", 0, 10.)]);
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.contains("20.00") && text.contains(&"█".repeat(24)), "{text}");
+    }
+
+    #[test]
+    fn the_table_fits_a_terminal() {
+        let text = table(&[sample_record("none", 4, 20.), sample_record("ablate-attention", 31, 10.)]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80) && text.contains("██████"), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use super::model::OpenModel;
 use super::prepare::Prepared;
 use super::run::set_threads;
 use crate::cli::AttentionArgs;
-use crate::config::{Cell, Experiment, Run};
+use crate::config::{Cell, Experiment, Purpose, Run};
 use crate::engine::Plain;
 use crate::error::input;
 use crate::figure::attention::Seen;
@@ -36,7 +36,7 @@ fn one(experiment: &Experiment) -> Result<(Run, Cell)> {
 
 /// One layer's attention over one prompt.
 pub fn attention(args: AttentionArgs) -> Result<()> {
-    let experiment = Experiment::resolve(args.config.as_deref(), args.settings)?;
+    let experiment = Experiment::resolve_for(Purpose::Attention, args.config.as_deref(), args.settings)?;
     let (run, cell) = one(&experiment)?;
     check_out(&args.out)?;
     let head = match args.head.as_str() {

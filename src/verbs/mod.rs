@@ -5,8 +5,10 @@ mod checker;
 mod cleaner;
 mod collector;
 mod data;
+mod estimate;
 mod export;
 mod figure;
+mod idle;
 mod loaded;
 mod look;
 mod lora;
@@ -44,19 +46,46 @@ pub use verify::verify;
 use std::io::Write;
 
 use anyhow::Result;
-use clap::CommandFactory;
 
 pub use crate::error::printable;
 
+/// Columns of a terminal that what is printed for people fits into; paths and texts of users may be longer.
+const COLUMNS: u16 = 80;
+
 /// Print shell completions.
 pub fn completions(shell: clap_complete::Shell) -> Result<()> {
-    clap_complete::generate(shell, &mut crate::cli::Cli::command(), "icl-mask", &mut std::io::stdout());
+    clap_complete::generate(shell, &mut crate::cli::command(), "icl-mask", &mut std::io::stdout());
     Ok(())
 }
 
 /// The command line, wherever the program lies.
 fn command() -> Vec<String> {
     std::iter::once("icl-mask".into()).chain(std::env::args().skip(1)).collect()
+}
+
+/// A text broken at spaces into lines that fit a terminal; every line but the first begins with `indent`.
+fn wrapped(text: &str, indent: &str) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if width > 0 && width + 1 + length > usize::from(COLUMNS) {
+            lines.push('\n');
+            lines.push_str(indent);
+            width = indent.chars().count();
+        } else if width > 0 {
+            lines.push(' ');
+            width += 1;
+        }
+        lines.push_str(word);
+        width += length;
+    }
+    lines
+}
+
+/// Print a line to stderr. Results do not depend on whether anything reads it.
+fn tell(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
 }
 
 /// Print a line to stdout; a closed pipe is an error to return, not a panic.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use super::cleaner::Cleaner;
 use super::model::OpenModel;
 use super::pairs::pairs;
-use crate::config::{self, Cell, Compute, Experiment, Run, Sampling, Task};
+use crate::config::{self, Cell, Compute, Experiment, Limit, Run, Sampling, Task};
 use crate::data::{Corpus, Direction, Example, docstring, languages};
 use crate::engine::{Request, Sample, Stop, StopRule};
 use crate::error::input;
@@ -32,7 +32,7 @@ impl Scoring {
     ///
     /// # Errors
     /// A language whose tokenizer is not here.
-    pub fn new(task: Task, profile: Profile, direction: &Direction) -> Result<Self> {
+    pub fn new(task: Task, profile: Profile, direction: Option<&Direction>) -> Result<Self> {
         Ok(match (task, profile) {
             (Task::Mt, _) => Self::Text(text_scorer(direction)?),
             (Task::Code, Profile::Exact) => Self::Code(Assembly::AfterPrompt),
@@ -51,6 +51,8 @@ pub struct Prepared {
     pub substitute: Option<Example>,
     /// Test items.
     pub items: Vec<Example>,
+    /// Number of test items that the corpus has.
+    pub corpus_items: usize,
     /// Their prompts, in the same order.
     pub prompts: Vec<Prompt>,
     /// When a generation ends.
@@ -72,11 +74,12 @@ pub struct Prepared {
 impl Prepared {
     /// Read, draw, tokenize, check.
     pub fn new(run: Run, model: &OpenModel) -> Result<Self> {
-        let scoring = Scoring::new(run.task, run.profile, &run.direction)?;
-        let mut corpus = Corpus::load(&run.data, &run.direction)?;
+        let scoring = Scoring::new(run.task, run.profile, run.direction.as_ref())?;
+        let mut corpus = Corpus::load_any(&run.data, run.direction.as_ref())?;
         if run.profile == Profile::Sia2024 {
             corpus.test.iter_mut().chain(&mut corpus.demonstrations).try_for_each(ask_by_docstring)?;
         }
+        let corpus_items = corpus.test.len();
         let items = limited(&corpus, run.limit)?;
         // One more where a prompt may have to do without one of them.
         let spare = usize::from(corpus.leave_one_out && run.nprompts > 0);
@@ -98,6 +101,7 @@ impl Prepared {
             demonstrations,
             substitute,
             items,
+            corpus_items,
             prompts,
             rule,
             scoring,
@@ -107,6 +111,15 @@ impl Prepared {
             texts,
             pairs_sha256,
             run,
+        })
+    }
+
+    /// The sentence about test items that the default limit leaves out, if there are some.
+    pub fn left_out(&self) -> Option<String> {
+        let (used, all) = (self.items.len(), self.corpus_items);
+        let default = matches!(self.run.limit, Limit::AtMost(_)) && used < all;
+        default.then(|| {
+            format!("{}: uses the first {used} of {all} test items; --limit all uses all", self.run.data.name)
         })
     }
 
@@ -157,7 +170,7 @@ impl Prepared {
             task: self.run.task.to_string(),
             data: data.name.clone(),
             data_sha256: self.data_sha256.clone(),
-            direction: direction.to_string(),
+            direction: direction.as_ref().map_or(String::new(), Direction::to_string),
             format: format.name.clone(),
             format_strings: format.clone(),
             nprompts: *nprompts,
@@ -210,6 +223,7 @@ impl Prepared {
             cells,
             special_tokens: self.special_tokens(first, &model.tokenizer),
             stop_strings: self.rule.strings.iter().map(|(string, _)| string.clone()).collect(),
+            left_out: self.left_out(),
             unread_keys: model.unread.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             git: option_env!("ICL_MASK_GIT").map(String::from),
@@ -288,7 +302,7 @@ fn prompts(
     demonstrations: &[Example],
     substitute: Option<&Example>,
 ) -> Result<Vec<Prompt>> {
-    let languages = (name(&run.direction.source), name(&run.direction.target));
+    let languages = run.direction.as_ref().map_or(("", ""), |it| (name(&it.source), name(&it.target)));
     let llama = model.arch.family == Family::Llama;
     let prompter = |demonstrations: &[Example]| {
         Prompter::new(&run.format, languages, demonstrations, &model.tokenizer, run.profile, llama)
@@ -306,8 +320,12 @@ fn prompts(
 }
 
 /// The first items of the test set.
-fn limited(corpus: &Corpus, limit: Option<usize>) -> Result<Vec<Example>> {
-    let n = limit.unwrap_or(corpus.test.len());
+fn limited(corpus: &Corpus, limit: Limit) -> Result<Vec<Example>> {
+    let n = match limit {
+        Limit::All => corpus.test.len(),
+        Limit::First(n) => n,
+        Limit::AtMost(n) => n.min(corpus.test.len()),
+    };
     match corpus.test.get(..n) {
         Some(items) if n > 0 => Ok(items.to_vec()),
         Some(_) => Err(input(format!("{}: has no test items", corpus.name))),
@@ -331,13 +349,13 @@ fn name(code: &str) -> &str {
 ///
 /// # Errors
 /// A language whose tokenizer is not here.
-pub fn text_scorer(direction: &Direction) -> Result<TextScorer> {
-    let tokenize = match direction.target.as_str() {
+pub fn text_scorer(direction: Option<&Direction>) -> Result<TextScorer> {
+    let tokenize = match direction.map_or("", |direction| direction.target.as_str()) {
         "zh" => Tokenize::Zh,
         "ja" => {
-            return Err(input(format!(
-                "--direction {direction}: Japanese is scored with sacreBLEU's ja-mecab, which this version lacks"
-            )));
+            return Err(input(
+                "--direction: Japanese is scored with sacreBLEU's ja-mecab tokenizer, which this version lacks",
+            ));
         }
         _ => Tokenize::V13a,
     };

@@ -1,22 +1,25 @@
 //! `run`: the whole experiment. Everything is resolved, read and checked before weights are loaded; each cell is
 //! written as soon as it is finished.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::again::again;
 use super::checker::Checker;
+use super::idle::Idle;
 use super::loaded::{Loaded, Place, holding};
 use super::model::OpenModel;
 use super::plan;
 use super::prepare::Prepared;
 use super::work::Work;
+use super::{tell, wrapped};
 use crate::cli::RunArgs;
 use crate::config::{Experiment, ModelChoice, Run, Task, Training};
 use crate::data::Example;
 use crate::engine::{Holding, Limits, Memory};
-use crate::error::input;
+use crate::error::{input, printable};
 use crate::hub::Wanted;
 use crate::lora::{Text, peft};
 use crate::mask::Treatment;
@@ -36,22 +39,64 @@ pub fn run(args: RunArgs) -> Result<()> {
     if args.dry_run {
         return plan::print(&experiment, args.json);
     }
-    compute(&experiment, args.json)
+    let place = Place::of(&experiment)?;
+    let models = open(&experiment, |_, _| Ok(()))?;
+    notes(&experiment, &models)?.iter().for_each(|note| tell(&wrapped(note, "  ")));
+    compute_all(&experiment, models, &place, args.json)
+}
+
+/// What to know before a call is computed: which items are left out by default, which masks hide nothing, where an earlier
+/// version kept the same results.
+///
+/// # Errors
+/// No mask of the call hides anything.
+pub(super) fn notes(experiment: &Experiment, models: &[Opened]) -> Result<Vec<String>> {
+    let (mut notes, mut idle) = (Vec::new(), Idle::default());
+    for planned in models.iter().flat_map(|(_, _, planned)| planned) {
+        let prepared = &planned.prepared;
+        idle.add(prepared);
+        let older = earlier_folder(&prepared.run, experiment).map(|folder| {
+            format!(
+                "{} holds results of an earlier version; --direction en-py adds to them",
+                folder.display()
+            )
+        });
+        notes.extend(prepared.left_out().into_iter().chain(older));
+    }
+    notes.extend(idle.sentences()?);
+    let mut seen = HashSet::new();
+    notes.retain(|note| seen.insert(note.clone()));
+    Ok(notes.iter().map(|note| printable(note)).collect())
+}
+
+/// Earlier versions gave programs a direction.
+fn earlier_folder(run: &Run, experiment: &Experiment) -> Option<PathBuf> {
+    let direction = "en-py".parse().ok().filter(|_| run.task == Task::Code && run.direction.is_none())?;
+    let folder = experiment.results.join(Run { direction: Some(direction), ..run.clone() }.folder());
+    folder.join("manifest.json").exists().then_some(folder)
 }
 
 /// All runs of an experiment.
 pub(super) fn compute(experiment: &Experiment, json: bool) -> Result<()> {
     let place = Place::of(experiment)?;
+    compute_all(experiment, open(experiment, |_, _| Ok(()))?, &place, json)
+}
+
+fn compute_all(experiment: &Experiment, models: Vec<Opened>, place: &Place, json: bool) -> Result<()> {
     let mut ready = Vec::new();
-    for (choice, mut model, planned) in open(experiment, |_, _| Ok(()))? {
+    for (choice, mut model, planned) in models {
         model.fetch_weights(&choice)?;
-        let work = unfinished(&model, planned, experiment, &place)?;
+        let work = unfinished(&model, planned, experiment, place)?;
         ready.push((choice, model, work));
+    }
+    let all: usize = ready.iter().map(|(_, _, work)| work.len()).sum();
+    for (at, work) in ready.iter_mut().flat_map(|(_, _, work)| work).enumerate() {
+        work.number = [at + 1, all];
     }
     // Programs that cannot be judged need not be generated.
     let checker = checker(experiment, ready.iter().flat_map(|(_, _, work)| work))?;
     for (choice, model, work) in ready {
-        run_model(&choice, &model, work, (experiment.dtype, &place), checker.as_ref(), json)?;
+        run_model(&choice, &model, work, (experiment.dtype, place), checker.as_ref(), json)?;
     }
     Ok(())
 }

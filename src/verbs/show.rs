@@ -10,7 +10,7 @@ use super::model::OpenModel;
 use super::prepare::{Prepared, Scoring, hidden_json};
 use super::{printable, say};
 use crate::cli::ShowArgs;
-use crate::config::{Cell, Experiment};
+use crate::config::{Cell, Experiment, Purpose};
 use crate::error::input;
 use crate::hub::Wanted;
 use crate::mask::{Hidden, Treatment};
@@ -19,7 +19,7 @@ use crate::results::SpecialTokens;
 
 /// Show one prompt.
 pub fn show(args: ShowArgs) -> Result<()> {
-    let experiment = Experiment::resolve(args.config.as_deref(), args.settings)?;
+    let experiment = Experiment::resolve_for(Purpose::Show, args.config.as_deref(), args.settings)?;
     let run = &experiment.runs[0];
     let model = OpenModel::open(&run.model, Wanted::Description)?;
     let prepared = Prepared::new(run.clone(), &model)?;

@@ -7,11 +7,14 @@ use anyhow::{Context, Result, ensure};
 
 use super::checker::Checker;
 use super::collector::Collector;
+use super::estimate::Estimate;
 use super::model::OpenModel;
 use super::prepare::{Prepared, as_items};
+use super::progress::Progress;
 use super::run::Planned;
+use super::{tell, wrapped};
 use crate::config::{self, Cell, Experiment};
-use crate::engine::{Limits, Request, check_interrupted, generate, generate_alone};
+use crate::engine::{Expected, Limits, Request, check_interrupted, generate, generate_alone};
 use crate::error::printable;
 use crate::mask::Treatment;
 use crate::model::Decoder;
@@ -37,6 +40,8 @@ pub struct Work {
     pub(super) others: Vec<Cell>,
     finished: Vec<ScoreRecord>,
     pub(super) limits: Limits,
+    /// Which run of the call it is, counted from 1, and of how many.
+    pub(super) number: [usize; 2],
 }
 
 /// Between two looks at what other processes do.
@@ -68,6 +73,7 @@ impl Work {
             others,
             finished,
             limits,
+            number: [1, 1],
         })
     }
 
@@ -192,9 +198,17 @@ impl Work {
             prepared.request(self.pending[cell], slot / samples, slot % samples)
         };
         let requests: Vec<Request> = wanted.iter().map(request).collect();
-        let n_layers = decoder.arch().layers;
-        let mut collector =
-            Collector::new(self, &model.tokenizer, n_layers, wanted, generations, checker, json);
+        let arch = decoder.arch();
+        let (longest, alone) = (prepared.run.max_new_tokens, prepared.run.drop_context);
+        let expected = Expected::of(arch, &requests, longest, self.limits.branches, alone);
+        let estimate = Estimate::new(expected, wanted.len(), longest);
+        let progress = Progress::new(self.pending.len(), wanted.len(), estimate);
+        let shown = (arch.layers, progress);
+        if self.number[1] > 1 {
+            let [at, all] = self.number;
+            tell(&printable(&format!("run {at} of {all}: {}", self.folder.path().display())));
+        }
+        let mut collector = Collector::new(self, &model.tokenizer, shown, wanted, generations, checker, json);
         collector.begin()?;
         let begun = Instant::now();
         let (tokenizer, rule) = (&model.tokenizer, &prepared.rule);
@@ -252,7 +266,7 @@ impl Work {
         masks.dedup();
         for mask in masks.into_iter().filter(|mask| *mask != Treatment::None) {
             if let Some(suggested) = suggested(&self.finished, mask) {
-                eprintln!("{mask}: {suggested}");
+                eprintln!("{}", wrapped(&format!("{mask}: {suggested}"), "     "));
             }
         }
     }

@@ -90,7 +90,12 @@ impl Stored {
         let manifest = folder.manifest()?.ok_or_else(|| input(format!("{shown}: no manifest.json")))?;
         let items = folder.items()?;
         let task = task(&manifest.settings.task, &format!("{shown}/manifest.json"))?;
-        let scoring = Scoring::new(task, manifest.settings.profile, &manifest.settings.direction.parse()?)?;
+        // A task without languages has none; it is absent then.
+        let direction = match manifest.settings.direction.as_str() {
+            "" => None,
+            written => Some(written.parse()?),
+        };
+        let scoring = Scoring::new(task, manifest.settings.profile, direction.as_ref())?;
         Ok(Self { folder, manifest, items, scoring, task, judges: None })
     }
 
