@@ -137,7 +137,7 @@ pub struct RunArgs {
     /// Compute one part of the cells, such as 2/8 for the second of eight [default: all cells]
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
-    /// Compute the run of this manifest.json again in another folder, and compare all results
+    /// Compute the run of this manifest.json again in another folder, and compare all results [default: none]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "shard", "json", "dry_run"])]
     pub from_manifest: Option<PathBuf>,
     /// Print one line of JSON per finished cell on stdout

@@ -174,7 +174,7 @@ fn what_is_shown_is_what_is_hidden() {
     assert!(shown["prompt"].as_str().unwrap().starts_with("Translate English to French:\nQ: "));
     let text = ok(world.call(&format!("show {common} --mask TTF,TTT,all --from-layer 1")));
     for part in
-        ["examples [", "TTF: from layer 1 on", "all: from layer 1 on each row reads its own column only"]
+        ["examples [", "TTF: from layer 1 on", "all: from layer 1 on, each token attends only to itself"]
     {
         assert!(text.contains(part), "{part}: {text}");
     }

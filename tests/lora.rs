@@ -199,7 +199,7 @@ fn wrong_input_is_refused_before_anything_is_computed() {
     world.refused(&lora(&world, "--layers 0 --config mine.yaml"), &["mine.yaml:3", "rang", "rank"]);
     world.write("mine.yaml", "lora:\n  rank: four\n");
     world.refused(&lora(&world, "--layers 0 --config mine.yaml"), &["mine.yaml:2: rank"]);
-    world.refused(&world.run("--mask lora --nprompts 3"), &["a verb of its own"]);
+    world.refused(&world.run("--mask lora --nprompts 3"), &["a verb, not a mask"]);
 }
 
 #[test]

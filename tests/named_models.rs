@@ -91,7 +91,10 @@ fn the_studys_models_are_planned_without_weights() {
         );
         let shown = ok(call(
             world.path(),
-            &format!("show --model {name} {CORPUS} --mask TTT --from-layer 3 --json"),
+            &format!(
+                "show --model {name} {} --mask TTT --from-layer 3 --json",
+                CORPUS.replace("--threads 1", "")
+            ),
             &[],
         ));
         let shown: Value = serde_json::from_str(&shown).unwrap();

@@ -376,7 +376,7 @@ fn every_setting_says_its_default() {
                 help.push_str(trimmed);
             }
         }
-        let switches = ["--json", "--dry-run", "--from-manifest", "-h,", "-V,", "--test", "--demonstrations"];
+        let switches = ["--json", "--dry-run", "-h,", "-V,"];
         for (flag, help) in said.iter().filter(|(flag, _)| !switches.contains(&flag.as_str())) {
             assert!(help.contains("[default:"), "{verb} {flag}: {help}");
         }

@@ -36,8 +36,9 @@ const GENERATING: [&str; 10] = [
 /// Settings of how a model computes.
 const COMPUTING: [&str; 5] = ["adapter", "device", "dtype", "threads", "memory"];
 
-/// Settings of interventions other than training.
-const MASKING: [&str; 5] = ["mask", "from_layer", "ablate_attention", "drop_context", "adapter"];
+/// Settings that training refuses with a sentence of its own each, from experiment files too.
+const NOT_TRAINED: [&str; 6] =
+    ["mask", "from_layer", "ablate_attention", "drop_context", "adapter", "chat_template"];
 
 /// Settings of how programs are run.
 pub(super) const PROGRAMS: [&str; 3] = ["sandbox", "python", "time_limit"];
@@ -83,8 +84,7 @@ impl Purpose {
         let any = |lists: &[&[&str]]| lists.iter().any(|list| list.contains(&field)) || field == "locks";
         match self {
             Self::Run => false,
-            // Those that mask are refused by name, from experiment files too.
-            Self::Lora => MASKING.contains(&field) || PROGRAMS.contains(&field),
+            Self::Lora => NOT_TRAINED.contains(&field) || PROGRAMS.contains(&field),
             Self::Show => any(&[&GENERATING, &COMPUTING]),
             Self::Attention => any(&[&GENERATING]),
         }
@@ -94,7 +94,7 @@ impl Purpose {
     pub(super) fn check_flags(self, flags: &Settings) -> Result<()> {
         let given = flags.given().into_iter().map(|(field, _)| field);
         let mut unused = given.filter(|field| self.ignores(field));
-        match unused.find(|field| self != Self::Lora || !MASKING.contains(field)) {
+        match unused.find(|field| self != Self::Lora || !NOT_TRAINED.contains(field)) {
             None => Ok(()),
             Some(field) => Err(input(format!(
                 "--{}: has no effect on `icl-mask {}`; leave it out",

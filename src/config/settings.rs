@@ -80,9 +80,9 @@ Settings {
         task: "TASK",
         /// Corpus: a name from `icl-mask data list`, a .yaml file, or a file of test items
         data: "NAME|PATH",
-        /// File of test items, used instead of --data: TSV or JSONL, or JSONL of problems with --task code
+        /// File of test items, used instead of --data: TSV or JSONL, or JSONL of problems with --task code [default: none]
         test: "FILE",
-        /// File that demonstrations are drawn from, beside --test
+        /// File that demonstrations are drawn from, beside --test [default: none; with --task code, the other problems]
         demonstrations: "FILE",
         /// Source and target language, such as en-it [default: the languages that the header of --test names, or the
         /// corpus' own direction]

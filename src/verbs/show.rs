@@ -122,18 +122,18 @@ fn special_tokens(special: &SpecialTokens) -> String {
 fn hides(prompt: &Prompt, mask: Treatment, layers: &[usize], tokenizer: &Tokenizer) -> String {
     if mask == Treatment::Ablation {
         let layers: Vec<String> = layers.iter().map(usize::to_string).collect();
-        return format!("{mask}: the attention of one layer is taken out, of {}", layers.join(" or "));
+        return format!("{mask}: removes the attention of one layer: {}", layers.join(" or "));
     }
     let layers = match layers {
         [one] => format!("from layer {one} on"),
-        [first, .., last] => format!("from a layer of {first}..{last} on"),
+        [first, .., last] => format!("from the start layer on ({first}..{last})"),
         [] => String::new(),
     };
     match prompt.hidden(mask) {
-        Hidden::AllButOwn | Hidden::Attention | Hidden::Adapted => {
-            format!("{mask}: {layers} each row reads its own column only")
-        }
-        Hidden::Columns(columns) if columns.is_empty() => format!("{mask}: hides nothing"),
+        Hidden::AllButOwn => format!("{mask}: {layers}, each token attends only to itself"),
+        Hidden::Attention => format!("{mask}: removes the attention of one layer"),
+        Hidden::Adapted => format!("{mask}: hides nothing; one layer has an adapter"),
+        Hidden::Columns(columns) if columns.is_empty() => format!("{mask}: hides nothing in this prompt"),
         Hidden::Columns(columns) => {
             let n = prompt.tokens.len();
             let edge = |range: &Range<usize>| {
@@ -150,7 +150,7 @@ fn hides(prompt: &Prompt, mask: Treatment, layers: &[usize], tokenizer: &Tokeniz
                 )
             };
             let ranges: Vec<String> = columns.ranges().iter().map(edge).collect();
-            format!("{mask}: {layers} {} columns are hidden: {}", columns.len(), ranges.join(", "))
+            format!("{mask}: {layers}, {} tokens are hidden: {}", columns.len(), ranges.join(", "))
         }
     }
 }
