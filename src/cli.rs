@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Purpose, Settings, Shard, TrainingFlags};
+use crate::config::{Settings, Shard, TrainingFlags};
+use crate::help::command;
 
 /// Find out where in a language model in-context learning happens.
 ///
@@ -19,75 +20,24 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The command line of this process; a wrong one ends it with exit code 2, `--help` with 0.
-    pub fn typed() -> Self {
-        Self::from_matches(&command().get_matches()).unwrap_or_else(|error| error.exit())
+    /// The command line of this process.
+    ///
+    /// # Errors
+    /// It is wrong, or asks for help.
+    pub fn typed() -> Result<Self, clap::Error> {
+        Self::from_matches(&command().try_get_matches()?)
     }
 
     /// Other words, of which the first is the program's name.
     ///
     /// # Errors
-    /// They are no command line of this program.
+    /// The words are not a command line of this program.
     pub fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
         Self::from_matches(&command().try_get_matches_from(words)?)
     }
 
     fn from_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
         Self::from_arg_matches(matches).map_err(|error| error.format(&mut command()))
-    }
-}
-
-/// The command with its help: each setting's default is read from the files of `configs/experiments/`, and settings that
-/// have no effect on a verb are not shown with it.
-pub fn command() -> Command {
-    let settings = |purpose: Purpose| {
-        move |command: Command| {
-            let defaults = Defaults::of(purpose);
-            command.mut_args(|arg| {
-                let hidden = purpose.ignores(arg.get_id().as_str());
-                defaults.explain(arg).hide(hidden)
-            })
-        }
-    };
-    Cli::command()
-        .mut_subcommand("run", settings(Purpose::Run))
-        .mut_subcommand("lora", settings(Purpose::Lora))
-        .mut_subcommand("show", settings(Purpose::Show))
-        .mut_subcommand("figure", |figure| figure.mut_subcommand("attention", settings(Purpose::Attention)))
-}
-
-/// The defaults of a verb's settings.
-struct Defaults {
-    usual: Vec<(String, String)>,
-    /// Those that differ for programs.
-    code: Vec<(String, String)>,
-}
-
-impl Defaults {
-    fn of(purpose: Purpose) -> Self {
-        let read = |code: bool| -> Vec<(String, String)> {
-            let settings = purpose.starts_from(code).unwrap_or_default();
-            let training = settings.lora.as_ref().map(TrainingFlags::given).unwrap_or_default();
-            let all = settings.given().into_iter().chain(training);
-            all.map(|(field, words)| (field.to_string(), words.join(","))).collect()
-        };
-        let usual = read(false);
-        let code = read(true).into_iter().filter(|entry| !usual.contains(entry)).collect();
-        Self { usual, code }
-    }
-
-    /// The flag with its default at the end of its help.
-    fn explain(&self, arg: Arg) -> Arg {
-        let of = |list: &[(String, String)]| {
-            list.iter().find(|(field, _)| field == arg.get_id().as_str()).map(|(_, value)| value.clone())
-        };
-        let (Some(usual), Some(help)) = (of(&self.usual), arg.get_help()) else { return arg };
-        let code = match of(&self.code).filter(|_| arg.get_id() != "task") {
-            Some(code) => format!("; {code} with --task code"),
-            None => String::new(),
-        };
-        let help = format!("{help} [default: {usual}{code}]");
-        arg.help(help)
     }
 }
 
@@ -364,7 +314,7 @@ pub struct ReportArgs {
     /// Output file
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     pub out: PathBuf,
-    /// Report title [default: the file's name]
+    /// Report title [default: the results folders]
     #[arg(long)]
     pub title: Option<String>,
     /// Number of test items whose outputs are included

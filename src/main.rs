@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         return code;
     }
     // clap exits with 2 on a wrong command line, as the contract wants.
-    let verb = Cli::typed().verb;
+    let verb = Cli::typed().unwrap_or_else(|error| error.exit()).verb;
     if let Err(error) = ctrlc::set_handler(interrupt) {
         eprintln!("warning: Ctrl-C will end the program at once ({error})");
     }

@@ -324,7 +324,6 @@ fn help_shows_what_is_used_with_its_defaults() {
     let (show, attention) = (settings(&help("show")), settings(&help("figure attention")));
     let given = "--model tiny --test test.tsv --demonstrations demonstrations.tsv --direction en-fr --mask TTF --from-layer 1";
     for (flag, value) in [
-        ("adapter", "x"),
         ("no-stop", "true"),
         ("drop-context", "true"),
         ("samples", "2"),
@@ -344,7 +343,7 @@ fn help_shows_what_is_used_with_its_defaults() {
         assert!(!show.contains(&flag.to_string()), "{flag}");
         let refused = world.call(&format!("show {given} --{flag} {value}"));
         world.refused(&refused, &[&format!("--{flag}: has no effect on `icl-mask show`")]);
-        let computes = ["adapter", "device", "dtype", "threads", "memory"].contains(&flag);
+        let computes = ["device", "dtype", "threads", "memory"].contains(&flag);
         assert_eq!(attention.contains(&flag.to_string()), computes, "{flag}");
         if !computes {
             let refused = world.call(&format!("figure attention {given} --layer 1 --{flag} {value}"));

@@ -34,7 +34,7 @@ const GENERATING: [&str; 10] = [
 ];
 
 /// Settings of how a model computes.
-const COMPUTING: [&str; 5] = ["adapter", "device", "dtype", "threads", "memory"];
+const COMPUTING: [&str; 4] = ["device", "dtype", "threads", "memory"];
 
 /// Settings that training refuses with a sentence of its own each, from experiment files too.
 const NOT_TRAINED: [&str; 6] =

@@ -54,7 +54,7 @@ const COLUMNS: u16 = 80;
 
 /// Print shell completions.
 pub fn completions(shell: clap_complete::Shell) -> Result<()> {
-    clap_complete::generate(shell, &mut crate::cli::command(), "icl-mask", &mut std::io::stdout());
+    clap_complete::generate(shell, &mut crate::help::command(), "icl-mask", &mut std::io::stdout());
     Ok(())
 }
 
