@@ -65,20 +65,21 @@ fn command() -> Vec<String> {
 
 /// A text broken at spaces into lines that fit a terminal; every line but the first begins with `indent`.
 fn wrapped(text: &str, indent: &str) -> String {
-    let mut lines = String::new();
-    let mut width = 0;
-    for word in text.split(' ') {
+    let body = text.trim_start_matches(' ');
+    let mut lines = text[..text.len() - body.len()].to_string();
+    let (mut width, mut begins) = (lines.len(), true);
+    for word in body.split(' ') {
         let length = word.chars().count();
-        if width > 0 && width + 1 + length > usize::from(COLUMNS) {
+        if !begins && width + 1 + length > usize::from(COLUMNS) {
             lines.push('\n');
             lines.push_str(indent);
             width = indent.chars().count();
-        } else if width > 0 {
+        } else if !begins {
             lines.push(' ');
             width += 1;
         }
         lines.push_str(word);
-        width += length;
+        (width, begins) = (width + length, false);
     }
     lines
 }
@@ -91,4 +92,21 @@ fn tell(line: &str) {
 /// Print a line to stdout; a closed pipe is an error to return, not a panic.
 fn say(line: &str) -> Result<()> {
     Ok(writeln!(std::io::stdout().lock(), "{line}")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_broken_at_spaces() {
+        let text = format!("  {} end", "word ".repeat(20).trim_end());
+        let lines: Vec<String> = wrapped(&text, "    ").lines().map(String::from).collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("  word word") && lines[0].len() <= 80, "{lines:?}");
+        assert!(lines[1].starts_with("    word") && lines[1].ends_with("word end"), "{lines:?}");
+        assert_eq!(wrapped("short", "  "), "short");
+        let long = "x".repeat(100);
+        assert_eq!(wrapped(&format!("a {long} b"), " "), format!("a\n {long}\n b"));
+    }
 }

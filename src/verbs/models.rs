@@ -22,7 +22,7 @@ pub fn models(args: ModelsArgs) -> Result<()> {
 fn list(json: bool) -> Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["model", "layers", "parameters", "f32 GiB", "bf16 GiB", "KV KiB/token", "here"]);
+    table.set_header(["model", "layers", "parameters", "f32 GiB", "bf16 GiB", "KiB/token", "here"]);
     for name in files::names("model") {
         let choice = ModelChoice::resolve(&name, "models")?;
         let Some(config) = &choice.config else { continue };
