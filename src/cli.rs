@@ -78,7 +78,8 @@ pub enum Verb {
 /// `run`
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Experiment file: a name from configs/experiments, or a .yaml file; flags override it [default: none]
+    /// Experiment file: a name from configs/experiments, or a .yaml file; flags override it, and --mask and
+    /// --limit default to those of configs/experiments/default.yaml [default: none]
     #[arg(long, value_name = "NAME|PATH")]
     pub config: Option<String>,
     /// The experiment.

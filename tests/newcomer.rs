@@ -96,7 +96,7 @@ fn without_languages_a_direction_is_asked_for_where_it_is_needed() {
     world.write("mine.tsv", pairs(["en", "it"], 3));
     world.refused(
         &run(&world, "--test mine.tsv --nprompts 0 --direction en-fr"),
-        &["mine.tsv:1 has no column `target` or `fr` (it has en, it)"],
+        &["mine.tsv:1 has no columns `en` and `fr` (it has en, it)"],
     );
 }
 

@@ -127,34 +127,44 @@ impl Wanted {
     fn locate(&self, names: &[&str], lines: &Lines) -> Result<(Option<usize>, usize, usize)> {
         let find =
             |wanted: &[String]| wanted.iter().find_map(|want| names.iter().position(|name| name == want));
-        let spoken = |code: Option<&String>| {
-            code.and_then(|code| names.iter().position(|name| header::is_language(name, code)))
+        let lacks = |what: String| {
+            let more = match names.len().saturating_sub(LISTED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let listed = names[..names.len().min(LISTED)].join(", ");
+            lines.refuse(&format!("has no {what} (it has {listed}{more}); {}", self.advice))
         };
-        let need = |wanted: &[String], code: Option<&String>| {
-            find(wanted).or_else(|| spoken(code)).ok_or_else(|| {
-                let looked_for = wanted.first().map_or("", String::as_str);
-                let or = code.map_or(String::new(), |code| format!(" or `{code}`"));
-                let more = match names.len().saturating_sub(LISTED) {
-                    0 => String::new(),
-                    more => format!(" and {more} more"),
-                };
-                let listed = names[..names.len().min(LISTED)].join(", ");
-                lines.refuse(&format!(
-                    "has no column `{looked_for}`{or} (it has {listed}{more}); {}",
-                    self.advice
-                ))
-            })
+        let need = |wanted: &[String]| {
+            let looked_for = wanted.first().map_or("", String::as_str);
+            find(wanted).ok_or_else(|| lacks(format!("column `{looked_for}`")))
         };
-        let [read, written] = [|it: &Direction| it.source.clone(), |it: &Direction| it.target.clone()]
-            .map(|code| self.languages.as_ref().map(code));
-        let (source, target) = (need(&self.source, read.as_ref())?, need(&self.target, written.as_ref())?);
+        let languages = self.languages.as_ref().filter(|_| !self.names_one(names));
+        let (source, target) = match languages.map(|direction| (direction, spoken(names, direction))) {
+            Some((_, Some(both))) => both,
+            Some((direction, None)) if names.iter().any(|name| languages::find(name).is_some()) => {
+                return Err(lacks(format!("columns `{}` and `{}`", direction.source, direction.target)));
+            }
+            _ => (need(&self.source)?, need(&self.target)?),
+        };
         let id = match &self.id {
-            Some(wanted) => Some(need(wanted, None)?),
+            Some(wanted) => Some(need(wanted)?),
             // `id` is Indonesian, too.
             None => names.iter().position(|name| *name == "id").filter(|id| ![source, target].contains(id)),
         };
         Ok((id, source, target))
     }
+
+    /// Whether a column is called what is looked for, so that no other one is meant by its language.
+    fn names_one(&self, names: &[&str]) -> bool {
+        self.source.iter().chain(&self.target).any(|want| names.iter().any(|name| name == want))
+    }
+}
+
+/// The columns that are called by the two languages.
+fn spoken(names: &[&str], direction: &Direction) -> Option<(usize, usize)> {
+    let place = |code: &str| names.iter().position(|name| header::is_language(name, code));
+    Some((place(&direction.source)?, place(&direction.target)?))
 }
 
 /// The rows of a file, whichever its format.
