@@ -142,7 +142,9 @@ impl Wanted {
         let languages = self.languages.as_ref().filter(|_| !self.names_one(names));
         let (source, target) = match languages.map(|direction| (direction, spoken(names, direction))) {
             Some((_, Some(both))) => both,
-            Some((direction, None)) if names.iter().any(|name| languages::find(name).is_some()) => {
+            Some((direction, None))
+                if names.iter().any(|name| *name != "id" && languages::find(name).is_some()) =>
+            {
                 return Err(lacks(format!("columns `{}` and `{}`", direction.source, direction.target)));
             }
             _ => (need(&self.source)?, need(&self.target)?),
