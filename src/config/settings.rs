@@ -70,7 +70,7 @@ settings! {
 /// Every setting of an experiment, as typed. A comma list or a range makes a grid.
 Settings {
     "Model" {
-        /// Model: a name from `icl-mask models`, a folder, a .gguf file, or owner/name[@REVISION] on the Hugging Face hub
+        /// Model: a name from `icl-mask models`, a folder, a .gguf file, or owner/name on the Hugging Face hub; @REVISION may follow
         model: "NAME|PATH",
         /// LoRA adapter in PEFT's format, applied to every token in every cell [default: none]
         adapter: "FOLDER",
