@@ -9,6 +9,7 @@ use super::{
     Activation, Arch, Biases, Family, Fields, NormKind, Positions, Rope, RopeScaling, Wiring, listable,
 };
 use crate::error::input;
+use crate::inputs::{self, MOST_SETTINGS};
 
 impl Arch {
     /// Read a `config.json`.
@@ -18,8 +19,7 @@ impl Arch {
     /// missing or impossible size, or an option this decoder does not compute.
     pub fn from_config_json(path: &Path) -> Result<Self> {
         let file = path.display();
-        let text =
-            std::fs::read_to_string(path).map_err(|e| input(format!("{file}: cannot be read ({e})")))?;
+        let text = inputs::text(path, MOST_SETTINGS).map_err(|trouble| trouble.about(path))?;
         let fields = serde_json::from_str(&text).map_err(|e| input(format!("{file}: {e}")))?;
         Self::from_fields(&Fields(fields)).with_context(|| format!("{file}"))
     }

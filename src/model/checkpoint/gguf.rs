@@ -1,7 +1,6 @@
 //! GGUF files, read as Hugging Face names and layouts.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use super::gguf_layout::{Layout, layout, name, row_order};
 use super::held::Mapped;
 use super::{Held, Weights, misshapen, surplus};
 use crate::error::input;
+use crate::inputs;
 use crate::model::{Arch, Positions, RopeScaling};
 
 /// The factors of Llama 3.1's rotary frequencies.
@@ -38,7 +38,7 @@ impl GgufFile {
     /// An [`InputError`](crate::error::InputError) that names the file and what is missing or unknown in it.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let file = File::open(path).map_err(|e| input(format!("{shown}: cannot be opened ({e})")))?;
+        let file = inputs::open(path).map_err(|e| input(format!("{shown}: cannot be opened ({e})")))?;
         // SAFETY: as with every memory map, the file must not be changed while the process runs.
         let map = unsafe { Mmap::map(&file) };
         let map = Arc::new(map.map_err(|e| input(format!("{shown}: cannot be mapped ({e})")))?);
