@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 use super::claim::Claim;
 use super::record::{GenerationLine, Item, Manifest, PartialLine, ScoreRecord, Settings};
 use crate::config::Cell;
-use crate::error::{input, printable};
+use crate::console::note;
+use crate::error::input;
 use crate::mask::{LORA, Treatment};
 
 /// `results/<model>/<data>.<direction>/<format>-k<k>-seed<s>[-<profile>][-chat]`
@@ -230,7 +231,7 @@ impl RunFolder {
                 path.display(),
                 bytes.len() - kept
             );
-            eprintln!("{}", printable(&said));
+            note(said);
             File::options().write(true).open(&path)?.set_len(kept as u64)?;
         }
         Ok(parsed.into_iter().flatten().collect())

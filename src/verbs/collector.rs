@@ -6,9 +6,9 @@ use anyhow::{Result, ensure};
 use super::checker::Checker;
 use super::prepare::{Prepared, Scoring};
 use super::progress::Progress;
-use super::say;
 use super::work::Work;
-use crate::engine::{Generation, Observer};
+use crate::console::{say_json, until_the_end};
+use crate::engine::{Generation, INTERRUPTED, Observer};
 use crate::mask::Treatment;
 use crate::prompt::{Profile, Tokenizer};
 use crate::results::{GenerationLine, Outcome, PartialLine, Runner, ScoreRecord, Scores, round};
@@ -29,6 +29,8 @@ pub struct Collector<'a> {
     /// Cells that were finished.
     pub records: Vec<ScoreRecord>,
     json: bool,
+    /// Why the records could not be printed.
+    pub unheard: Option<anyhow::Error>,
 }
 
 impl<'a> Collector<'a> {
@@ -45,8 +47,8 @@ impl<'a> Collector<'a> {
         let title = work.folder.path().display().to_string();
         let progress = Progress::new(&title, work.pending.len(), wanted.len());
         let judges = checker.map(|checker| (checker.pool(), checker.runner()));
-        let records = Vec::new();
-        Self { work, tokenizer, n_layers, progress, wanted, generations, judges, records, json }
+        let (records, unheard) = (Vec::new(), None);
+        Self { work, tokenizer, n_layers, progress, wanted, generations, judges, records, json, unheard }
     }
 
     /// Have programs judged that a broken-off run has left, and close cells that only their scores lack.
@@ -133,10 +135,21 @@ impl<'a> Collector<'a> {
         if self.json {
             let mut value = serde_json::to_value(&record)?;
             value["path"] = path.display().to_string().into();
-            say(&value.to_string())?;
+            self.print(&value);
         }
         self.records.push(record);
         Ok(())
+    }
+
+    /// Print a record. If it cannot be printed the run stops as if it was interrupted: after this step, of which all
+    /// generations are kept.
+    fn print(&mut self, record: &serde_json::Value) {
+        if self.unheard.is_none()
+            && let Err(error) = until_the_end(say_json(record))
+        {
+            self.unheard = Some(error);
+            INTERRUPTED.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
     }
 
     fn line(&self, slot: usize, generation: Generation) -> GenerationLine {

@@ -6,9 +6,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use comfy_table::{Table, presets};
 
-use super::say;
 use crate::cli::{DataAction, DataArgs};
 use crate::config::files;
+use crate::console::say;
 use crate::data::{Corpus, DataConfig, Direction};
 use crate::error::input;
 

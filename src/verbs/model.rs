@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::config::{ChatChoice, ModelChoice};
-use crate::error::{input, printable};
+use crate::console::note;
+use crate::error::input;
 use crate::hub::Wanted;
 use crate::keys::Unread;
 use crate::model::{Arch, Checkpoint};
@@ -51,7 +52,7 @@ impl OpenModel {
             )));
         }
         let unread = Unread::default();
-        unread.sentences(&choice.name).iter().for_each(|sentence| eprintln!("{}", printable(sentence)));
+        unread.sentences(&choice.name).into_iter().for_each(note);
         Ok(Self { arch, tokenizer, unread, path, checkpoint })
     }
 

