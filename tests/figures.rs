@@ -209,7 +209,7 @@ fn what_cannot_be_drawn_is_refused() {
     world.refused(&world.call("figure masks results --model other"), &["no run of `other`", "tiny"]);
     world.refused(&world.call("figure masks results --mask TXF"), &["--mask", "TXF"]);
     world.refused(&world.call("figure masks results --mask TTF,TFF"), &["--mask TFF", "no run has it"]);
-    world.refused(&world.call("figure masks results --out test.tsv"), &["--out test.tsv", "no folder"]);
+    world.refused(&world.call("figure masks results --out test.tsv"), &["--out test.tsv", "not a folder"]);
     world.refused(&world.call("report results --out manifest.json"), &["manifest.json", ".html"]);
     let cell = "results/tiny/test.en-fr/instr_machine_translation-k5-seed0/TTF/layer-0.jsonl";
     let text = fs::read_to_string(world.path(cell)).unwrap();
