@@ -2,6 +2,7 @@
 //! that whatever is there is finished.
 
 mod claim;
+mod metric;
 mod record;
 mod scores;
 pub mod sia2024;
@@ -9,6 +10,7 @@ mod store;
 mod table;
 
 pub use claim::{Claim, Owner, allow_many_files};
+pub use metric::Metric;
 pub use record::{
     Drawn, GenerationLine, Item, Manifest, ManifestPrompt, Outcome, PartialLine, ScoreRecord, Settings,
     SpecialTokens, TrainedOn, pair, round,

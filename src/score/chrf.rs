@@ -142,6 +142,25 @@ pub struct ChrfStats {
     pub counts: Vec<[u64; 3]>,
 }
 
+impl ChrfStats {
+    /// Counts that text can have: a damaged file must not overflow a sum.
+    pub fn is_possible(&self) -> bool {
+        self.counts.iter().all(|[hypothesis, reference, matches]| {
+            hypothesis.max(reference) < &(1 << 40) && matches <= hypothesis.min(reference)
+        })
+    }
+
+    /// What is left without some of the sentences that are in the sum.
+    pub fn without(mut self, some: &ChrfStats) -> Self {
+        for (left, taken) in self.counts.iter_mut().zip(&some.counts) {
+            for (left, taken) in left.iter_mut().zip(taken) {
+                *left -= taken;
+            }
+        }
+        self
+    }
+}
+
 impl AddAssign<&ChrfStats> for ChrfStats {
     fn add_assign(&mut self, other: &ChrfStats) {
         // A fresh total has no orders yet.

@@ -52,7 +52,7 @@ fn score_run(folder: RunFolder, args: &ScoreArgs) -> Result<()> {
         records.push(record);
     }
     records.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
-    eprintln!("{}\n{}", stored.folder.path().display(), table(&records));
+    eprintln!("{}\n{}", stored.folder.path().display(), table(&records, None));
     Ok(())
 }
 
