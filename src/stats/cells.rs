@@ -233,8 +233,7 @@ impl StoredCell {
         let there = record.scores.metrics();
         let metric = metric.unwrap_or(record.scores.usual()).among(&there, &path.display().to_string())?;
         let score = record.scores.value(metric).ok_or_else(|| refuse("lacks a measure"))?;
-        let items =
-            ItemStats::new(metric, samples, &lines).map_err(|error| refuse(&format!("{error:#}")))?;
+        let items = ItemStats::new(metric, samples, &lines).map_err(|error| refuse(&format!("{error:#}")))?;
         let again = items.score(0..items.len());
         ensure!(
             (again - score).abs() < 1e-6,
