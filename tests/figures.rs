@@ -30,7 +30,7 @@ fn a_figure_holds_the_scores_and_is_the_same_every_time() {
     let world = World::new();
     ok(world.run("--mask none,TTF,FTF --from-layer all --seed 0,1"));
     let said = ok(world.call("figure masks results"));
-    assert!(said.contains("[Instr, Ex] Query") && said.contains("first to reach 95 %"), "{said}");
+    assert!(said.contains("[Instr, Ex] Query") && said.contains("95 % of the baseline"), "{said}");
     let files = ["svg", "png", "csv"].map(|ending| world.path(&format!("figures/masks.{ending}")));
     let before = files.clone().map(|file| fs::read(file).expect("written"));
     assert!(String::from_utf8_lossy(&before[0]).contains("<title>"));
@@ -209,7 +209,7 @@ fn what_cannot_be_drawn_is_refused() {
     world.refused(&world.call("figure masks results --model other"), &["no run of `other`", "tiny"]);
     world.refused(&world.call("figure masks results --mask TXF"), &["--mask", "TXF"]);
     world.refused(&world.call("figure masks results --mask TTF,TFF"), &["--mask TFF", "no run has it"]);
-    world.refused(&world.call("figure masks results --out test.tsv"), &["--out test.tsv", "no folder"]);
+    world.refused(&world.call("figure masks results --out test.tsv"), &["--out test.tsv", "not a folder"]);
     world.refused(&world.call("report results --out manifest.json"), &["manifest.json", ".html"]);
     let cell = "results/tiny/test.en-fr/instr_machine_translation-k5-seed0/TTF/layer-0.jsonl";
     let text = fs::read_to_string(world.path(cell)).unwrap();
