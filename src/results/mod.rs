@@ -10,8 +10,8 @@ mod table;
 
 pub use claim::{Claim, Owner, allow_many_files};
 pub use record::{
-    Drawn, GenerationLine, Item, Manifest, ManifestPrompt, Outcome, PartialLine, ScoreRecord, Settings,
-    SpecialTokens, TrainedOn, pair, round,
+    Drawn, GenerationLine, Item, Manifest, ManifestPrompt, NotApplied, Outcome, PartialLine, ScoreRecord,
+    Settings, SpecialTokens, TrainedOn, pair, round,
 };
 pub use scores::{CodeScores, Runner, Scores, TextScores};
 pub use store::{RunFolder, read_json, sync_folder, unfinished_path, write_atomically, write_json};
