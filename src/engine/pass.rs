@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result, ensure};
 
 use crate::mask::Columns;
-use crate::model::{BlockId, Decoder, Read, Reads, Rows, States};
+use crate::model::{BlockId, Decoder, NotFinite, Read, Reads, Rows, States};
 
 /// Rows that travel together.
 pub struct Strand<'a> {
+    /// The item whose rows they are; `None` for the context, which all items share.
+    pub item: Option<&'a str>,
     /// Their positions, ascending.
     pub positions: Vec<usize>,
     /// Where they come from.
@@ -126,12 +128,24 @@ fn through_layers<D: Decoder>(
         }
         let batch: Vec<Rows> = active.iter().map(|&index| strands[index].at(layer)).collect();
         if !batch.is_empty() {
-            decoder.layer(layer, &mut states, &batch, kv)?;
+            let computed = decoder.layer(layer, &mut states, &batch, kv);
+            computed.map_err(|error| named(error, &active, strands))?;
             row_layers += states.rows() as u64;
             columns += batch.iter().map(|rows| rows.columns(decoder.arch().window(layer))).sum::<u64>();
         }
     }
     Ok(Finished { states, places, row_layers, reads: columns })
+}
+
+/// An error about a row of the batch, with the item whose row it is.
+fn named(error: Error, active: &[usize], strands: &[Strand]) -> Error {
+    let Some(&NotFinite { row, .. }) = error.downcast_ref() else { return error };
+    let mut rows = active.iter().flat_map(|&strand| strands[strand].positions.iter().map(move |_| strand));
+    match rows.nth(row).map(|strand| strands[strand].item) {
+        Some(Some(item)) => error.context(format!("item {item}")),
+        Some(None) => error.context("the part that all prompts share"),
+        None => error,
+    }
 }
 
 /// Tokens and positions of the strands that begin at the bottom.

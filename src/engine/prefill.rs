@@ -64,12 +64,13 @@ impl<D: Decoder> Sweep<'_, D> {
             let (now, later) = rest.split_at(fitting(rest, context_room(self.limits.pass_rows, c)));
             rest = later;
             let mut strands = vec![Strand {
+                item: None,
                 positions: (0..c).collect(),
                 origin: Origin::Tokens(self.layout.context),
                 layers: 0..self.layout.context_layers,
                 stages: &trunk_stages,
             }];
-            now.iter().for_each(|forked| forked.add_to(&mut strands, 0, 0, arch.layers));
+            now.iter().for_each(|forked| forked.add_to(&mut strands, None, [0, 0], arch.layers));
             let finished = forward(self.decoder, &strands, &mut self.kv)?;
             self.work.add_rows(arch, finished.row_layers, finished.reads);
             self.observer.tokens(c);
@@ -168,6 +169,7 @@ impl<D: Decoder> Sweep<'_, D> {
             let Job { prompt, trunk_layers, .. } = &layout.jobs[*job];
             let (trunk, rows) = (strands.len(), prompt.tokens.len() - c);
             strands.push(Strand {
+                item: Some(&prompt.item),
                 positions: (c..prompt.tokens.len()).collect(),
                 origin: Origin::Tokens(&prompt.tokens[c..]),
                 layers: 0..*trunk_layers,
@@ -175,7 +177,7 @@ impl<D: Decoder> Sweep<'_, D> {
             });
             for forked in of_branches.by_ref().take(places.len()) {
                 let own = strands.len()..strands.len() + forked.forks.len();
-                forked.add_to(&mut strands, trunk, c, layers);
+                forked.add_to(&mut strands, Some(&prompt.item), [trunk, c], layers);
                 // One of its own, or the trunk if the last row is no other.
                 let holder = own.zip(&forked.forks).find(|(_, (_, of))| of.contains(rows - 1));
                 last.push(holder.map_or(trunk, |(strand, _)| strand));
@@ -187,9 +189,16 @@ impl<D: Decoder> Sweep<'_, D> {
 
 impl Forked {
     /// One strand a fork; positions count from `first`.
-    fn add_to<'a>(&'a self, strands: &mut Vec<Strand<'a>>, parent: usize, first: usize, layers: usize) {
+    fn add_to<'a>(
+        &'a self,
+        strands: &mut Vec<Strand<'a>>,
+        item: Option<&'a str>,
+        [parent, first]: [usize; 2],
+        layers: usize,
+    ) {
         for (layer, rows) in &self.forks {
             strands.push(Strand {
+                item,
                 positions: rows.ranges().iter().cloned().flatten().map(|row| first + row).collect(),
                 origin: Origin::Fork { strand: parent, rows: rows.clone() },
                 layers: *layer..layers,

@@ -250,7 +250,8 @@ impl<D: Decoder> Sweep<'_, D> {
             };
             holders.push(strands.len());
             let positions = vec![live.prompt + live.tokens.len() - 1];
-            strands.push(Strand { positions, origin, layers, stages: &live.stages });
+            let item = Some(self.layout.jobs[live.job].prompt.item.as_str());
+            strands.push(Strand { item, positions, origin, layers, stages: &live.stages });
         }
         let finished = forward(self.decoder, &strands, &mut self.kv)?;
         let draws: Vec<_> = order.iter().map(|&at| self.live[at].draw()).collect();

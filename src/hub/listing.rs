@@ -22,7 +22,7 @@ pub(super) const DESCRIPTION: [(&str, bool); 8] = [
 ];
 /// Says which tensor is in which file, where there are several.
 pub(super) const INDEX: &str = "model.safetensors.index.json";
-const SINGLE: &str = "model.safetensors";
+pub(super) const SINGLE: &str = "model.safetensors";
 
 /// The hub's answer to `/api/models/REPO/revision/REVISION?blobs=true`.
 #[derive(Deserialize)]
@@ -141,13 +141,14 @@ fn stays_inside(path: &str) -> bool {
     path.split('/').all(plain) && !path.contains(['\\', ':']) && !path.chars().any(char::is_control)
 }
 
-/// The weight files of a snapshot: exactly those that the index names, or the one file if there is no index.
+/// The weight files of a snapshot: the one file where there is a `single` one or no index, or else those that the index
+/// names. transformers chooses in the same way.
 ///
 /// # Errors
 /// The index cannot be read, or names something that is not a file's plain name.
-pub(super) fn weights(snapshot: &Path) -> Result<BTreeSet<String>> {
+pub(super) fn weights(snapshot: &Path, single: bool) -> Result<BTreeSet<String>> {
     let path = snapshot.join(INDEX);
-    if !path.exists() {
+    if single || !path.exists() {
         return Ok([SINGLE.to_string()].into());
     }
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

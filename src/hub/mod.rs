@@ -149,7 +149,8 @@ fn complete(
         }
     }
     // Read in both cases: a plan should find a broken index before the weights are fetched.
-    let weights = listing::weights(&cache.snapshot(commit)).map_err(Failure::Final)?;
+    let weights =
+        listing::weights(&cache.snapshot(commit), listing.has(listing::SINGLE)).map_err(Failure::Final)?;
     if let Some(name) = weights.iter().find(|name| !listing.has(name)) {
         return Err(Failure::Final(input(format!(
             "{}: its index names `{name}`, which the repository does not hold: choose another revision",
@@ -187,7 +188,8 @@ fn cached(job: Job, cache: &Cache, wanted: Wanted) -> Result<Snapshot, String> {
     }
     let folder = cache.snapshot(&commit);
     if wanted == Wanted::Weights {
-        for name in listing::weights(&folder).map_err(|error| error.to_string())? {
+        let single = need(listing::SINGLE)?;
+        for name in listing::weights(&folder, single).map_err(|error| error.to_string())? {
             if !need(&name)? {
                 return Err(lacks(&name));
             }

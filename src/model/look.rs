@@ -3,7 +3,7 @@
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::{Arch, Decoder, Matrix, Transformer};
+use super::{Arch, Decoder, Matrix, NotFinite, Transformer};
 use crate::mask::{Columns, Hidden};
 
 impl Transformer {
@@ -14,14 +14,15 @@ impl Transformer {
     /// the layer hides.
     ///
     /// # Errors
-    /// A product fails.
+    /// A product fails, or a score is [`NotFinite`].
     pub fn attention(&self, layer: usize, states: &Matrix, hidden: &Hidden, head: usize) -> Result<Matrix> {
         let Arch { heads, kv_heads, head_dim, .. } = *self.arch();
         let (qkv, keys) = self.queries_and_keys(layer, states)?;
         let part = |row: usize, at: usize| &qkv.row(row)[at..at + head_dim];
         let n = states.rows();
         let mut weights = Matrix::zeros(n, n);
-        weights.data_mut().par_chunks_exact_mut(n.max(1)).enumerate().for_each(|(row, weights)| {
+        let each = weights.data_mut().par_chunks_exact_mut(n.max(1)).enumerate();
+        each.try_for_each(|(row, weights)| {
             let query = part(row, head * head_dim);
             let visible = self.readable(layer, row, hidden);
             let columns = visible.ranges().iter().cloned().flatten();
@@ -31,8 +32,12 @@ impl Transformer {
                     (column, self.score(head, column, query, key))
                 })
                 .collect();
+            if scores.iter().any(|(_, score)| !score.is_finite()) {
+                return Err(NotFinite { layer, position: row, row });
+            }
             softmax(&scores, weights);
-        });
+            Ok(())
+        })?;
         Ok(weights)
     }
 

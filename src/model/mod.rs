@@ -25,8 +25,9 @@ mod transformer;
 pub use adapter::{Adapter, LowRank, Projection};
 pub use arch::{
     Activation, Arch, Biases, Family, Fields, Llama3Scaling, NormKind, Positions, Rope, RopeScaling, Wiring,
+    not_applied, not_applied_gguf, unread, unread_gguf,
 };
-pub use checkpoint::{Checkpoint, Held, Precision, Weights};
+pub use checkpoint::{Checkpoint, Held, INDEX, Precision, SINGLE, Weights};
 pub use cpu::Matrix;
 pub use device::{DeviceKv, DeviceStates, DeviceTransformer, free_bytes, gpu, scratch_bytes};
 pub use kv::{BlockId, Extent, KvCache, KvStore, Read};
@@ -73,6 +74,21 @@ pub enum Reads<'a> {
     Own,
     /// The layer has no attention for these rows: it adds nothing to them, its output's bias included.
     Nothing,
+}
+
+/// An attention score that is NaN or infinite. Nothing that follows could be right.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "layer {layer}, token {position} of the sequence: an attention score is NaN or infinite: the weights are damaged, or too \
+     large for f32"
+)]
+pub struct NotFinite {
+    /// Which layer.
+    pub layer: usize,
+    /// The position of the row that was to read, from 0.
+    pub position: usize,
+    /// That row, in the packed batch.
+    pub row: usize,
 }
 
 /// Hidden states of packed rows, `[rows, hidden]`, wherever a decoder keeps them.

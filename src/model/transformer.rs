@@ -18,7 +18,8 @@ use super::names::Names;
 use super::parts::{Linear, Mlp, Weight};
 use super::rope::RopeTable;
 use super::{
-    Adapter, Arch, Checkpoint, Decoder, Held, KvStore, Matrix, Precision, Projection, Reads, Rows, Weights,
+    Adapter, Arch, Checkpoint, Decoder, Held, KvStore, Matrix, NotFinite, Precision, Projection, Reads, Rows,
+    Weights,
 };
 use crate::error::input;
 
@@ -201,7 +202,7 @@ impl Decoder for Transformer {
         let positions: Vec<usize> = batch.iter().flat_map(|rows| rows.positions).copied().collect();
         self.positioned(layer, qkv, &positions);
         self.store(layer, qkv, batch, kv);
-        self.attend(layer, qkv, batch, kv, attended);
+        self.attend(layer, qkv, batch, kv, attended)?;
         block.attention.o.forward(attended, out)?;
         self.adapt_rows(layer, &[O], batch, attended, (&block.attention.o, out));
         silence(out, batch);
@@ -401,7 +402,7 @@ impl Transformer {
         batch: &[Rows],
         kv: &KvStore,
         attended: &mut Matrix,
-    ) {
+    ) -> Result<(), NotFinite> {
         let Arch { heads, kv_heads, head_dim, score_scale, .. } = self.arch;
         attended.reshape(qkv.rows(), heads * head_dim);
         let attention = attend::Attention {
@@ -414,7 +415,9 @@ impl Transformer {
             window: self.arch.window(layer),
             kv,
         };
-        attention.run(qkv, batch, attended);
+        let Some(row) = attention.run(qkv, batch, attended) else { return Ok(()) };
+        let mut positions = batch.iter().flat_map(|rows| rows.positions).copied();
+        Err(NotFinite { layer, position: positions.nth(row).unwrap_or(0), row })
     }
 }
 

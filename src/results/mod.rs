@@ -16,7 +16,7 @@ pub use claim::{Claim, Owner, allow_many_files};
 pub use cleaner::Cleaner;
 pub use lines::{GenerationLine, Outcome, PartialLine};
 pub use record::{
-    Drawn, Item, Manifest, ManifestPrompt, ScoreRecord, Settings, SpecialTokens, TrainedOn, pair, round,
+    Drawn, Item, Manifest, ManifestPrompt, NotApplied, ScoreRecord, Settings, SpecialTokens, TrainedOn, pair, round,
 };
 pub use scores::{CodeScores, Runner, Scores, TextScores};
 pub use scoring::{Scoring, scores};

@@ -265,6 +265,9 @@ impl Item {
     }
 }
 
+/// Settings of decoding that are not applied, such as a repetition penalty: by file and key, with their values.
+pub type NotApplied = BTreeMap<String, BTreeMap<String, serde_json::Value>>;
+
 /// `manifest.json`: what a run was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -292,6 +295,12 @@ pub struct Manifest {
     /// Keys of the model's and the adapter's files that this version does not know.
     #[serde(default, skip_serializing_if = "Unread::is_empty")]
     pub unread_keys: Unread,
+    /// How tokens are chosen, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub decoding: String,
+    /// What the model's files ask of decoding and is not done.
+    #[serde(default, skip_serializing_if = "NotApplied::is_empty")]
+    pub not_applied: NotApplied,
     /// Version of icl-mask.
     pub version: String,
     /// Commit it was built from, if known.

@@ -123,11 +123,12 @@ fn seen(
         0 => Some(decoder.embed(&prompt.tokens, &positions)?),
         _ => None,
     };
-    Plain::new(decoder, &plan, prompt.tokens.len())?.feed(&prompt.tokens, |at, states| {
+    let fed = Plain::new(decoder, &plan, prompt.tokens.len())?.feed(&prompt.tokens, |at, states| {
         if at + 1 == layer {
             entering = Some(states.clone());
         }
-    })?;
+    });
+    fed.with_context(|| format!("item {}", prompt.item))?;
     let entering = entering.context("a layer was left out")?;
     let heads = match head {
         Some(head) => head..head + 1,

@@ -1,6 +1,6 @@
 //! A model opened: its header and its tokenizer, no weights.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -8,10 +8,11 @@ use crate::config::{ChatChoice, ModelChoice};
 use crate::error::{input, printable};
 use crate::hub::Wanted;
 use crate::keys::Unread;
-use crate::model::{Arch, Checkpoint};
+use crate::model::{Arch, Checkpoint, INDEX, SINGLE, not_applied, not_applied_gguf, unread, unread_gguf};
 use crate::prompt::Tokenizer;
 use crate::prompt::chat::{ChatTemplate, Source};
-use crate::prompt::tokenizer::keys::unread_gguf;
+use crate::prompt::tokenizer::keys;
+use crate::results::NotApplied;
 
 /// A model whose header and tokenizer have been read.
 pub struct OpenModel {
@@ -21,6 +22,8 @@ pub struct OpenModel {
     pub tokenizer: Tokenizer,
     /// Keys of its files that the program does not know.
     pub unread: Unread,
+    /// What its files ask of decoding and the program does not do.
+    pub not_applied: NotApplied,
     /// The folder or file.
     path: PathBuf,
     /// Headers of its weights, where they were asked for.
@@ -44,13 +47,20 @@ impl OpenModel {
             Some(Checkpoint::Safetensors(_)) | None => Tokenizer::from_file(&path.join("tokenizer.json")),
         }
         .with_context(|| format!("the tokenizer of {}", path.display()))?;
-        let mut unread = tokenizer.unread().clone();
-        if let Some(Checkpoint::Gguf(file)) = &checkpoint {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            unread.join(unread_gguf(&name, file.metadata()));
-        }
+        let arch = checkpoint.as_ref().map_or(arch, |checkpoint| checkpoint.arch().clone());
+        let (mut unread, not_applied) = said(&path, checkpoint.as_ref())?;
+        unread.join(tokenizer.unread().clone());
         unread.sentences(&choice.name).iter().for_each(|sentence| eprintln!("{}", printable(sentence)));
-        Ok(Self { arch, tokenizer, unread, path, checkpoint })
+        for sentence in sentences(&choice.name, &not_applied) {
+            eprintln!("{}", printable(&sentence));
+        }
+        if path.join(SINGLE).exists() && path.join(INDEX).exists() {
+            eprintln!(
+                "{}: {SINGLE} is read, and {INDEX} beside it is ignored, as in transformers",
+                choice.name
+            );
+        }
+        Ok(Self { arch, tokenizer, unread, not_applied, path, checkpoint })
     }
 
     /// Refuse tokens that the model's embedding has no row for. A tokenizer may have such tokens, of images or for padding,
@@ -88,7 +98,10 @@ impl OpenModel {
     /// They are not to be had, or unreadable.
     pub fn fetch_weights(&mut self, choice: &ModelChoice) -> Result<()> {
         if self.checkpoint.is_none() {
-            self.checkpoint = Some(Checkpoint::open(&choice.locate(Wanted::Weights)?)?);
+            let checkpoint = Checkpoint::open(&choice.locate(Wanted::Weights)?)?;
+            // Only the weights say whether embedding and head are one.
+            self.arch = checkpoint.arch().clone();
+            self.checkpoint = Some(checkpoint);
         }
         Ok(())
     }
@@ -115,4 +128,35 @@ impl OpenModel {
         };
         ChatTemplate::new(source, &self.tokenizer.special().roles)
     }
+}
+
+/// What the files of a model say that is not done: keys that are not known, and settings of decoding.
+fn said(path: &Path, checkpoint: Option<&Checkpoint>) -> Result<(Unread, NotApplied)> {
+    let (unread, file, settings) = match checkpoint {
+        Some(Checkpoint::Gguf(gguf)) => {
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let (metadata, settings) = (gguf.metadata(), not_applied_gguf(gguf.metadata()));
+            let mut unread = unread_gguf(&file, gguf.architecture(), metadata);
+            unread.join(keys::unread_gguf(&file, metadata));
+            (unread, file, settings)
+        }
+        Some(Checkpoint::Safetensors(_)) | None => {
+            (unread(path)?, "generation_config.json".to_string(), not_applied(path)?)
+        }
+    };
+    let not_applied = if settings.is_empty() { NotApplied::new() } else { [(file, settings)].into() };
+    Ok((unread, not_applied))
+}
+
+/// One sentence a file about settings of decoding that are not applied.
+fn sentences(model: &str, not_applied: &NotApplied) -> Vec<String> {
+    let sentence = |(file, settings): (&String, &std::collections::BTreeMap<_, serde_json::Value>)| {
+        let settings: Vec<String> =
+            settings.iter().map(|(key, value)| format!("`{key}` = {value}")).collect();
+        format!(
+            "{model}: {file} asks for {}, which is not applied: each token is chosen by the logits alone",
+            settings.join(", ")
+        )
+    };
+    not_applied.iter().map(sentence).collect()
 }

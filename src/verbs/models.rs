@@ -8,6 +8,7 @@ use super::say;
 use crate::cli::ModelsArgs;
 use crate::config::{ModelChoice, files};
 use crate::engine::{kv_bytes_a_token, weights};
+use crate::error::printable;
 use crate::hub::Wanted;
 use crate::model::{Arch, Checkpoint, Precision};
 
@@ -37,9 +38,16 @@ fn list(json: bool) -> Result<()> {
     for name in files::names("model") {
         let choice = ModelChoice::resolve(&name, "models")?;
         let Some(config) = &choice.config else { continue };
-        let arch = config.arch()?;
+        let (arch, stored, here) = match choice.is_here().then(|| header(&choice)) {
+            None => (config.arch()?, None, "no"),
+            Some(Ok((arch, stored))) => (arch, stored, "yes"),
+            Some(Err(error)) => {
+                eprintln!("{}", printable(&format!("{name}: {error:#}")));
+                (config.arch()?, None, "unreadable")
+            }
+        };
         if json {
-            say(&as_json(&choice, &arch, None).to_string())?;
+            say(&as_json(&choice, &arch, stored).to_string())?;
             continue;
         }
         table.add_row([
@@ -51,7 +59,7 @@ fn list(json: bool) -> Result<()> {
             gib(weights(&arch, Precision::F32, None)),
             gib(weights(&arch, Precision::Bf16, None)),
             format!("{:.0} KiB", kv_bytes_a_token(&arch) as f64 / 1024.),
-            if choice.is_here() { "yes" } else { "no" }.to_string(),
+            here.to_string(),
             config.description.clone(),
         ]);
     }
@@ -63,11 +71,7 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
     let here = choice.is_here();
     let (arch, stored) = match &choice.config {
         Some(config) if !here => (config.arch()?, None),
-        _ => {
-            let path = choice.locate(Wanted::Description)?;
-            // Of a model of the hub only the description may be here.
-            (choice.arch(&path)?, Checkpoint::open(&path).and_then(|checkpoint| checkpoint.size()).ok())
-        }
+        _ => header(choice)?,
     };
     if json {
         return say(&as_json(choice, &arch, stored).to_string());
@@ -97,6 +101,17 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
         gib(weights(&arch, Precision::Bf16, None)),
         kv_bytes_a_token(&arch) as f64 / 1024.,
     ))
+}
+
+/// What a model's own files say of it, and how many bytes its weights take as stored, where they are here.
+fn header(choice: &ModelChoice) -> Result<(Arch, Option<u64>)> {
+    let path = choice.locate(Wanted::Description)?;
+    let arch = choice.arch(&path)?;
+    // Of a model of the hub only the description may be here.
+    match Checkpoint::open(&path) {
+        Ok(checkpoint) => Ok((checkpoint.arch().clone(), checkpoint.size().ok())),
+        Err(_) => Ok((arch, None)),
+    }
 }
 
 fn as_json(choice: &ModelChoice, arch: &Arch, stored: Option<u64>) -> serde_json::Value {

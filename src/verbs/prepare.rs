@@ -197,6 +197,8 @@ impl Prepared {
             special_tokens: self.special_tokens(first, &model.tokenizer),
             stop_strings: self.rule.strings.iter().map(|(string, _)| string.clone()).collect(),
             unread_keys,
+            decoding: decoding(self.run.sampling),
+            not_applied: model.not_applied.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             git: option_env!("ICL_MASK_GIT").map(String::from),
             threads: rayon::current_num_threads(),
@@ -227,6 +229,15 @@ impl Prepared {
             eos_from: special.eos.values().map(|places| places.join(", ")).collect(),
         }
     }
+}
+
+/// How tokens are chosen, in words.
+fn decoding(sampling: Sampling) -> String {
+    let how = match sampling.draws() {
+        false => "greedy: the token of the greatest logit, the lowest id among equals".to_string(),
+        true => format!("drawn at temperature {} from the top-p {}", sampling.temperature, sampling.top_p),
+    };
+    format!("{how}; no repetition or other penalties, whatever the model's files ask for")
 }
 
 /// Ranges as pairs; `"own"` where every column but the row's own is hidden, `"attention"` where a layer has none,

@@ -1,4 +1,5 @@
-//! Fields of a `config.json`, by name and type; `null` counts as absent, as in transformers.
+//! Fields of a `config.json`, by name and type. `null` is refused where transformers refuses it, and counts as absent
+//! where transformers allows it.
 
 use anyhow::Result;
 use serde::de::DeserializeOwned;
@@ -7,21 +8,21 @@ use serde_json::{Map, Value};
 use crate::error::input;
 
 /// A JSON object whose fields are asked for by name. Errors name the field.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fields(pub Map<String, Value>);
 
 impl Fields {
     /// A field that must be there.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        self.find(name)?.ok_or_else(|| input(format!("field `{name}` is missing")))
+        self.find(name)?.ok_or_else(|| input(format!("field `{name}` is missing or null")))
     }
 
-    /// A field, or what transformers takes when it is absent.
+    /// A field, or what transformers takes when it is absent. It may not be `null`.
     pub fn get_or<T: DeserializeOwned>(&self, name: &str, absent: T) -> Result<T> {
-        Ok(self.find(name)?.unwrap_or(absent))
+        if self.0.contains_key(name) { self.get(name) } else { Ok(absent) }
     }
 
-    /// A field that may be absent.
+    /// A field that may be absent or `null`.
     pub fn find<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -34,6 +35,26 @@ impl Fields {
     /// An object within.
     pub fn object(&self, name: &str) -> Result<Option<Fields>> {
         Ok(self.find::<Map<String, Value>>(name)?.map(Fields))
+    }
+
+    /// The same fields, with these values for those that are absent.
+    pub fn with_defaults(&self, defaults: &[(&str, usize)]) -> Self {
+        let mut fields = self.clone();
+        for &(name, absent) in defaults {
+            fields.0.entry(name).or_insert(absent.into());
+        }
+        fields
+    }
+
+    /// The same fields under one name each: transformers takes an alias after the name itself, so the alias wins.
+    pub fn without_aliases(&self, aliases: &[(&str, &str)]) -> Self {
+        let mut fields = self.clone();
+        for &(alias, name) in aliases {
+            if let Some(value) = fields.0.remove(alias) {
+                fields.0.insert(name.into(), value);
+            }
+        }
+        fields
     }
 
     /// Refuse a model that sets an option to anything but what this decoder computes.

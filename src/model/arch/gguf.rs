@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 use candle_core::quantized::gguf_file::{Content, Value};
 
+use super::known_gguf::refuse_not_computed;
 use super::{Activation, Arch, Biases, Family, NormKind, Positions, Rope, RopeScaling, Wiring, listable};
 use crate::error::input;
 
@@ -12,6 +13,8 @@ use crate::error::input;
 const STARCODER2_WINDOW: usize = 4096;
 /// Gemma 3's layers with a window have this base of frequencies; not every converter writes it.
 const GEMMA3_WINDOW_BASE: f64 = 10_000.;
+/// Of so many layers of Gemma 3 the last has no window.
+const GEMMA3_PATTERN: usize = 6;
 /// Gemma 3's 27B model is told by its layers; its scores have a scale of their own, which is not written.
 const GEMMA3_27B_LAYERS: usize = 62;
 
@@ -25,9 +28,9 @@ impl Arch {
         let metadata = Metadata(&content.metadata);
         let name = metadata.string("general.architecture")?;
         let family = Family::of_gguf(name)?;
-        let keys = Keys { metadata, name };
+        let keys = GgufKeys { metadata, name };
         let arch = sizes(family, content, &keys)?;
-        match family {
+        let arch = match family {
             // Its queries and keys stand in the file pair by pair.
             Family::Llama if !arch.head_dim.is_multiple_of(2) => {
                 return Err(input(format!(
@@ -52,13 +55,14 @@ impl Arch {
                 ..arch
             },
             Family::Gemma3 => gemma3(arch, &keys)?,
-        }
-        .checked()
+        };
+        refuse_not_computed(&keys, arch.score_scale)?;
+        arch.checked()
     }
 }
 
 /// Sizes, and what the tensors that are there say of the parts.
-fn sizes(family: Family, content: &Content, keys: &Keys) -> Result<Arch> {
+fn sizes(family: Family, content: &Content, keys: &GgufKeys) -> Result<Arch> {
     let hidden = keys.size("embedding_length")?;
     let heads = keys.size("attention.head_count")?;
     let layers = listable(keys.size("block_count")?)?;
@@ -67,6 +71,12 @@ fn sizes(family: Family, content: &Content, keys: &Keys) -> Result<Arch> {
     let embedding = embedding.ok_or_else(|| input("tensor `token_embd.weight` is missing"))?;
     let has = |name: &str| content.tensor_infos.contains_key(name);
     let gated = has("blk.0.ffn_gate.weight");
+    if let Some(width) = keys.optional_size("attention.value_length")?.filter(|width| *width != head_dim) {
+        return Err(input(format!(
+            "metadata `{}` is {width}, and only the width of the keys, {head_dim}, is computed",
+            keys.key("attention.value_length")
+        )));
+    }
     let norm = if has("output_norm.bias") { NormKind::Layer } else { NormKind::Rms };
     let epsilon = if norm == NormKind::Layer { "layer_norm_epsilon" } else { "layer_norm_rms_epsilon" };
     Ok(Arch {
@@ -81,7 +91,7 @@ fn sizes(family: Family, content: &Content, keys: &Keys) -> Result<Arch> {
         context: keys.size("context_length")?,
         norm,
         norm_eps: keys.float(&format!("attention.{epsilon}"))?,
-        positions: rotary(keys, head_dim)?,
+        positions: rotary(family, keys, head_dim)?,
         windows: vec![None; layers],
         score_scale: 1. / (head_dim as f64).sqrt(),
         qk_norm: has("blk.0.attn_q_norm.weight"),
@@ -99,20 +109,34 @@ fn sizes(family: Family, content: &Content, keys: &Keys) -> Result<Arch> {
     })
 }
 
-fn rotary(keys: &Keys, head_dim: usize) -> Result<Positions> {
-    let scaling = match keys.metadata.optional_string(&keys.key("rope.scaling.type")) {
-        None | Some("none") => RopeScaling::None,
-        Some("linear") => RopeScaling::Linear(keys.float("rope.scaling.factor")?),
+/// As llama.cpp reads it: a factor without a type is linear, and the factor has an older name.
+fn rotary(family: Family, keys: &GgufKeys, head_dim: usize) -> Result<Positions> {
+    let factor = match keys.optional_float("rope.scaling.factor")? {
+        None => keys.optional_float("rope.scale_linear")?,
+        found => found,
+    };
+    let scaling = match keys.optional_string("rope.scaling.type")? {
+        Some("none") => RopeScaling::None,
+        None | Some("linear") => factor.map_or(RopeScaling::None, RopeScaling::Linear),
         Some(other) => {
-            return Err(input(format!("{} `{other}` is not supported", keys.key("rope.scaling.type"))));
+            return Err(input(format!(
+                "metadata `{}` is `{other}`, which is not supported (supported: none, linear)",
+                keys.key("rope.scaling.type")
+            )));
         }
     };
     let theta = keys.optional_float("rope.freq_base")?.unwrap_or(10_000.);
     let dims = keys.optional_size("rope.dimension_count")?.unwrap_or(head_dim);
+    if dims != head_dim && family != Family::GptNeox {
+        return Err(input(format!(
+            "metadata `{}` is {dims}, but this architecture rotates all {head_dim} dimensions of a head",
+            keys.key("rope.dimension_count")
+        )));
+    }
     Ok(Positions::Rotary { all: Rope { theta, dims, scaling }, windowed: None })
 }
 
-fn gemma3(arch: Arch, keys: &Keys) -> Result<Arch> {
+fn gemma3(arch: Arch, keys: &GgufKeys) -> Result<Arch> {
     let window = keys.size("attention.sliding_window")?;
     let theta = keys.optional_float("rope.freq_base_swa")?.unwrap_or(GEMMA3_WINDOW_BASE);
     let windowed = Rope { theta, dims: arch.head_dim, scaling: RopeScaling::None };
@@ -125,12 +149,19 @@ fn gemma3(arch: Arch, keys: &Keys) -> Result<Arch> {
         }
         other => other,
     };
+    let pattern = keys.optional_size("attention.sliding_window_pattern")?.unwrap_or(GEMMA3_PATTERN);
+    if pattern == 0 {
+        return Err(input(format!(
+            "metadata `{}` is 0, which cannot be: the file is damaged",
+            keys.key("attention.sliding_window_pattern")
+        )));
+    }
     let scaled =
         if arch.layers == GEMMA3_27B_LAYERS { arch.hidden / arch.heads.max(1) } else { arch.head_dim };
     Ok(Arch {
         norm: NormKind::RmsPlusOne,
         positions,
-        windows: (1..=arch.layers).map(|layer| (!layer.is_multiple_of(6)).then_some(window)).collect(),
+        windows: (1..=arch.layers).map(|layer| (!layer.is_multiple_of(pattern)).then_some(window)).collect(),
         score_scale: 1. / (scaled as f64).sqrt(),
         activation: Activation::GeluTanh,
         wiring: Wiring::Sandwich,
@@ -140,13 +171,13 @@ fn gemma3(arch: Arch, keys: &Keys) -> Result<Arch> {
 }
 
 /// Keys of one architecture, written without its name.
-struct Keys<'a> {
+pub(super) struct GgufKeys<'a> {
     metadata: Metadata<'a>,
     name: &'a str,
 }
 
-impl Keys<'_> {
-    fn key(&self, part: &str) -> String {
+impl GgufKeys<'_> {
+    pub(super) fn key(&self, part: &str) -> String {
         format!("{}.{part}", self.name)
     }
 
@@ -154,7 +185,15 @@ impl Keys<'_> {
         self.metadata.size(&self.key(part))
     }
 
-    fn optional_size(&self, part: &str) -> Result<Option<usize>> {
+    fn optional_string(&self, part: &str) -> Result<Option<&str>> {
+        match self.metadata.0.get(&self.key(part)) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(input(format!("metadata `{}` is not text", self.key(part)))),
+        }
+    }
+
+    pub(super) fn optional_size(&self, part: &str) -> Result<Option<usize>> {
         self.metadata.optional_size(&self.key(part))
     }
 
@@ -162,14 +201,19 @@ impl Keys<'_> {
         self.metadata.float(&self.key(part))
     }
 
-    fn optional_float(&self, part: &str) -> Result<Option<f64>> {
+    pub(super) fn optional_float(&self, part: &str) -> Result<Option<f64>> {
         self.metadata.optional_float(&self.key(part))
     }
 
     fn flag(&self, part: &str) -> Result<bool> {
+        self.optional_flag(part)?.ok_or_else(|| input(format!("metadata `{}` is missing", self.key(part))))
+    }
+
+    pub(super) fn optional_flag(&self, part: &str) -> Result<Option<bool>> {
         match self.metadata.0.get(&self.key(part)) {
-            Some(Value::Bool(flag)) => Ok(*flag),
-            _ => Err(input(format!("metadata `{}` is missing or not a truth value", self.key(part)))),
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(_) => Err(input(format!("metadata `{}` is not a truth value", self.key(part)))),
         }
     }
 }
@@ -194,9 +238,12 @@ impl<'a> Metadata<'a> {
     fn optional_size(&self, key: &str) -> Result<Option<usize>> {
         let Some(value) = self.0.get(key) else { return Ok(None) };
         let size = match value {
+            Value::U8(size) => Some(usize::from(*size)),
+            Value::U16(size) => Some(usize::from(*size)),
+            Value::U32(size) => usize::try_from(*size).ok(),
             Value::U64(size) => usize::try_from(*size).ok(),
             Value::I32(size) => usize::try_from(*size).ok(),
-            value => value.to_u32().ok().map(|size| size as usize),
+            _ => None,
         };
         size.map(Some).ok_or_else(|| input(format!("metadata `{key}` is not a size")))
     }

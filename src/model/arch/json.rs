@@ -5,9 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{
-    Activation, Arch, Biases, Family, Fields, NormKind, Positions, Rope, RopeScaling, Wiring, listable,
-};
+use super::json_rope::{self, Rotated};
+use super::{Activation, Arch, Biases, Family, Fields, NormKind, Positions, Wiring, known, listable};
 use crate::error::input;
 
 impl Arch {
@@ -27,7 +26,9 @@ impl Arch {
     /// The same from the fields alone.
     pub fn from_fields(fields: &Fields) -> Result<Self> {
         let model_type: String = fields.get("model_type")?;
-        let arch = match Family::of_model_type(&model_type)? {
+        let family = Family::of_model_type(&model_type)?;
+        known::refuse_not_computed(fields)?;
+        let arch = match family {
             Family::Llama => llama(fields)?,
             Family::Qwen2 => qwen2(fields)?,
             Family::GptNeo => gpt_neo(fields)?,
@@ -36,12 +37,12 @@ impl Arch {
             Family::Gpt2 => gpt2(fields)?,
             Family::GptNeox => gpt_neox(fields)?,
             Family::Gemma3 => match fields.object("text_config")? {
-                Some(mut text) => {
+                Some(text) => {
+                    known::refuse_not_computed(&text)?;
                     // Tying is said of the whole model.
-                    if let Some(tied) = fields.0.get("tie_word_embeddings") {
-                        text.0.entry("tie_word_embeddings").or_insert(tied.clone());
-                    }
-                    gemma3(&text)?
+                    let tied = !fields.0.contains_key("tie_word_embeddings")
+                        || fields.find("tie_word_embeddings")?.unwrap_or(false);
+                    Arch { tied, ..gemma3(&text)? }
                 }
                 None => gemma3(fields)?,
             },
@@ -60,14 +61,14 @@ fn common(fields: &Fields, family: Family) -> Result<Arch> {
         layers,
         hidden,
         heads,
-        kv_heads: fields.get_or("num_key_value_heads", heads)?,
+        kv_heads: fields.find("num_key_value_heads")?.unwrap_or(heads),
         head_dim,
         intermediate: fields.get("intermediate_size")?,
         vocab: fields.get("vocab_size")?,
         context: fields.get("max_position_embeddings")?,
         norm: NormKind::Rms,
         norm_eps: 1e-6,
-        positions: rotary(fields, head_dim, 10_000., 1.)?,
+        positions: Positions::Learned,
         windows: vec![None; layers],
         score_scale: inverse_root(head_dim),
         qk_norm: false,
@@ -81,27 +82,54 @@ fn common(fields: &Fields, family: Family) -> Result<Arch> {
     })
 }
 
+/// Rotary positions as most families write them: whole heads.
+fn rotary(fields: &Fields, head_dim: usize) -> Result<Positions> {
+    Rotated { fields, head_dim, theta: ("rope_theta", 10_000.), share: None }.positions()
+}
+
 fn llama(fields: &Fields) -> Result<Arch> {
+    let fields = &fields.with_defaults(&[
+        ("vocab_size", 32_000),
+        ("hidden_size", 4096),
+        ("intermediate_size", 11_008),
+        ("num_hidden_layers", 32),
+        ("num_attention_heads", 32),
+        ("max_position_embeddings", 2048),
+    ]);
     fields.only("mlp_bias", false)?;
+    fields.only("rope_interleaved", false)?;
     let bias = fields.get_or("attention_bias", false)?;
+    let arch = common(fields, Family::Llama)?;
     Ok(Arch {
         norm_eps: fields.get_or("rms_norm_eps", 1e-6)?,
+        positions: rotary(fields, arch.head_dim)?,
         bias: Biases { qkv: bias, output: bias, mlp: false },
         activation: activation(fields, "hidden_act", "silu")?,
-        ..common(fields, Family::Llama)?
+        ..arch
     })
 }
 
 fn qwen2(fields: &Fields) -> Result<Arch> {
+    let fields = &fields.with_defaults(&[
+        ("vocab_size", 151_936),
+        ("hidden_size", 4096),
+        ("intermediate_size", 22_016),
+        ("num_hidden_layers", 32),
+        ("num_attention_heads", 32),
+        ("num_key_value_heads", 32),
+        ("max_position_embeddings", 32_768),
+        ("sliding_window", 4096),
+    ]);
+    fields.only("use_mrope", false)?;
     let arch = common(fields, Family::Qwen2)?;
-    let windows = if fields.get_or("use_sliding_window", false)? {
-        let first: usize = fields.get_or("max_window_layers", 28)?;
-        let window: usize = fields.get_or("sliding_window", 4096)?;
-        layer_types(fields, arch.layers, |layer| layer >= first, window)?
-    } else {
-        arch.windows.clone()
+    let first: usize = fields.get_or("max_window_layers", 28)?;
+    let window: Option<usize> = match fields.get_or("use_sliding_window", false)? {
+        true => fields.find("sliding_window")?,
+        false => None,
     };
+    let windows = layer_types(fields, arch.layers, |layer| window.is_some() && layer >= first, window)?;
     Ok(Arch {
+        positions: rotary(fields, arch.head_dim)?,
         norm_eps: fields.get_or("rms_norm_eps", 1e-6)?,
         bias: Biases { qkv: true, output: false, mlp: false },
         activation: activation(fields, "hidden_act", "silu")?,
@@ -111,9 +139,20 @@ fn qwen2(fields: &Fields) -> Result<Arch> {
 }
 
 fn starcoder2(fields: &Fields) -> Result<Arch> {
+    let fields = &fields.with_defaults(&[
+        ("vocab_size", 49_152),
+        ("hidden_size", 3072),
+        ("intermediate_size", 12_288),
+        ("num_hidden_layers", 30),
+        ("num_attention_heads", 24),
+        ("num_key_value_heads", 2),
+        ("max_position_embeddings", 4096),
+    ]);
     let arch = common(fields, Family::Starcoder2)?;
     let bias = fields.get_or("use_bias", true)?;
     Ok(Arch {
+        kv_heads: fields.get("num_key_value_heads")?,
+        positions: rotary(fields, arch.head_dim)?,
         norm: NormKind::Layer,
         norm_eps: fields.get_or("norm_epsilon", 1e-5)?,
         windows: vec![fields.find("sliding_window")?; arch.layers],
@@ -126,15 +165,25 @@ fn starcoder2(fields: &Fields) -> Result<Arch> {
 }
 
 fn gpt_neox(fields: &Fields) -> Result<Arch> {
+    let fields = &fields.with_defaults(&[
+        ("vocab_size", 50_432),
+        ("hidden_size", 6144),
+        ("intermediate_size", 24_576),
+        ("num_hidden_layers", 44),
+        ("num_attention_heads", 64),
+        ("max_position_embeddings", 2048),
+    ]);
     let arch = common(fields, Family::GptNeox)?;
     let bias = fields.get_or("attention_bias", true)?;
-    let theta = fields.get_or("rotary_emb_base", 10_000.)?;
-    let share = fields.get_or("rotary_pct", 0.25)?;
     let parallel = fields.get_or("use_parallel_residual", true)?;
+    // transformers reads neither `rope_theta` nor `partial_rotary_factor` here, but the family's own names.
+    let (theta, share) = (("rotary_emb_base", 10_000.), Some(("rotary_pct", 0.25)));
+    let rotated = Rotated { fields, head_dim: arch.head_dim, theta, share };
     Ok(Arch {
         norm: NormKind::Layer,
         norm_eps: fields.get_or("layer_norm_eps", 1e-5)?,
-        positions: rotary(fields, arch.head_dim, theta, share)?,
+        kv_heads: arch.heads,
+        positions: rotated.positions()?,
         bias: Biases { qkv: bias, output: bias, mlp: true },
         activation: activation(fields, "hidden_act", "gelu")?,
         gated: false,
@@ -165,9 +214,10 @@ impl Older<'_> {
             heads,
             kv_heads: heads,
             head_dim,
-            intermediate: self
-                .intermediate
-                .map_or(Ok(intermediate), |name| fields.get_or(name, intermediate))?,
+            intermediate: match self.intermediate {
+                Some(name) => fields.find(name)?.unwrap_or(intermediate),
+                None => intermediate,
+            },
             vocab: fields.get("vocab_size")?,
             context: self.context,
             norm: NormKind::Layer,
@@ -188,10 +238,16 @@ impl Older<'_> {
 }
 
 fn gpt2(fields: &Fields) -> Result<Arch> {
+    let fields = &fields.without_aliases(&known::GPT2_ALIASES).with_defaults(&[
+        ("vocab_size", 50_257),
+        ("n_embd", 768),
+        ("n_layer", 12),
+        ("n_head", 12),
+        ("n_positions", 1024),
+    ]);
     fields.only("scale_attn_weights", true)?;
     fields.only("scale_attn_by_inverse_layer_idx", false)?;
-    fields.only("add_cross_attention", false)?;
-    let context = fields.get_or("n_positions", 1024)?;
+    let context = fields.get("n_positions")?;
     let older = Older {
         layers: "n_layer",
         hidden: "n_embd",
@@ -204,12 +260,19 @@ fn gpt2(fields: &Fields) -> Result<Arch> {
 }
 
 fn gpt_neo(fields: &Fields) -> Result<Arch> {
+    let fields = &fields.without_aliases(&known::GPT_NEO_ALIASES).with_defaults(&[
+        ("vocab_size", 50_257),
+        ("hidden_size", 2048),
+        ("num_layers", 24),
+        ("num_heads", 16),
+        ("max_position_embeddings", 2048),
+    ]);
     let older = Older {
         layers: "num_layers",
         hidden: "hidden_size",
         heads: "num_heads",
         intermediate: Some("intermediate_size"),
-        context: fields.get_or("max_position_embeddings", 2048)?,
+        context: fields.get("max_position_embeddings")?,
     };
     let arch = older.arch(fields, Family::GptNeo)?;
     let window: usize = fields.get_or("window_size", 256)?;
@@ -223,10 +286,28 @@ fn gpt_neo(fields: &Fields) -> Result<Arch> {
     })
 }
 
-/// `attention_types`: `[[["global", "local"], 16]]`, that is patterns and how often each is repeated.
+/// The kind of each layer: `attention_layers` names them one by one and wins, as in transformers; `attention_types`,
+/// `[[["global", "local"], 16]]`, has patterns and how often each is repeated.
 fn gpt_neo_windows(fields: &Fields, layers: usize, window: usize) -> Result<Vec<Option<usize>>> {
+    let (name, kinds) = match fields.find::<Vec<String>>("attention_layers")? {
+        Some(kinds) => ("attention_layers", kinds),
+        None => ("attention_types", repeated(fields, layers)?),
+    };
+    if kinds.len() != layers {
+        return Err(input(format!("field `{name}` is about {} layers, not {layers}", kinds.len())));
+    }
+    let windows = kinds.iter().map(|kind| match kind.as_str() {
+        "global" => Ok(None),
+        "local" => Ok(Some(window)),
+        other => Err(input(format!("field `{name}` names `{other}`: neither global nor local"))),
+    });
+    windows.collect()
+}
+
+/// The patterns of `attention_types`, written out.
+fn repeated(fields: &Fields, layers: usize) -> Result<Vec<String>> {
     let patterns: Vec<(Vec<String>, usize)> =
-        fields.get_or("attention_types", vec![(vec!["global".into(), "local".into()], 12)])?;
+        fields.find("attention_types")?.unwrap_or_else(|| vec![(vec!["global".into(), "local".into()], 12)]);
     // Counted first, as few words may be about many layers.
     let listed = patterns
         .iter()
@@ -234,34 +315,26 @@ fn gpt_neo_windows(fields: &Fields, layers: usize, window: usize) -> Result<Vec<
     if listed != layers {
         return Err(input(format!("field `attention_types` is about {listed} layers, not {layers}")));
     }
-    let mut windows = Vec::with_capacity(layers);
-    for (pattern, times) in patterns {
-        for kind in (0..times.min(layers)).flat_map(|_| &pattern) {
-            windows.push(match kind.as_str() {
-                "global" => None,
-                "local" => Some(window),
-                other => {
-                    return Err(input(format!(
-                        "field `attention_types` names `{other}`: neither global nor local"
-                    )));
-                }
-            });
-        }
-    }
-    Ok(windows)
+    let all =
+        patterns.iter().flat_map(|(pattern, times)| (0..(*times).min(layers)).flat_map(move |_| pattern));
+    Ok(all.cloned().collect())
 }
 
 fn bloom(fields: &Fields) -> Result<Arch> {
+    let mut fields = fields.without_aliases(&known::BLOOM_ALIASES);
+    if fields.0.get("n_embed").is_some_and(|width| !width.is_null()) {
+        fields = fields.without_aliases(&[("n_embed", "hidden_size")]);
+    }
+    let defaults = [("vocab_size", 250_880), ("hidden_size", 64), ("n_layer", 2), ("n_head", 8)];
+    let fields = &fields.with_defaults(&defaults);
     fields.only("apply_residual_connection_post_layernorm", false)?;
-    // Read by nothing but us: ALiBi has no end, but training had.
-    let context = fields.get_or("seq_length", 2048)?;
-    let legacy = fields.find::<usize>("n_embed")?.is_some();
     let older = Older {
-        layers: if fields.find::<usize>("n_layer")?.is_some() { "n_layer" } else { "num_hidden_layers" },
-        hidden: if legacy { "n_embed" } else { "hidden_size" },
-        heads: if fields.find::<usize>("n_head")?.is_some() { "n_head" } else { "num_attention_heads" },
+        layers: "n_layer",
+        hidden: "hidden_size",
+        heads: "n_head",
         intermediate: None,
-        context,
+        // transformers does not read it: ALiBi has no end, but the training had one.
+        context: fields.find("seq_length")?.unwrap_or(2048),
     };
     Ok(Arch { positions: Positions::Alibi, embedding_norm: true, ..older.arch(fields, Family::Bloom)? })
 }
@@ -271,48 +344,37 @@ fn gemma3(fields: &Fields) -> Result<Arch> {
     fields.absent("attn_logit_softcapping")?;
     fields.only("attention_bias", false)?;
     fields.only("use_bidirectional_attention", false)?;
-    let mut fields = fields.clone();
-    let defaults: [(&str, usize); 6] = [
+    let fields = &fields.with_defaults(&[
+        ("vocab_size", 262_208),
+        ("hidden_size", 2304),
+        ("intermediate_size", 9216),
+        ("num_hidden_layers", 26),
         ("num_attention_heads", 8),
         ("num_key_value_heads", 4),
         ("head_dim", 256),
-        ("vocab_size", 262_208),
         ("max_position_embeddings", 131_072),
         ("sliding_window", 4096),
-    ];
-    for (name, absent) in defaults {
-        fields.0.entry(name).or_insert(absent.into());
+        ("sliding_window_pattern", 6),
+    ]);
+    let arch = common(fields, Family::Gemma3)?;
+    let pattern: usize = fields.get("sliding_window_pattern")?;
+    if pattern == 0 {
+        return Err(input("field `sliding_window_pattern` is 0, which cannot be: the file is damaged"));
     }
-    let arch = common(&fields, Family::Gemma3)?;
-    let pattern: usize = fields.get_or("sliding_window_pattern", 6)?;
     let windowed = |layer: usize| !(layer + 1).is_multiple_of(pattern);
     let scalar: f64 = fields.get_or("query_pre_attn_scalar", 256.)?;
     Ok(Arch {
         norm: NormKind::RmsPlusOne,
         norm_eps: fields.get_or("rms_norm_eps", 1e-6)?,
-        positions: gemma3_positions(&fields, arch.head_dim)?,
-        windows: layer_types(&fields, arch.layers, windowed, fields.get("sliding_window")?)?,
+        positions: json_rope::gemma3(fields, &arch)?,
+        windows: layer_types(fields, arch.layers, windowed, fields.find("sliding_window")?)?,
         score_scale: scalar.powf(-0.5),
         qk_norm: true,
-        activation: activation(&fields, "hidden_activation", "gelu_pytorch_tanh")?,
+        activation: activation(fields, "hidden_activation", "gelu_pytorch_tanh")?,
         wiring: Wiring::Sandwich,
         embedding_scaled: true,
         tied: fields.get_or("tie_word_embeddings", true)?,
         ..arch
-    })
-}
-
-/// Frequencies of their own for layers with a window: in two fields (transformers 4) or two objects (5).
-fn gemma3_positions(fields: &Fields, head_dim: usize) -> Result<Positions> {
-    let both = fields.object("rope_parameters")?.unwrap_or(Fields(Default::default()));
-    let full = match both.object("full_attention")? {
-        Some(full) => full,
-        None => fields.object("rope_scaling")?.unwrap_or(Fields(Default::default())),
-    };
-    let windowed = both.object("sliding_attention")?.unwrap_or(Fields(Default::default()));
-    Ok(Positions::Rotary {
-        all: rope(&full, head_dim, fields.get_or("rope_theta", 1e6)?, 1.)?,
-        windowed: Some(rope(&windowed, head_dim, fields.get_or("rope_local_base_freq", 1e4)?, 1.)?),
     })
 }
 
@@ -321,58 +383,25 @@ fn layer_types(
     fields: &Fields,
     layers: usize,
     windowed: impl Fn(usize) -> bool,
-    window: usize,
+    window: Option<usize>,
 ) -> Result<Vec<Option<usize>>> {
-    let Some(types) = fields.find::<Vec<String>>("layer_types")? else {
-        return Ok((0..layers).map(|layer| windowed(layer).then_some(window)).collect());
-    };
+    let types = fields.find::<Vec<String>>("layer_types")?.unwrap_or_else(|| {
+        let kind = |layer| if windowed(layer) { "sliding_attention" } else { "full_attention" };
+        (0..layers).map(|layer| kind(layer).to_string()).collect()
+    });
     if types.len() != layers {
         return Err(input(format!("field `layer_types` is about {} layers, not {layers}", types.len())));
     }
-    let one = |kind: &String| match kind.as_str() {
-        "full_attention" => Ok(None),
-        "sliding_attention" => Ok(Some(window)),
-        other => Err(input(format!("field `layer_types` names `{other}`, which is not computed"))),
+    let one = |kind: &String| match (kind.as_str(), window) {
+        ("full_attention" | "attention", _) => Ok(None),
+        ("sliding_attention", Some(window)) => Ok(Some(window)),
+        ("sliding_attention", None) => Err(input(
+            "layers have a sliding window, but no `sliding_window` is in force: set `sliding_window` (and for qwen2 \
+             `use_sliding_window`)",
+        )),
+        (other, _) => Err(input(format!("field `layer_types` names `{other}`, which is not computed"))),
     };
     types.iter().map(one).collect()
-}
-
-/// Rotary positions as most families write them; `theta` and `share` of the head where the file is silent.
-fn rotary(fields: &Fields, head_dim: usize, theta: f64, share: f64) -> Result<Positions> {
-    let parameters = match fields.object("rope_parameters")? {
-        Some(parameters) => Some(parameters),
-        None => fields.object("rope_scaling")?,
-    };
-    let theta = fields.get_or("rope_theta", theta)?;
-    let all = rope(&parameters.unwrap_or(Fields(Default::default())), head_dim, theta, share)?;
-    Ok(Positions::Rotary { all, windowed: None })
-}
-
-/// One set of frequencies; what the parameters hold wins.
-fn rope(parameters: &Fields, head_dim: usize, theta: f64, share: f64) -> Result<Rope> {
-    let kind: Option<String> = match parameters.find("rope_type")? {
-        Some(kind) => Some(kind),
-        None => parameters.find("type")?,
-    };
-    let scaling = match kind.as_deref() {
-        None | Some("default") => RopeScaling::None,
-        Some("linear") => RopeScaling::Linear(parameters.get("factor")?),
-        Some("llama3") => RopeScaling::Llama3(
-            serde_json::from_value(parameters.0.clone().into())
-                .map_err(|e| input(format!("rope scaling of type llama3: {e}")))?,
-        ),
-        Some(other) => {
-            return Err(input(format!(
-                "rope scaling of type `{other}` is not supported (supported: default, linear, llama3)"
-            )));
-        }
-    };
-    let share: f64 = parameters.get_or("partial_rotary_factor", share)?;
-    if !(share > 0. && share <= 1.) {
-        return Err(input(format!("a share of {share} of each head cannot be rotated: the file is damaged")));
-    }
-    let dims = (head_dim as f64 * share) as usize;
-    Ok(Rope { theta: parameters.get_or("rope_theta", theta)?, dims, scaling })
 }
 
 fn activation(fields: &Fields, name: &str, absent: &str) -> Result<Activation> {

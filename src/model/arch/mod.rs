@@ -4,11 +4,17 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+mod checked;
 mod fields;
 mod gguf;
 mod json;
+mod json_rope;
+mod known;
+mod known_gguf;
 
 pub use fields::Fields;
+pub use known::{not_applied, unread};
+pub use known_gguf::{not_applied_gguf, unread_gguf};
 
 use crate::error::input;
 
@@ -273,39 +279,5 @@ impl Arch {
 
     fn mlp_matrices(&self) -> usize {
         if self.gated { 3 } else { 2 }
-    }
-
-    /// Refuse sizes that cannot be.
-    fn checked(self) -> Result<Self> {
-        let sizes = [
-            ("layers", self.layers),
-            ("hidden size", self.hidden),
-            ("attention heads", self.heads),
-            ("key/value heads", self.kv_heads),
-            ("head size", self.head_dim),
-            ("intermediate size", self.intermediate),
-            ("vocabulary", self.vocab),
-            ("context", self.context),
-        ];
-        // A table of angles has an entry for some positions each.
-        let most = |what: &str| if what == "context" { 1 << 26 } else { 1 << 28 };
-        if let Some((what, _)) = sizes.iter().find(|(what, size)| *size == 0 || *size > most(what)) {
-            return Err(input(format!("its number of {what} is 0 or absurd: the file is damaged")));
-        }
-        let rotated = match &self.positions {
-            Positions::Rotary { all, .. } => all.dims,
-            Positions::Learned | Positions::Alibi => 0,
-        };
-        if !self.heads.is_multiple_of(self.kv_heads) || !rotated.is_multiple_of(2) || rotated > self.head_dim
-        {
-            return Err(input(format!(
-                "{} heads over {} key/value heads of size {}, {rotated} of it rotated, cannot be: the file is damaged",
-                self.heads, self.kv_heads, self.head_dim
-            )));
-        }
-        if self.windows.iter().flatten().any(|&window| window == 0) {
-            return Err(input("an attention window of 0 cannot be: the file is damaged"));
-        }
-        Ok(self)
     }
 }

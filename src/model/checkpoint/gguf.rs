@@ -1,8 +1,6 @@
 //! GGUF files, read as Hugging Face names and layouts.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,41 +11,56 @@ use candle_core::quantized::gguf_file::{Content, Value};
 use memmap2::Mmap;
 
 use super::gguf_layout::{Layout, layout, name, row_order};
+use super::gguf_parts::Part;
 use super::held::Mapped;
 use super::{Held, Weights, misshapen, surplus};
 use crate::error::input;
-use crate::model::{Arch, Positions, RopeScaling};
+use crate::model::{Arch, Family, Positions, RopeScaling};
 
 /// The factors of Llama 3.1's rotary frequencies.
 const ROPE_FACTORS: &str = "rope_freqs.weight";
 
-/// A GGUF file: header read, tensors mapped.
+/// A GGUF file, or the parts of a split one: headers read, tensors mapped.
 pub struct GgufFile {
-    /// Where it is.
+    /// Where it is: the first part, where there are several.
     pub path: PathBuf,
     /// Its architecture.
     pub arch: Arch,
+    /// Metadata of the first part; the tensors of all, their offsets aside.
     content: Content,
+    /// By tensor, the part that holds it.
+    homes: HashMap<String, usize>,
+    parts: Vec<Home>,
+}
+
+/// A part's file.
+struct Home {
+    path: PathBuf,
     map: Arc<Mmap>,
+    data: u64,
 }
 
 impl GgufFile {
-    /// Read the header.
+    /// Read the header, of all parts where it is the first of several. Does not touch the thread pool, which may not be set
+    /// up yet.
     ///
     /// # Errors
     /// An [`InputError`](crate::error::InputError) that names the file and what is missing or unknown in it.
     pub fn open(path: &Path) -> Result<Self> {
-        let shown = path.display();
-        let file = File::open(path).map_err(|e| input(format!("{shown}: cannot be opened ({e})")))?;
-        // SAFETY: as with every memory map, the file must not be changed while the process runs.
-        let map = unsafe { Mmap::map(&file) };
-        let map = Arc::new(map.map_err(|e| input(format!("{shown}: cannot be mapped ({e})")))?);
-        let content = Content::read(&mut Header { file: Cursor::new(&map[..]), reads_to_alignment: None })
-            .map_err(|e| input(format!("{shown}: not a readable GGUF file ({})", first_line(&e))))?;
-        refuse_damaged(&content, path, map.len() as u64)?;
-        let arch = Arch::from_gguf(&content).with_context(|| format!("{shown}"))?;
-        let mut this = Self { path: path.into(), arch, content, map };
-        if this.content.tensor_infos.contains_key(ROPE_FACTORS) {
+        let (mut content, mut homes, mut parts) = (None::<Content>, HashMap::new(), Vec::new());
+        for (index, Part { path, map, content: of_part }) in Part::all(path)?.into_iter().enumerate() {
+            homes.extend(of_part.tensor_infos.keys().map(|name| (name.clone(), index)));
+            parts.push(Home { path, map, data: of_part.tensor_data_offset });
+            match &mut content {
+                Some(content) => content.tensor_infos.extend(of_part.tensor_infos),
+                None => content = Some(of_part),
+            }
+        }
+        let content = content.context("a model of no parts")?;
+        let arch = Arch::from_gguf(&content).with_context(|| format!("{}", path.display()))?;
+        let mut this = Self { path: path.into(), arch, content, homes, parts };
+        // Of other architectures llama.cpp reads no such tensor.
+        if this.arch.family == Family::Llama && this.content.tensor_infos.contains_key(ROPE_FACTORS) {
             this.read_rope_factors()?;
         }
         Ok(this)
@@ -58,23 +71,40 @@ impl GgufFile {
         &self.content.metadata
     }
 
-    fn read_rope_factors(&mut self) -> Result<()> {
-        let factors = self.stored(ROPE_FACTORS)?.widen(&Device::Cpu)?.flatten_all()?.to_vec1()?;
-        let file = self.path.display().to_string();
-        if let Positions::Rotary { all, .. } = &mut self.arch.positions {
-            if factors.len() != all.dims / 2 {
-                return Err(misshapen(&file, ROPE_FACTORS, &[factors.len()], &[all.dims / 2]));
-            }
-            all.scaling = RopeScaling::Factors(factors);
+    /// The name of its architecture, with which the metadata keys of its sizes begin.
+    pub fn architecture(&self) -> &str {
+        match self.content.metadata.get("general.architecture") {
+            Some(Value::String(name)) => name,
+            _ => "",
         }
-        Ok(())
+    }
+
+    /// Its files, in the order of their parts.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.parts.iter().map(|part| part.path.clone()).collect()
+    }
+
+    fn read_rope_factors(&mut self) -> Result<()> {
+        let factors = self.mapped(ROPE_FACTORS)?.vector()?;
+        let file = self.path.display().to_string();
+        let Positions::Rotary { all, .. } = &mut self.arch.positions else { return Ok(()) };
+        if factors.len() != all.dims / 2 {
+            return Err(misshapen(&file, ROPE_FACTORS, &[factors.len()], &[all.dims / 2]));
+        }
+        // Both divide, as in llama.cpp.
+        let linear = if let RopeScaling::Linear(factor) = all.scaling { factor as f32 } else { 1. };
+        all.scaling = RopeScaling::Factors(factors.into_iter().map(|factor| factor * linear).collect());
+        all.scaling.check().with_context(|| format!("{file}: tensor `{ROPE_FACTORS}`"))
     }
 
     /// A tensor by its GGUF name, as it is stored.
-    fn stored(&self, name: &str) -> Result<Held> {
-        let file = self.path.display();
-        let info = self.content.tensor_infos.get(name);
-        let info = info.ok_or_else(|| input(format!("{file}: tensor `{name}` is missing")))?;
+    fn mapped(&self, name: &str) -> Result<Mapped> {
+        let (info, home) = (self.content.tensor_infos.get(name), self.homes.get(name));
+        let Some((info, home)) = info.zip(home) else {
+            return Err(input(format!("{}: tensor `{name}` is missing", self.path.display())));
+        };
+        let home = &self.parts[*home];
+        let file = home.path.display();
         let dims = info.shape.dims();
         let shape = [dims.first().copied().unwrap_or(0), dims.iter().skip(1).product()];
         let blocks = info.ggml_dtype.block_size();
@@ -88,21 +118,21 @@ impl GgufFile {
             let kind = info.ggml_dtype;
             return Err(input(format!("{file}: tensor `{name}` is stored as {kind:?}, which is not read")));
         }
-        Ok(Held::from(Mapped {
-            file: self.map.clone(),
+        Ok(Mapped {
+            file: home.map.clone(),
             path: file.to_string().into(),
             name: name.into(),
-            at: (self.content.tensor_data_offset + info.offset) as usize,
+            at: (home.data + info.offset) as usize,
             kind: info.ggml_dtype,
             shape,
-        }))
+        })
     }
 }
 
 impl Weights for GgufFile {
     fn tensor(&self, hugging_face: &str, shape: &[usize]) -> Result<Held> {
         let name = name(&self.arch, hugging_face);
-        let stored = self.stored(&name)?;
+        let stored = Held::from(self.mapped(&name)?);
         let layout = layout(&self.arch, hugging_face);
         let held = match layout {
             Layout::Transposed => stored.transposed()?,
@@ -121,71 +151,10 @@ impl Weights for GgufFile {
 
     fn refuse_surplus(&self, asked: &BTreeSet<String>) -> Result<()> {
         let known: BTreeSet<String> = asked.iter().map(|asked| name(&self.arch, asked)).collect();
+        let factors = |name: &str| self.arch.family == Family::Llama && name == ROPE_FACTORS;
         let mut more: Vec<&str> = self.content.tensor_infos.keys().map(String::as_str).collect();
-        more.retain(|name| !known.contains(*name) && *name != ROPE_FACTORS);
+        more.retain(|name| !known.contains(*name) && !factors(name));
         more.sort_unstable();
         if more.is_empty() { Ok(()) } else { Err(surplus(&self.path.display().to_string(), &more)) }
     }
-}
-
-/// A file as candle reads it: number by number, text by text. It divides by the alignment, whatever that is, so a 0 must not
-/// come so far.
-struct Header<'a> {
-    file: Cursor<&'a [u8]>,
-    /// After the key: the type is read, then the value.
-    reads_to_alignment: Option<usize>,
-}
-
-impl Read for Header<'_> {
-    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.file.read(out)?;
-        self.reads_to_alignment = match self.reads_to_alignment {
-            _ if out == b"general.alignment" => Some(1),
-            Some(0) if out.iter().all(|byte| *byte == 0) => {
-                return Err(std::io::Error::other("`general.alignment` is 0"));
-            }
-            reads => reads.and_then(|reads| reads.checked_sub(1)),
-        };
-        Ok(count)
-    }
-}
-
-impl Seek for Header<'_> {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        self.file.seek(to)
-    }
-}
-
-/// Every alignment is a multiple of this, and what is read in place needs no more.
-const ALIGNMENT: u64 = 8;
-
-fn refuse_damaged(content: &Content, path: &Path, size: u64) -> Result<()> {
-    for (name, info) in &content.tensor_infos {
-        let numbers =
-            info.shape.dims().iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64));
-        let blocks = numbers.map(|numbers| numbers / info.ggml_dtype.block_size() as u64);
-        let bytes = blocks.and_then(|blocks| blocks.checked_mul(info.ggml_dtype.type_size() as u64));
-        let start = content.tensor_data_offset.checked_add(info.offset);
-        let end = start.zip(bytes).and_then(|(start, bytes)| start.checked_add(bytes));
-        if end.is_none_or(|end| end > size) {
-            return Err(input(format!(
-                "{}: truncated: tensor `{name}` ends beyond the file's {size} bytes; fetch it again",
-                path.display()
-            )));
-        }
-        let odd = start.is_none_or(|start| !start.is_multiple_of(ALIGNMENT));
-        if odd || numbers == Some(0) {
-            return Err(input(format!(
-                "{}: tensor `{name}` {}: the file is damaged; fetch it again",
-                path.display(),
-                if odd { "begins between the places for tensors" } else { "holds nothing" }
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// candle's errors carry a backtrace after the first line.
-fn first_line(error: &candle_core::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_string()
 }

@@ -220,6 +220,35 @@ impl Held {
 const ROWS_PER_TASK: usize = 64;
 
 impl Mapped {
+    /// All of it as f32, by this thread alone: also before the thread pool is set up.
+    pub fn vector(&self) -> Result<Vec<f32>> {
+        let mut wide = vec![0f32; self.shape[0] * self.shape[1]];
+        self.widen_run(0, &mut wide)?;
+        Ok(wide)
+    }
+
+    /// Whether another tensor holds the same values, found out by this thread alone. Bytes are compared where the types are
+    /// the same.
+    pub fn equals(&self, other: &Self) -> Result<bool> {
+        if self.shape != other.shape {
+            return Ok(false);
+        }
+        let elements = self.shape[0] * self.shape[1];
+        if self.kind == other.kind {
+            return Ok(self.run(0, elements)? == other.run(0, elements)?);
+        }
+        for first in (0..self.shape[0]).step_by(ROWS_PER_TASK) {
+            let rows = (self.shape[0] - first).min(ROWS_PER_TASK);
+            let mut wide = [vec![0f32; rows * self.shape[1]], vec![0f32; rows * self.shape[1]]];
+            self.widen_run(first, &mut wide[0])?;
+            other.widen_run(first, &mut wide[1])?;
+            if wide[0] != wide[1] {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Rows as f32: those of `order`, or else the range.
     fn rows(&self, order: Option<&[u32]>, range: Range<usize>, device: &Device) -> Result<Tensor> {
         let columns = self.shape[1];

@@ -11,16 +11,17 @@ use crate::hash::Hash;
 
 mod gguf;
 mod gguf_layout;
+mod gguf_parts;
 mod held;
 mod safetensors;
 
 pub use gguf::GgufFile;
 pub use held::{Held, Precision};
-pub use safetensors::SafetensorsFolder;
+pub use safetensors::{INDEX, SINGLE, SafetensorsFolder};
 
 /// A checkpoint whose header has been read and whose weights have not.
 pub enum Checkpoint {
-    /// One `.gguf` file.
+    /// One `.gguf` file, or the parts of a split one.
     Gguf(GgufFile),
     /// A folder with `config.json`, safetensors and `tokenizer.json`.
     Safetensors(SafetensorsFolder),
@@ -105,7 +106,7 @@ impl Checkpoint {
     /// The files that hold it, sorted.
     pub fn files(&self) -> Vec<PathBuf> {
         match self {
-            Self::Gguf(file) => vec![file.path.clone()],
+            Self::Gguf(file) => file.files(),
             Self::Safetensors(folder) => folder.files(),
         }
     }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::held::Mapped;
 use super::{Held, Weights, misshapen, surplus};
 use crate::error::input;
-use crate::model::Arch;
+use crate::model::{Arch, Names};
 
 /// The folder, its weights mapped into memory.
 pub struct SafetensorsFolder {
@@ -35,6 +35,11 @@ struct Entry {
     shape: Vec<usize>,
 }
 
+/// The weights in one file.
+pub const SINGLE: &str = "model.safetensors";
+/// Says which tensor is in which file, where there are several.
+pub const INDEX: &str = "model.safetensors.index.json";
+
 /// `model.safetensors.index.json`
 #[derive(Deserialize)]
 struct Index {
@@ -42,7 +47,7 @@ struct Index {
 }
 
 impl SafetensorsFolder {
-    /// Read `config.json` and the headers of the weight files.
+    /// Read `config.json` and the headers of the weight files. Does not touch the thread pool, which may not be set up yet.
     ///
     /// # Errors
     /// An [`InputError`](crate::error::InputError) that names the file: absent, cut off, or not what it should be.
@@ -53,7 +58,27 @@ impl SafetensorsFolder {
         for shard in &shards {
             read_header(shard, &mut tensors)?;
         }
-        Ok(Self { path: path.into(), arch, shards, tensors })
+        let mut this = Self { path: path.into(), arch, shards, tensors };
+        this.arch.tied = this.arch.tied && !this.has_own_head()?;
+        Ok(this)
+    }
+
+    /// Whether a head is stored that differs from the embedding: it is the model's own then, whatever the configuration
+    /// says of tying, as in transformers.
+    fn has_own_head(&self) -> Result<bool> {
+        let [embedding, head] = self.embedding_and_head().map(|name| self.found(&name));
+        match (embedding, head) {
+            (Some(embedding), Some(head)) if embedding != head => {
+                Ok(!self.mapped(embedding)?.equals(&self.mapped(head)?)?)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// What transformers calls the embedding and the vocabulary projection.
+    fn embedding_and_head(&self) -> [String; 2] {
+        let names = Names::of(&self.arch);
+        [names.embedding, names.head].map(|name| format!("{name}.weight"))
     }
 
     /// The configuration and weight files, sorted.
@@ -62,6 +87,14 @@ impl SafetensorsFolder {
         files.push(self.path.join("config.json"));
         files.sort();
         files
+    }
+
+    /// The name under which the files hold what a part of the model takes. Of a tied embedding and head one may be missing:
+    /// safetensors keeps one of two tensors that are the same, not always the embedding.
+    fn taken(&self, name: &str) -> Option<&str> {
+        let [embedding, head] = self.embedding_and_head();
+        let other = || (self.arch.tied && name == embedding).then(|| self.found(&head)).flatten();
+        self.found(name).or_else(other)
     }
 
     /// The name under which the files hold a tensor. Checkpoints of base models lack the first part of a name, those
@@ -86,18 +119,11 @@ const BUFFERS: [&str; 5] =
 /// Parts of a model with images that its text half does without.
 const IMAGES: [&str; 4] =
     ["vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."];
-/// Copies of a tied embedding.
-const HEADS: [&str; 3] = ["lm_head.weight", "language_model.lm_head.weight", "embed_out.weight"];
 
-impl Weights for SafetensorsFolder {
-    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Held> {
-        let found = self.found(name).ok_or_else(|| {
-            input(format!("{}: tensor `{name}` is missing from the safetensors", self.path.display()))
-        })?;
+impl SafetensorsFolder {
+    /// A tensor by the name under which the files hold it.
+    fn mapped(&self, found: &str) -> Result<Mapped> {
         let entry = &self.tensors[found];
-        if entry.shape != shape {
-            return Err(misshapen(&entry.path, found, &entry.shape, shape));
-        }
         let kind = match entry.dtype {
             Dtype::F32 => GgmlDType::F32,
             Dtype::F16 => GgmlDType::F16,
@@ -109,22 +135,39 @@ impl Weights for SafetensorsFolder {
                 )));
             }
         };
-        Ok(Held::from(Mapped {
+        let (rows, columns) = (entry.shape.first().copied(), entry.shape.iter().skip(1).product());
+        Ok(Mapped {
             file: entry.file.clone(),
             path: entry.path.clone(),
             name: found.into(),
             at: entry.at,
             kind,
-            shape: [shape[0], shape[1..].iter().product()],
-        }))
+            shape: [rows.unwrap_or(1), columns],
+        })
+    }
+}
+
+impl Weights for SafetensorsFolder {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Held> {
+        let found = self.taken(name).ok_or_else(|| {
+            input(format!("{}: tensor `{name}` is missing from the safetensors", self.path.display()))
+        })?;
+        let entry = &self.tensors[found];
+        if entry.shape != shape {
+            return Err(misshapen(&entry.path, found, &entry.shape, shape));
+        }
+        Ok(Held::from(self.mapped(found)?))
     }
 
     fn refuse_surplus(&self, asked: &BTreeSet<String>) -> Result<()> {
-        let known: BTreeSet<&str> = asked.iter().filter_map(|name| self.found(name)).collect();
+        let known: BTreeSet<&str> = asked.iter().filter_map(|name| self.taken(name)).collect();
+        let [_, head] = self.embedding_and_head();
+        // An equal copy of the embedding.
+        let copy = if self.arch.tied { self.found(&head) } else { None };
         let ignored = |name: &str| {
             BUFFERS.iter().any(|end| name.ends_with(end))
                 || IMAGES.iter().any(|start| name.starts_with(start))
-                || (self.arch.tied && HEADS.contains(&name))
+                || copy == Some(name)
         };
         let more: Vec<&str> = self.tensors.keys().map(String::as_str).collect();
         let more: Vec<&str> =
@@ -171,12 +214,13 @@ fn read_header(shard: &Path, tensors: &mut BTreeMap<String, Entry>) -> Result<()
     Ok(())
 }
 
-/// The weight files that the index names, or the one file there is.
+/// The one weight file, or those that the index names. Where both are there the one file is taken, as in transformers.
 fn shards(folder: &Path) -> Result<Vec<PathBuf>> {
     let shown = folder.display();
-    let index = folder.join("model.safetensors.index.json");
-    let single = folder.join("model.safetensors");
-    let shards: Vec<PathBuf> = if index.exists() {
+    let (single, index) = (folder.join(SINGLE), folder.join(INDEX));
+    let shards: Vec<PathBuf> = if single.exists() {
+        vec![single]
+    } else if index.exists() {
         let text = std::fs::read_to_string(&index)
             .map_err(|e| input(format!("{}: cannot be read ({e})", index.display())))?;
         let index: Index =
@@ -186,8 +230,6 @@ fn shards(folder: &Path) -> Result<Vec<PathBuf>> {
             return Err(input(format!("{shown}: the index names `{name}`, which is outside the folder")));
         }
         names.into_iter().map(|name| folder.join(name)).collect()
-    } else if single.exists() {
-        vec![single]
     } else {
         return Err(input(no_weights(folder)));
     };
@@ -208,6 +250,6 @@ fn no_weights(folder: &Path) -> String {
             "{shown}: holds {pickle} and no safetensors: a pickle file is not read, because reading it can run code; \
              take a revision with safetensors, or save the model anew with save_pretrained"
         ),
-        None => format!("{shown}: holds neither model.safetensors nor model.safetensors.index.json"),
+        None => format!("{shown}: holds neither {SINGLE} nor {INDEX}"),
     }
 }

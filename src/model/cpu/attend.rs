@@ -5,6 +5,7 @@
 //! position, whatever block holds them: so its result does not depend on what is shared with whom.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -49,8 +50,10 @@ struct Row<'a> {
 
 impl Attention<'_> {
     /// Queries, the first `heads * head_dim` columns of `q [rows, ..]` -> `out [rows, heads * head_dim]`. A row left
-    /// with nothing to read gets zeros.
-    pub fn run(&self, q: &Matrix, batch: &[Rows], out: &mut Matrix) {
+    /// with nothing to read gets zeros. Returns the first row that has a score of NaN or infinity: `out` is worth nothing
+    /// then.
+    #[must_use]
+    pub fn run(&self, q: &Matrix, batch: &[Rows], out: &mut Matrix) -> Option<usize> {
         let width = self.heads * self.head_dim;
         assert!(q.width() >= width && out.width() == width && q.rows() == out.rows());
         let mut rows = Vec::with_capacity(q.rows());
@@ -69,13 +72,15 @@ impl Attention<'_> {
         rows.sort_by(|a, b| a.reads.cmp(b.reads));
         let per_tile = (TILE / (self.heads / self.kv_heads)).max(1);
         let target = Target(out.as_mut_ptr());
+        let not_finite = AtomicUsize::new(usize::MAX);
         let tasks: Vec<(&[Row], usize)> =
             rows.chunks(per_tile).flat_map(|rows| (0..self.kv_heads).map(move |head| (rows, head))).collect();
         tasks.into_par_iter().with_max_len(1).for_each_init(Scratch::default, |scratch, (rows, kv_head)| {
-            let work = Work { attention: self, rows, kv_head, q, out: target };
+            let work = Work { attention: self, rows, kv_head, q, out: target, not_finite: &not_finite };
             // SAFETY: every pair of row and head is written by one task; sizes were checked.
             unsafe { tile(&work, scratch) }
         });
+        Some(not_finite.into_inner()).filter(|row| *row != usize::MAX)
     }
 
     /// The row reads its own column alone, with weight 1: the output is its own value.
@@ -100,7 +105,13 @@ struct Work<'a> {
     kv_head: usize,
     q: &'a Matrix,
     out: Target,
+    /// The first row with a score that is not finite, so far.
+    not_finite: &'a AtomicUsize,
 }
+
+/// The score of a column that a row does not read. Its weight is 0 beside any other, and unlike an infinity it can be told
+/// from what a product overflowed to.
+const NOT_READ: f32 = f32::MIN;
 
 /// Memory that a thread uses again and again.
 #[derive(Default)]
@@ -196,7 +207,7 @@ unsafe fn tile_with<L: Lanes>(work: &Work, scratch: &mut Scratch) {
     }
     scratch.scores.clear();
     // A row that reads less than the longest keeps the weight 0 for the rest.
-    scratch.scores.resize(stacked * stride, f32::NEG_INFINITY);
+    scratch.scores.resize(stacked * stride, NOT_READ);
     scratch.sums.clear();
     scratch.sums.resize(stacked * width, 0.);
     let scores = scratch.scores.as_mut_ptr();
@@ -221,7 +232,11 @@ unsafe fn tile_with<L: Lanes>(work: &Work, scratch: &mut Scratch) {
     scratch.scales.clear();
     // Not in a closure, which would be compiled without the wide registers.
     for row in 0..stacked {
-        scratch.scales.push(unsafe { softmax::<L>(scores.add(row * stride), stride) });
+        let scale = unsafe { softmax::<L>(scores.add(row * stride), stride) };
+        if scale.is_nan() {
+            work.not_finite.fetch_min(work.rows[row / group].row, Ordering::Relaxed);
+        }
+        scratch.scales.push(scale);
     }
     for part in &scratch.parts {
         unsafe {
@@ -273,25 +288,29 @@ unsafe fn finish_scores<L: Lanes>(work: &Work, part: &Part, scores: *mut f32, st
                 let row = std::slice::from_raw_parts_mut(row, columns);
                 let begin = seen.start.saturating_sub(from).min(columns);
                 let end = seen.end.saturating_sub(from).clamp(begin, columns);
-                row[..begin].fill(f32::NEG_INFINITY);
-                row[end..].fill(f32::NEG_INFINITY);
+                row[..begin].fill(NOT_READ);
+                row[end..].fill(NOT_READ);
             }
         }
     }
 }
 
-/// Scores -> weights, not yet divided by their sum; returns what to multiply by instead, 0 where nothing is read.
+/// Scores -> weights, not yet divided by their sum; returns what to multiply by instead: 0 where nothing is read, NaN where a
+/// score is not finite.
 #[inline(always)]
 unsafe fn softmax<L: Lanes>(row: *mut f32, columns: usize) -> f32 {
     unsafe {
-        let mut best = L::splat(f32::NEG_INFINITY);
+        // A maximum loses NaN. A sum of zeros times scores does not, nor an infinity.
+        let (mut best, mut zero) = (L::splat(NOT_READ), L::splat(0.));
         for at in (0..columns).step_by(LANES) {
-            best = best.max(L::load(row.add(at)));
+            let score = L::load(row.add(at));
+            best = best.max(score);
+            zero = zero.fma(score, L::splat(0.));
         }
         let best = best.greatest();
-        if best == f32::NEG_INFINITY {
+        if best == NOT_READ {
             std::slice::from_raw_parts_mut(row, columns).fill(0.);
-            return 0.;
+            return if zero.sum().is_nan() { f32::NAN } else { 0. };
         }
         let mut sum = L::splat(0.);
         for at in (0..columns).step_by(LANES) {
@@ -299,6 +318,7 @@ unsafe fn softmax<L: Lanes>(row: *mut f32, columns: usize) -> f32 {
             sum = sum.add(weight);
             weight.store(row.add(at));
         }
-        1. / sum.sum()
+        // Zeros change no bit of a sum that is more than 0.
+        1. / sum.add(zero).sum()
     }
 }

@@ -240,8 +240,8 @@ impl<'a> Differentiable<'a> {
         self.model.positioned(layer, &mut placed, &packed.positions);
         packed.at_layer(self.model.arch(), layer, |batch, kv| {
             self.model.store(layer, &placed, batch, kv);
-            self.model.attend(layer, &placed, batch, kv, attended);
-        })
+            Ok(self.model.attend(layer, &placed, batch, kv, attended)?)
+        })?
     }
 
     /// One layer back: the gradient of what it puts out, `[rows, hidden]`, becomes in place that of what enters it. At the

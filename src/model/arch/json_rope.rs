@@ -1,0 +1,127 @@
+//! The rotary positions of a `config.json`. transformers 5 writes them into `rope_parameters`; older versions wrote
+//! `rope_theta` and `rope_scaling`. Where both are there, `rope_scaling` wins, as in transformers.
+
+use anyhow::Result;
+
+use super::{Arch, Fields, Positions, Rope, RopeScaling};
+use crate::error::input;
+
+/// What a file says of rotary positions beside the parameters themselves.
+#[derive(Clone, Copy)]
+pub(super) struct Rotated<'a> {
+    /// The fields of the model.
+    pub fields: &'a Fields,
+    /// Width of one head.
+    pub head_dim: usize,
+    /// Where the base of the frequencies is written outside the parameters, and its value if it is not.
+    pub theta: (&'a str, f64),
+    /// Where the rotated share of a head is written outside the parameters, and its value if it is not. `None`: the
+    /// family rotates whole heads.
+    pub share: Option<(&'a str, f64)>,
+}
+
+impl Rotated<'_> {
+    /// Rotary positions that are alike in all layers.
+    pub fn positions(self) -> Result<Positions> {
+        let scaling = self.fields.object("rope_scaling")?.filter(|scaling| !scaling.0.is_empty());
+        let parameters = match scaling {
+            Some(scaling) => Some(scaling),
+            None => self.fields.object("rope_parameters")?,
+        };
+        let original = self.fields.find("original_max_position_embeddings")?;
+        let all = self.rope(&parameters.unwrap_or_default(), original)?;
+        Ok(Positions::Rotary { all, windowed: None })
+    }
+
+    /// One set of frequencies. `original` wins over the parameters' own `original_max_position_embeddings`.
+    fn rope(self, parameters: &Fields, original: Option<usize>) -> Result<Rope> {
+        let kind: Option<String> = match parameters.0.contains_key("rope_type") {
+            true => Some(parameters.get("rope_type")?),
+            false => parameters.find("type")?,
+        };
+        let kind = kind.as_deref().unwrap_or("default");
+        let scaling = match kind {
+            "default" => RopeScaling::None,
+            "linear" => RopeScaling::Linear(parameters.get("factor")?),
+            "llama3" => RopeScaling::Llama3(self.llama3(parameters, original)?),
+            other => {
+                return Err(input(format!(
+                    "rope scaling of type `{other}` is not supported (supported: default, linear, llama3)"
+                )));
+            }
+        };
+        let dims = self.rotated_dims(parameters, kind)?;
+        let (name, absent) = self.theta;
+        let theta = match parameters.0.contains_key("rope_theta") {
+            true => parameters.get("rope_theta")?,
+            false => self.fields.get_or(name, absent)?,
+        };
+        Ok(Rope { theta, dims, scaling })
+    }
+
+    fn llama3(self, parameters: &Fields, original: Option<usize>) -> Result<super::Llama3Scaling> {
+        let mut parameters = parameters.clone();
+        let context: usize = self.fields.get("max_position_embeddings")?;
+        let name = "original_max_position_embeddings";
+        if let Some(original) = original {
+            parameters.0.insert(name.into(), original.into());
+        }
+        parameters.0.entry(name).or_insert(context.into());
+        serde_json::from_value(parameters.0.into())
+            .map_err(|e| input(format!("rope scaling of type llama3: {e}")))
+    }
+
+    /// How many dimensions of a head are rotated.
+    fn rotated_dims(self, parameters: &Fields, kind: &str) -> Result<usize> {
+        const SHARE: &str = "partial_rotary_factor";
+        let share: f64 = match self.share {
+            Some((name, absent)) if !parameters.0.contains_key(SHARE) => self.fields.get_or(name, absent)?,
+            Some(_) => parameters.get(SHARE)?,
+            // transformers rotates whole heads here, whatever share is written.
+            None if kind == "default" => 1.,
+            None => {
+                self.fields.only(SHARE, 1.)?;
+                parameters.only(SHARE, 1.)?;
+                1.
+            }
+        };
+        if !(share > 0. && share <= 1.) {
+            return Err(input(format!(
+                "a share of {share} of each head cannot be rotated: the file is damaged"
+            )));
+        }
+        Ok((self.head_dim as f64 * share) as usize)
+    }
+}
+
+/// Gemma 3's: layers with a window have frequencies of their own, in two fields (transformers 4) or two objects (5).
+pub(super) fn gemma3(fields: &Fields, arch: &Arch) -> Result<Positions> {
+    let rotated =
+        |name, absent| Rotated { fields, head_dim: arch.head_dim, theta: (name, absent), share: None };
+    let both = fields.object("rope_parameters")?;
+    let (full, windowed) = match &both {
+        Some(both) => (both.object("full_attention")?, both.object("sliding_attention")?),
+        None => {
+            // Then transformers begins with this type, which a `type` of `rope_scaling` does not change.
+            let plain = Fields([("rope_type".to_string(), "default".into())].into_iter().collect());
+            (Some(plain), None)
+        }
+    };
+    let full = match (full, fields.object("rope_scaling")?) {
+        (full, None) => full.unwrap_or_default(),
+        (Some(mut full), Some(scaling)) => {
+            full.0.extend(scaling.0);
+            full
+        }
+        (None, Some(_)) => {
+            return Err(input(
+                "field `rope_scaling` is about `rope_parameters.full_attention`, which is missing: \
+                 write the scaling into `rope_parameters.full_attention`",
+            ));
+        }
+    };
+    Ok(Positions::Rotary {
+        all: rotated("rope_theta", 1e6).rope(&full, None)?,
+        windowed: Some(rotated("rope_local_base_freq", 1e4).rope(&windowed.unwrap_or_default(), None)?),
+    })
+}

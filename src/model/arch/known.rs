@@ -1,0 +1,547 @@
+//! The keys of `config.json` and `generation_config.json` that the program reads, those that cannot change a result, and
+//! the values that it refuses. The lists follow `configuration_*.py` of transformers 5.23.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::{Family, Fields};
+use crate::error::input;
+use crate::keys::{Keys, Unread};
+
+/// Names that transformers takes for others of the same file; the alias wins.
+pub(super) const GPT2_ALIASES: [(&str, &str); 4] = [
+    ("hidden_size", "n_embd"),
+    ("num_hidden_layers", "n_layer"),
+    ("num_attention_heads", "n_head"),
+    ("max_position_embeddings", "n_positions"),
+];
+/// The same for GPT-Neo.
+pub(super) const GPT_NEO_ALIASES: [(&str, &str); 2] =
+    [("num_hidden_layers", "num_layers"), ("num_attention_heads", "num_heads")];
+/// The same for BLOOM.
+pub(super) const BLOOM_ALIASES: [(&str, &str); 2] =
+    [("num_hidden_layers", "n_layer"), ("num_attention_heads", "n_head")];
+
+/// Keys of every `config.json`. The token ids are the tokenizer's to read.
+const ALL: Keys = Keys {
+    read: &[
+        "model_type",
+        "tie_word_embeddings",
+        "vocab_size",
+        "quantization_config",
+        "transformers_weights",
+        "per_layer_config",
+        "pruned_heads",
+        "is_encoder_decoder",
+        "add_cross_attention",
+        "bos_token_id",
+        "eos_token_id",
+        "pad_token_id",
+    ],
+    harmless: &[
+        "_attn_implementation",
+        "_attn_implementation_autoset",
+        "_commit_hash",
+        "_name_or_path",
+        "architectures",
+        "attention_dropout",
+        "attn_implementation",
+        "bad_words_ids",
+        "begin_suppress_tokens",
+        "cache_implementation",
+        "chunk_size_feed_forward",
+        "classifier_dropout",
+        "cross_attention_hidden_size",
+        "decoder_start_token_id",
+        "diversity_penalty",
+        "do_sample",
+        "dtype",
+        "early_stopping",
+        "encoder_no_repeat_ngram_size",
+        "exponential_decay_length_penalty",
+        "finetuning_task",
+        "forced_bos_token_id",
+        "forced_eos_token_id",
+        "gradient_checkpointing",
+        "id2label",
+        "initializer_range",
+        "is_decoder",
+        "label2id",
+        "length_penalty",
+        "max_length",
+        "min_length",
+        "name_or_path",
+        "no_repeat_ngram_size",
+        "num_beam_groups",
+        "num_beams",
+        "num_labels",
+        "num_return_sequences",
+        "output_attentions",
+        "output_hidden_states",
+        "output_scores",
+        "prefix",
+        "pretraining_tp",
+        "problem_type",
+        "remove_invalid_values",
+        "repetition_penalty",
+        "return_dict",
+        "return_dict_in_generate",
+        "sep_token_id",
+        "suppress_tokens",
+        "task_specific_params",
+        "temperature",
+        "tf_legacy_loss",
+        "tie_encoder_decoder",
+        "tie_last_hidden_states",
+        "tokenizer_class",
+        "top_k",
+        "top_p",
+        "torch_dtype",
+        "torchscript",
+        "transformers_version",
+        "typical_p",
+        "unk_token_id",
+        "unsloth_fixed",
+        "unsloth_version",
+        "use_bfloat16",
+        "use_cache",
+    ],
+};
+
+/// Sizes that all families but the oldest write under these names.
+const SIZES: Keys = Keys {
+    read: &[
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "head_dim",
+        "max_position_embeddings",
+    ],
+    harmless: &[],
+};
+
+/// Rotary positions of families that rotate whole heads.
+const ROTARY: Keys =
+    Keys { read: &["rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor"], harmless: &[] };
+
+const LLAMA: Keys = Keys {
+    read: &[
+        "num_key_value_heads",
+        "rms_norm_eps",
+        "hidden_act",
+        "attention_bias",
+        "mlp_bias",
+        "original_max_position_embeddings",
+        "rope_interleaved",
+    ],
+    harmless: &["is_llama_config", "transformers.js_config"],
+};
+
+const QWEN2: Keys = Keys {
+    read: &[
+        "num_key_value_heads",
+        "rms_norm_eps",
+        "hidden_act",
+        "use_sliding_window",
+        "sliding_window",
+        "max_window_layers",
+        "layer_types",
+        "original_max_position_embeddings",
+        "use_mrope",
+    ],
+    harmless: &[],
+};
+
+const STARCODER2: Keys = Keys {
+    read: &[
+        "num_key_value_heads",
+        "norm_epsilon",
+        "hidden_act",
+        "use_bias",
+        "sliding_window",
+        "original_max_position_embeddings",
+    ],
+    // The last two are written by its first files and read by no version of transformers.
+    harmless: &["embedding_dropout", "residual_dropout", "mlp_type", "norm_type"],
+};
+
+const GPT_NEOX: Keys = Keys {
+    read: &[
+        "layer_norm_eps",
+        "hidden_act",
+        "attention_bias",
+        "use_parallel_residual",
+        "rotary_pct",
+        "rotary_emb_base",
+        "rope_parameters",
+        "rope_scaling",
+        "original_max_position_embeddings",
+    ],
+    harmless: &["hidden_dropout"],
+};
+
+const GPT2: Keys = Keys {
+    read: &[
+        "n_embd",
+        "n_layer",
+        "n_head",
+        "n_inner",
+        "n_positions",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "max_position_embeddings",
+        "layer_norm_epsilon",
+        "activation_function",
+        "scale_attn_weights",
+        "scale_attn_by_inverse_layer_idx",
+    ],
+    harmless: &[
+        "attn_pdrop",
+        "embd_pdrop",
+        "n_ctx",
+        "reorder_and_upcast_attn",
+        "resid_pdrop",
+        "summary_activation",
+        "summary_first_dropout",
+        "summary_proj_to_labels",
+        "summary_type",
+        "summary_use_proj",
+    ],
+};
+
+const GPT_NEO: Keys = Keys {
+    read: &[
+        "hidden_size",
+        "num_layers",
+        "num_heads",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "max_position_embeddings",
+        "layer_norm_epsilon",
+        "activation_function",
+        "window_size",
+        "attention_types",
+        "attention_layers",
+    ],
+    harmless: &[
+        "embed_dropout",
+        "resid_dropout",
+        "summary_activation",
+        "summary_first_dropout",
+        "summary_proj_to_labels",
+        "summary_type",
+        "summary_use_proj",
+    ],
+};
+
+const BLOOM: Keys = Keys {
+    read: &[
+        "hidden_size",
+        "n_embed",
+        "n_layer",
+        "n_head",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "layer_norm_epsilon",
+        "seq_length",
+        "apply_residual_connection_post_layernorm",
+    ],
+    // How its training computed the same; an exact variant of sums over devices; a size that is always four widths.
+    harmless: &[
+        "attention_softmax_in_fp32",
+        "bias_dropout_fusion",
+        "hidden_dropout",
+        "masked_softmax_fusion",
+        "n_inner",
+        "offset_alibi",
+        "skip_bias_add",
+        "skip_bias_add_qkv",
+        "slow_but_exact",
+    ],
+};
+
+const GEMMA3: Keys = Keys {
+    read: &[
+        "num_key_value_heads",
+        "rms_norm_eps",
+        "hidden_activation",
+        "attention_bias",
+        "query_pre_attn_scalar",
+        "sliding_window",
+        "sliding_window_pattern",
+        "layer_types",
+        "rope_local_base_freq",
+        "final_logit_softcapping",
+        "attn_logit_softcapping",
+        "use_bidirectional_attention",
+    ],
+    // Read from `layer_types`, where a file has both.
+    harmless: &["_sliding_window_pattern"],
+};
+
+/// The whole of a Gemma 3 with images: what is about images does not touch text.
+const GEMMA3_WHOLE: Keys = Keys {
+    read: &["text_config"],
+    harmless: &[
+        "boi_token_index",
+        "eoi_token_index",
+        "image_token_index",
+        "boi_token_id",
+        "eoi_token_id",
+        "image_token_id",
+        "mm_tokens_per_image",
+        "vision_config",
+    ],
+};
+
+/// Keys of `rope_parameters` and `rope_scaling`.
+const ROPE: Keys = Keys {
+    read: &[
+        "rope_type",
+        "type",
+        "rope_theta",
+        "partial_rotary_factor",
+        "factor",
+        "low_freq_factor",
+        "high_freq_factor",
+        "original_max_position_embeddings",
+    ],
+    harmless: &[],
+};
+
+/// Gemma 3's `rope_parameters` are two.
+const ROPE_BY_KIND: Keys = Keys { read: &["full_attention", "sliding_attention"], harmless: &[] };
+
+fn keys_of(family: Family) -> Vec<Keys> {
+    match family {
+        Family::Llama => vec![ALL, SIZES, ROTARY, LLAMA],
+        Family::Qwen2 => vec![ALL, SIZES, ROTARY, QWEN2],
+        Family::Starcoder2 => vec![ALL, SIZES, ROTARY, STARCODER2],
+        Family::GptNeox => vec![ALL, SIZES, GPT_NEOX],
+        Family::Gemma3 => vec![ALL, SIZES, ROTARY, GEMMA3],
+        Family::Gpt2 => vec![ALL, GPT2],
+        Family::GptNeo => vec![ALL, GPT_NEO],
+        Family::Bloom => vec![ALL, BLOOM],
+    }
+}
+
+/// Refuse the values that would change the computation of any family.
+pub(super) fn refuse_not_computed(fields: &Fields) -> Result<()> {
+    for name in ["quantization_config", "transformers_weights"] {
+        fields.absent(name)?;
+    }
+    for name in ["per_layer_config", "pruned_heads"] {
+        match fields.find::<Value>(name)? {
+            Some(Value::Object(none)) if none.is_empty() => {}
+            Some(Value::Array(none)) if none.is_empty() => {}
+            Some(found) => return Err(input(format!("field `{name}` is {found}, which is not computed"))),
+            None => {}
+        }
+    }
+    fields.only("is_encoder_decoder", false)?;
+    fields.only("add_cross_attention", false)
+}
+
+/// The file of a model's hyperparameters.
+const CONFIG: &str = "config.json";
+/// The file of a model's settings for `generate`.
+const GENERATION: &str = "generation_config.json";
+
+/// Keys of a model folder's `config.json` and `generation_config.json` that the program does not know.
+///
+/// # Errors
+/// An [`InputError`](crate::error::InputError): a file that is no JSON object, or of an unknown family.
+pub fn unread(folder: &Path) -> Result<Unread> {
+    let mut unread = Unread::default();
+    if let Some(fields) = read(folder, CONFIG)? {
+        let family = Family::of_model_type(&fields.get::<String>("model_type")?)?;
+        match fields.object("text_config")? {
+            Some(text) if family == Family::Gemma3 => {
+                note(&mut unread, "", &[ALL, GEMMA3_WHOLE], &fields);
+                note_model(&mut unread, "text_config.", family, &text)?;
+            }
+            _ => note_model(&mut unread, "", family, &fields)?,
+        }
+    }
+    if let Some(fields) = read(folder, GENERATION)? {
+        unread.note(GENERATION, &[GENERATE], fields.0.keys().map(String::as_str));
+    }
+    Ok(unread)
+}
+
+/// The keys of the fields of a model, and those of the objects in it.
+fn note_model(unread: &mut Unread, within: &str, family: Family, fields: &Fields) -> Result<()> {
+    note(unread, within, &keys_of(family), fields);
+    for name in ["rope_parameters", "rope_scaling"] {
+        let Some(rope) = fields.object(name)? else { continue };
+        let place = format!("{within}{name}.");
+        if family != Family::Gemma3 || name == "rope_scaling" {
+            note(unread, &place, &[ROPE], &rope);
+            continue;
+        }
+        note(unread, &place, &[ROPE_BY_KIND], &rope);
+        for kind in ROPE_BY_KIND.read {
+            if let Some(rope) = rope.object(kind)? {
+                note(unread, &format!("{place}{kind}."), &[ROPE], &rope);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Note unknown keys of one object, each with its place in the file.
+fn note(unread: &mut Unread, within: &str, known: &[Keys], fields: &Fields) {
+    let unknown = fields.0.keys().filter(|key| !known.iter().any(|known| known.knows(key)));
+    let unknown: Vec<String> = unknown.map(|key| format!("{within}{key}")).collect();
+    unread.note(CONFIG, &[], unknown.iter().map(String::as_str));
+}
+
+/// One JSON file of a model folder, if it is there.
+fn read(folder: &Path, name: &str) -> Result<Option<Fields>> {
+    let path = folder.join(name);
+    let shown = path.display();
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(input(format!("{shown}: cannot be read ({error})"))),
+    };
+    let fields = serde_json::from_str(&text).map_err(|e| input(format!("{shown}: {e}")))?;
+    Ok(Some(Fields(fields)))
+}
+
+/// Keys of `generation_config.json`. Those that would change a greedy choice are in [`NEUTRAL`], the token ids are the
+/// tokenizer's to read; the others are about sampling, beams, caches, lengths and what `generate` returns, for which this
+/// program has settings of its own.
+const GENERATE: Keys = Keys {
+    read: &[
+        "bos_token_id",
+        "eos_token_id",
+        "pad_token_id",
+        "bad_words_ids",
+        "begin_suppress_tokens",
+        "dola_layers",
+        "encoder_no_repeat_ngram_size",
+        "encoder_repetition_penalty",
+        "exponential_decay_length_penalty",
+        "force_words_ids",
+        "forced_bos_token_id",
+        "forced_decoder_ids",
+        "forced_eos_token_id",
+        "guidance_scale",
+        "min_length",
+        "min_new_tokens",
+        "no_repeat_ngram_size",
+        "num_beams",
+        "penalty_alpha",
+        "repetition_penalty",
+        "sequence_bias",
+        "stop_strings",
+        "suppress_tokens",
+        "token_healing",
+        "watermarking_config",
+    ],
+    harmless: &[
+        "_from_model_config",
+        "assistant_confidence_threshold",
+        "assistant_early_exit",
+        "assistant_ensemble_weight",
+        "assistant_lookbehind",
+        "cache_config",
+        "cache_implementation",
+        "compile_config",
+        "constraints",
+        "decoder_start_token_id",
+        "disable_compile",
+        "diversity_penalty",
+        "do_sample",
+        "early_stopping",
+        "epsilon_cutoff",
+        "eta_cutoff",
+        "is_assistant",
+        "length_penalty",
+        "low_memory",
+        "max_cache_len",
+        "max_length",
+        "max_matching_ngram_size",
+        "max_new_tokens",
+        "max_time",
+        "min_p",
+        "num_assistant_tokens",
+        "num_assistant_tokens_schedule",
+        "num_beam_groups",
+        "num_return_sequences",
+        "output_attentions",
+        "output_hidden_states",
+        "output_logits",
+        "output_scores",
+        "prefill_chunk_size",
+        "prompt_lookup_num_tokens",
+        "remove_invalid_values",
+        "renormalize_logits",
+        "return_dict_in_generate",
+        "return_legacy_cache",
+        "speculation_type",
+        "target_lookbehind",
+        "temperature",
+        "top_h",
+        "top_k",
+        "top_p",
+        "transformers_version",
+        "typical_p",
+        "use_cache",
+        "use_mtp",
+    ],
+};
+
+/// Settings of `generate` that change which token greedy decoding takes or where it ends, with the number that changes
+/// nothing. Without a number, what is empty, false or null changes nothing.
+const NEUTRAL: [(&str, Option<f64>); 22] = [
+    ("bad_words_ids", None),
+    ("begin_suppress_tokens", None),
+    ("dola_layers", None),
+    ("encoder_no_repeat_ngram_size", Some(0.)),
+    ("encoder_repetition_penalty", Some(1.)),
+    ("exponential_decay_length_penalty", None),
+    ("force_words_ids", None),
+    ("forced_bos_token_id", None),
+    ("forced_decoder_ids", None),
+    ("forced_eos_token_id", None),
+    ("guidance_scale", Some(1.)),
+    ("min_length", Some(0.)),
+    ("min_new_tokens", Some(0.)),
+    ("no_repeat_ngram_size", Some(0.)),
+    ("num_beams", Some(1.)),
+    ("penalty_alpha", Some(0.)),
+    ("repetition_penalty", Some(1.)),
+    ("sequence_bias", None),
+    ("stop_strings", None),
+    ("suppress_tokens", None),
+    ("token_healing", None),
+    ("watermarking_config", None),
+];
+
+/// What `generation_config.json` asks of `generate` and this program does not do, by key.
+///
+/// # Errors
+/// An [`InputError`](crate::error::InputError): the file is no JSON object.
+pub fn not_applied(folder: &Path) -> Result<BTreeMap<String, Value>> {
+    let Some(Fields(mut fields)) = read(folder, GENERATION)? else { return Ok(BTreeMap::new()) };
+    let set = NEUTRAL.iter().filter_map(|(name, neutral)| {
+        let value = fields.remove(*name)?;
+        let changes = match &value {
+            Value::Null | Value::Bool(false) => false,
+            Value::Array(all) => !all.is_empty(),
+            Value::Object(all) => !all.is_empty(),
+            Value::String(text) => !text.is_empty(),
+            number => neutral.is_none() || number.as_f64() != *neutral,
+        };
+        changes.then(|| (name.to_string(), value))
+    });
+    Ok(set.collect())
+}

@@ -1,0 +1,140 @@
+//! The metadata keys of GGUF files that the program reads, those that cannot change a result, and the values that it
+//! refuses. The lists follow llama.cpp's `llama-arch.cpp` and `load_hparams`. Keys of the tokenizer are listed where it is
+//! read.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::Result;
+use candle_core::quantized::gguf_file::Value;
+
+use super::gguf::GgufKeys;
+use crate::error::input;
+use crate::keys::{Keys, Unread};
+
+/// Keys that begin with the architecture's name, without it.
+const OF_ARCHITECTURE: Keys = Keys {
+    read: &[
+        "attention.causal",
+        "attention.clamp_kqv",
+        "attention.head_count",
+        "attention.head_count_kv",
+        "attention.key_length",
+        "attention.layer_norm_epsilon",
+        "attention.layer_norm_rms_epsilon",
+        "attention.max_alibi_bias",
+        "attention.scale",
+        "attention.sliding_window",
+        "attention.sliding_window_pattern",
+        "attention.value_length",
+        "attn_logit_softcapping",
+        "block_count",
+        "context_length",
+        "embedding_length",
+        "embedding_scale",
+        "expert_count",
+        "feed_forward_length",
+        "final_logit_softcapping",
+        "logit_scale",
+        "residual_scale",
+        "rope.dimension_count",
+        "rope.freq_base",
+        "rope.freq_base_swa",
+        "rope.scale_linear",
+        "rope.scaling.attn_factor",
+        "rope.scaling.factor",
+        "rope.scaling.type",
+        "use_parallel_residual",
+    ],
+    // The vocabulary is as large as the embedding; rows of queries and keys of `llama` are known to be in pairs; the original
+    // context matters to scalings that are refused.
+    harmless: &[
+        "expert_used_count",
+        "rope.scaling.finetuned",
+        "rope.scaling.original_context_length",
+        "tensor_data_layout",
+        "vocab_size",
+    ],
+};
+
+/// Other keys.
+const OTHERS: Keys = Keys {
+    read: &[
+        "general.alignment",
+        "general.architecture",
+        "general.sampling.penalty_repeat",
+        "split.count",
+        "split.no",
+        "split.tensors.count",
+    ],
+    harmless: &["general.type"],
+};
+
+/// Keys that begin so say what a file is called, who made it and how, or how to sample from it.
+const DESCRIPTIONS: [&str; 2] = ["general.", "quantize."];
+
+/// Keys of a GGUF file, the tokenizer's aside, that the program does not know.
+pub fn unread_gguf(file: &str, architecture: &str, metadata: &HashMap<String, Value>) -> Unread {
+    let known = |key: &str| {
+        let of_architecture = key.strip_prefix(architecture).and_then(|key| key.strip_prefix('.'));
+        OTHERS.knows(key)
+            || DESCRIPTIONS.iter().any(|start| key.starts_with(start))
+            || key.starts_with("tokenizer.")
+            || of_architecture.is_some_and(|key| OF_ARCHITECTURE.knows(key))
+    };
+    let mut unread = Unread::default();
+    unread.note(file, &[], metadata.keys().map(String::as_str).filter(|key| !known(key)));
+    unread
+}
+
+/// What a GGUF file asks of decoding and this program does not do, by key.
+pub fn not_applied_gguf(metadata: &HashMap<String, Value>) -> BTreeMap<String, serde_json::Value> {
+    const PENALTY: &str = "general.sampling.penalty_repeat";
+    let penalty = match metadata.get(PENALTY) {
+        Some(Value::F32(penalty)) => f64::from(*penalty),
+        Some(Value::F64(penalty)) => *penalty,
+        _ => 1.,
+    };
+    if penalty == 1. { BTreeMap::new() } else { [(PENALTY.to_string(), penalty.into())].into() }
+}
+
+/// Numbers that this decoder computes with one value alone: where it is not written, llama.cpp takes the same.
+const NEUTRAL: [(&str, f64); 6] = [
+    ("attention.clamp_kqv", 0.),
+    ("attn_logit_softcapping", 0.),
+    ("embedding_scale", 1.),
+    ("final_logit_softcapping", 0.),
+    ("residual_scale", 1.),
+    ("rope.scaling.attn_factor", 1.),
+];
+/// The slope of the first ALiBi head follows from it.
+const ALIBI_BIAS: f64 = 8.;
+
+/// Refuse the values that would change the computation.
+pub(super) fn refuse_not_computed(keys: &GgufKeys, score_scale: f64) -> Result<()> {
+    let only = |part: &str, computed: f64| match keys.optional_float(part)? {
+        Some(found) if (found - computed).abs() > 1e-6 * computed.abs() => {
+            Err(input(format!("metadata `{}` is {found}, and only {computed} is computed", keys.key(part))))
+        }
+        _ => Ok(()),
+    };
+    NEUTRAL.iter().try_for_each(|(part, computed)| only(part, *computed))?;
+    only("attention.max_alibi_bias", ALIBI_BIAS)?;
+    only("attention.scale", score_scale)?;
+    // 0 stands for none; 1 changes nothing.
+    if keys.optional_float("logit_scale")?.is_some_and(|scale| scale != 0.) {
+        only("logit_scale", 1.)?;
+    }
+    if keys.optional_size("expert_count")?.is_some_and(|experts| experts > 0) {
+        return Err(input(format!(
+            "metadata `{}`: a mixture of experts is not computed",
+            keys.key("expert_count")
+        )));
+    }
+    if keys.optional_flag("attention.causal")? == Some(false) {
+        return Err(input(format!(
+            "metadata `{}` is false: only models that read from left to right are computed",
+            keys.key("attention.causal")
+        )));
+    }
+    Ok(())
+}
