@@ -32,21 +32,18 @@ struct Folder {
     generation: Option<Value>,
     index: Option<Value>,
     rules: Value,
-    files: BTreeMap<String, Vec<Stored>>,
+    files: BTreeMap<String, Weights>,
     tokens: Option<Vec<u32>>,
     refused: Option<Vec<String>>,
     /// Where the first score is not finite.
     nan: Option<String>,
 }
 
-/// A tensor, written as a list: its seed, its name, the name from which it is drawn, its shape, by what it is multiplied.
+/// A file of weights: its tensors by name, shape, the name from which each is drawn if that is another, and a factor.
 #[derive(Deserialize)]
-struct Stored {
+struct Weights {
     seed: String,
-    stored: String,
-    drawn: String,
-    shape: Vec<usize>,
-    factor: f32,
+    tensors: Vec<(String, Vec<usize>, Option<String>, f32)>,
 }
 
 #[derive(Deserialize)]
@@ -82,16 +79,16 @@ impl Folder {
         if let Some(index) = &self.index {
             json("model.safetensors.index.json", index);
         }
-        for (file, tensors) in &self.files {
-            let of = |tensor: &Stored| {
-                let drawn = json!({"seed": tensor.seed, "rules": self.rules});
-                let drawn: Drawn = serde_json::from_value(drawn).expect("how it is drawn");
-                let mut values = drawn.values(&tensor.drawn, &tensor.shape);
-                values.iter_mut().for_each(|value| *value *= tensor.factor);
-                let tensor_of = Tensor::from_vec(values, tensor.shape.as_slice(), &Device::Cpu);
-                (tensor.stored.clone(), tensor_of.expect("a tensor"))
-            };
-            let tensors = tensors.iter().map(of).collect();
+        for (file, weights) in &self.files {
+            let drawn = json!({"seed": weights.seed, "rules": self.rules});
+            let drawn: Drawn = serde_json::from_value(drawn).expect("how they are drawn");
+            let tensors = weights.tensors.iter().map(|(name, shape, from, factor)| {
+                let mut values = drawn.values(from.as_ref().unwrap_or(name), shape);
+                values.iter_mut().for_each(|value| *value *= factor);
+                let tensor = Tensor::from_vec(values, shape.as_slice(), &Device::Cpu).expect("a tensor");
+                (name.clone(), tensor)
+            });
+            let tensors = tensors.collect();
             candle_core::safetensors::save(&tensors, path.join(file)).expect("written");
         }
     }

@@ -209,17 +209,17 @@ def folders():
 
 
 def stored(folder):
-    """Tensors: stored name, the name it is drawn from, shape, factor."""
+    """Tensors: stored name, shape, the name it is drawn from if that is another, factor."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**copy.deepcopy(folder.layers)))
     embedding = model.get_input_embeddings().weight
     names = {name: tuple(parameter.shape) for name, parameter in model.named_parameters() if name != "lm_head.weight"}
     of_embedding = next(name for name, parameter in model.named_parameters() if parameter is embedding)
-    found = [[name, name, list(shape), folder.scaled.get(name, 1.0)] for name, shape in names.items()
+    found = [[name, list(shape), None, folder.scaled.get(name, 1)] for name, shape in names.items()
              if folder.embedding or name != of_embedding]  # fmt: skip
     if folder.head:
         name, kind = folder.head
-        found.append([name, "lm_head.weight" if kind == "own" else of_embedding, list(names[of_embedding]), 1.0])
+        found.append([name, list(names[of_embedding]), "lm_head.weight" if kind == "own" else of_embedding, 1])
     return found
 
 
@@ -230,12 +230,12 @@ def files(folder, seed):
     laid = {}
     if single:
         other = seed if not folder.shards else "other weights"
-        laid["model.safetensors"] = [[other, *tensor] for tensor in tensors]
+        laid["model.safetensors"] = {"seed": other, "tensors": tensors}
     weight_map = {}
     if folder.shards:
         for at, tensor in enumerate(tensors):
             name = f"model-{at % folder.shards + 1:05}-of-{folder.shards:05}.safetensors"
-            laid.setdefault(name, []).append([seed, *tensor])
+            laid.setdefault(name, {"seed": seed, "tensors": []})["tensors"].append(tensor)
             weight_map[tensor[0]] = name
     if folder.index == "stale":
         weight_map = {tensor[0]: f"model-{1 + at % 2:05}-of-00002.safetensors" for at, tensor in enumerate(tensors)}
@@ -252,8 +252,8 @@ def rules(config):
 
 
 def draw(seed, tensor, drawn_rules):
-    name, from_name, shape, factor = tensor
-    values = drawn.weight(from_name, tuple(shape), seed, drawn_rules)
+    name, shape, from_name, factor = tensor
+    values = drawn.weight(from_name or name, tuple(shape), seed, drawn_rules)
     return torch.from_numpy(values * np.float32(factor))
 
 
@@ -261,9 +261,9 @@ def write(folder, laid, index, path):
     (path / "config.json").write_text(json.dumps(folder.config))
     if folder.more.get("generation"):
         (path / "generation_config.json").write_text(json.dumps(folder.more["generation"]))
-    for name, tensors in laid.items():
-        drawn_tensors = {tensor[1]: draw(tensor[0], tensor[1:], rules(folder.config)) for tensor in tensors}
-        save_file(drawn_tensors, path / name, metadata={"format": "pt"})
+    for name, file in laid.items():
+        tensors = {tensor[0]: draw(file["seed"], tensor, rules(folder.config)) for tensor in file["tensors"]}
+        save_file(tensors, path / name, metadata={"format": "pt"})
     if index:
         (path / "model.safetensors.index.json").write_text(json.dumps(index))
 
