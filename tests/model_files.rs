@@ -336,9 +336,12 @@ fn files_with_rotary_factors_can_be_used_by_every_verb() {
     ok(world.call(&format!("figure attention --model {model} {ASKED} --mask none --layer 1 --out drawn")));
     ok(world.call(&format!("models {model}")));
     world.write("pairs.tsv", "source\ttarget\none tree\tun arbre\ntwo suns\tdeux soleils\nred\trouge\n");
+    let corpus = "kind: table\ndescription: tiny\ntest: test.tsv\ndemonstrations: demonstrations.tsv\ntraining: pairs.tsv\n\
+                  columns: {source: source, target: target}\n";
+    world.write("corpus.yaml", corpus);
     ok(world.call(&format!(
-        "lora --model {model} --test test.tsv --demonstrations pairs.tsv --direction en-fr --format f.yaml --nprompts 0 \
-         --train-size 2 --dev-size 1 --layers 1 --rank 2 --epochs 1 --max-new-tokens 8"
+        "lora --model {model} --data corpus.yaml --direction en-fr --format f.yaml --nprompts 0 --train-size 2 \
+         --dev-size 1 --layers 1 --rank 2 --epochs 1 --max-new-tokens 8"
     )));
 }
 

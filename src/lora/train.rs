@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::{AdamW, Frozen, clip, initial};
 use crate::config::{LossOn, Training};
 use crate::engine::check_interrupted;
 use crate::model::grad::{Differentiable, Gradient, Loss, Noise, Pass, ROWS, TOGETHER};
-use crate::model::{Adapter, Decoder, LowRank};
+use crate::model::{Adapter, Decoder, LowRank, NotFinite};
 use crate::prompt::sampling::sample;
 
 /// A trained adapter.
@@ -169,7 +169,8 @@ impl<'a> Trainer<'a> {
         for some in passes(self.frozen, &texts, ROWS).chunks(TOGETHER) {
             check_interrupted()?;
             let found = some.par_iter().map(|texts| self.gradient(epoch, texts, share));
-            for (of_pass, its_gradient, rows) in found.collect::<Result<Vec<_>>>()? {
+            let found = found.collect::<Result<Vec<_>>>();
+            for (of_pass, its_gradient, rows) in found.map_err(|error| self.diverged(error))? {
                 loss.add(of_pass);
                 gradient.add(&its_gradient);
                 self.log.tokens[0] += rows;
@@ -187,6 +188,16 @@ impl<'a> Trainer<'a> {
         let (pairs, loss) = (pairs.to_vec(), loss.mean());
         self.log.steps.push(Step { epoch, pairs, loss, gradient_norm: norm, learning_rate });
         Ok(())
+    }
+
+    /// Scores that are not finite after a step are the training's doing; before the first they are the model's.
+    fn diverged(&self, error: Error) -> Error {
+        let Log { layer, seed, .. } = self.log;
+        let step = self.log.steps.len();
+        if step == 0 || !error.is::<NotFinite>() {
+            return error;
+        }
+        Diverged { layer, seed, step: step + 1, loss: f64::NAN, norm: f64::NAN }.into()
     }
 
     fn answer_alone(&self) -> bool {
@@ -221,7 +232,8 @@ impl<'a> Trainer<'a> {
                 let pass = Pass { layer, adapter, states, packed, next, noise: None };
                 Ok((self.differentiable.loss(&pass)?, packed.rows()))
             });
-            for (of_pass, rows) in found.collect::<Result<Vec<_>>>()? {
+            let found = found.collect::<Result<Vec<_>>>();
+            for (of_pass, rows) in found.map_err(|error| self.diverged(error))? {
                 loss.add(of_pass);
                 self.log.tokens[1] += rows;
             }

@@ -56,7 +56,7 @@ impl Arch {
             },
             Family::Gemma3 => gemma3(arch, &keys)?,
         };
-        refuse_not_computed(&keys, arch.score_scale)?;
+        refuse_not_computed(&keys, &arch)?;
         arch.checked()
     }
 }
@@ -71,12 +71,6 @@ fn sizes(family: Family, content: &Content, keys: &GgufKeys) -> Result<Arch> {
     let embedding = embedding.ok_or_else(|| input("tensor `token_embd.weight` is missing"))?;
     let has = |name: &str| content.tensor_infos.contains_key(name);
     let gated = has("blk.0.ffn_gate.weight");
-    if let Some(width) = keys.optional_size("attention.value_length")?.filter(|width| *width != head_dim) {
-        return Err(input(format!(
-            "metadata `{}` is {width}, and only the width of the keys, {head_dim}, is computed",
-            keys.key("attention.value_length")
-        )));
-    }
     let norm = if has("output_norm.bias") { NormKind::Layer } else { NormKind::Rms };
     let epsilon = if norm == NormKind::Layer { "layer_norm_epsilon" } else { "layer_norm_rms_epsilon" };
     Ok(Arch {
@@ -91,7 +85,7 @@ fn sizes(family: Family, content: &Content, keys: &GgufKeys) -> Result<Arch> {
         context: keys.size("context_length")?,
         norm,
         norm_eps: keys.float(&format!("attention.{epsilon}"))?,
-        positions: rotary(family, keys, head_dim)?,
+        positions: rotary(keys, head_dim)?,
         windows: vec![None; layers],
         score_scale: 1. / (head_dim as f64).sqrt(),
         qk_norm: has("blk.0.attn_q_norm.weight"),
@@ -110,7 +104,7 @@ fn sizes(family: Family, content: &Content, keys: &GgufKeys) -> Result<Arch> {
 }
 
 /// As llama.cpp reads it: a factor without a type is linear, and the factor has an older name.
-fn rotary(family: Family, keys: &GgufKeys, head_dim: usize) -> Result<Positions> {
+fn rotary(keys: &GgufKeys, head_dim: usize) -> Result<Positions> {
     let factor = match keys.optional_float("rope.scaling.factor")? {
         None => keys.optional_float("rope.scale_linear")?,
         found => found,
@@ -127,12 +121,6 @@ fn rotary(family: Family, keys: &GgufKeys, head_dim: usize) -> Result<Positions>
     };
     let theta = keys.optional_float("rope.freq_base")?.unwrap_or(10_000.);
     let dims = keys.optional_size("rope.dimension_count")?.unwrap_or(head_dim);
-    if dims != head_dim && family != Family::GptNeox {
-        return Err(input(format!(
-            "metadata `{}` is {dims}, but this architecture rotates all {head_dim} dimensions of a head",
-            keys.key("rope.dimension_count")
-        )));
-    }
     Ok(Positions::Rotary { all: Rope { theta, dims, scaling }, windowed: None })
 }
 

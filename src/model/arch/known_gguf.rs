@@ -8,6 +8,7 @@ use anyhow::Result;
 use candle_core::quantized::gguf_file::Value;
 
 use super::gguf::GgufKeys;
+use super::{Arch, Family, Positions};
 use crate::error::input;
 use crate::keys::{Keys, Unread};
 
@@ -110,7 +111,7 @@ const NEUTRAL: [(&str, f64); 6] = [
 const ALIBI_BIAS: f64 = 8.;
 
 /// Refuse the values that would change the computation.
-pub(super) fn refuse_not_computed(keys: &GgufKeys, score_scale: f64) -> Result<()> {
+pub(super) fn refuse_not_computed(keys: &GgufKeys, arch: &Arch) -> Result<()> {
     let only = |part: &str, computed: f64| match keys.optional_float(part)? {
         Some(found) if (found - computed).abs() > 1e-6 * computed.abs() => {
             Err(input(format!("metadata `{}` is {found}, and only {computed} is computed", keys.key(part))))
@@ -119,10 +120,27 @@ pub(super) fn refuse_not_computed(keys: &GgufKeys, score_scale: f64) -> Result<(
     };
     NEUTRAL.iter().try_for_each(|(part, computed)| only(part, *computed))?;
     only("attention.max_alibi_bias", ALIBI_BIAS)?;
-    only("attention.scale", score_scale)?;
+    only("attention.scale", arch.score_scale)?;
     // 0 stands for none; 1 changes nothing.
     if keys.optional_float("logit_scale")?.is_some_and(|scale| scale != 0.) {
         only("logit_scale", 1.)?;
+    }
+    if let Some(width) = keys.optional_size("attention.value_length")?.filter(|width| *width != arch.head_dim)
+    {
+        return Err(input(format!(
+            "metadata `{}` is {width}, and only the width of the keys, {}, is computed",
+            keys.key("attention.value_length"),
+            arch.head_dim
+        )));
+    }
+    let whole = matches!(arch.positions, Positions::Rotary { .. }) && arch.family != Family::GptNeox;
+    let rotated = keys.optional_size("rope.dimension_count")?;
+    if let Some(dims) = rotated.filter(|dims| whole && *dims != arch.head_dim) {
+        return Err(input(format!(
+            "metadata `{}` is {dims}, but this architecture rotates all {} dimensions of a head",
+            keys.key("rope.dimension_count"),
+            arch.head_dim
+        )));
     }
     if keys.optional_size("expert_count")?.is_some_and(|experts| experts > 0) {
         return Err(input(format!(
