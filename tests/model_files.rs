@@ -1,6 +1,7 @@
 //! Model folders and GGUF files that say unusual things of themselves, through the built command, against the tokens of
 //! transformers (`tests/goldens/make_model_files.py`); and files that are damaged or impossible.
 
+#[allow(dead_code, reason = "each test binary uses its own part")]
 mod drawn;
 mod tiny;
 mod world;

@@ -1,6 +1,5 @@
 //! Weights that need no file: a function of a tensor's name in transformers' state_dict, computed bit for bit alike here
 //! and in `tests/goldens/drawn.py`, which says how.
-#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::collections::BTreeSet;
 
