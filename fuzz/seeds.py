@@ -354,7 +354,10 @@ def corpora():
     mbpp = {"task_id": 11, "text": "Double it.", "code": "def f(x):\n    return 2 * x", "test_list": ["assert f(2) == 4"]}
     problems = "".join(json.dumps(problem) + "\n" for problem in (human, mbpp))
     aligned = "one\ntwo\0un\ndeux\n"
-    for which, content in enumerate([table, rows, problems, gzip.compress(problems.encode(), mtime=0), aligned]):
+    quoted = 'id,source,target\n1,"The ""cat"".","Le chat,\nle chien."\n2,A dog.,Un chien.\n'
+    listed = "[" + rows.strip().replace("\n", ",\n") + "]"
+    packed = gzip.compress(problems.encode(), mtime=0)
+    for which, content in enumerate([table, rows, problems, packed, aligned, quoted, listed]):
         content = content if isinstance(content, bytes) else content.encode()
         write(f"corpus/{which}", bytes([which]) + content)
     write("corpus/0-crlf", b"\0\xef\xbb\xbfsource\ttarget\r\na\tb\r\n")

@@ -104,10 +104,10 @@ pub struct ScoreArgs {
     /// Results folders to score again from their stored generations
     #[arg(value_name = "RESULTS", conflicts_with_all = ["hyp", "reference"], required_unless_present = "hyp")]
     pub results: Vec<PathBuf>,
-    /// Text to score, one hypothesis a line; with --task code, programs as JSONL with id and text
+    /// Text to score, one hypothesis a line, - for standard input; with --task code, programs as JSONL with id and text
     #[arg(long, value_name = "FILE")]
     pub hyp: Option<PathBuf>,
-    /// References, one a line
+    /// References, one a line, - for standard input
     #[arg(long = "ref", value_name = "FILE", requires = "hyp")]
     pub reference: Option<PathBuf>,
     /// Tokenizer of BLEU: 13a, intl, char, zh or none

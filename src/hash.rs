@@ -1,11 +1,12 @@
 //! sha256 of what a result depends on, so that results of different inputs are never mixed.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
+
+use crate::inputs;
 
 /// A sha256 in the making.
 #[derive(Default)]
@@ -19,7 +20,7 @@ impl Hash {
 
     /// Add a file's content.
     pub fn file(&mut self, path: &Path) -> Result<()> {
-        let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let mut file = inputs::open(path).with_context(|| format!("cannot open {}", path.display()))?;
         let mut buffer = vec![0; 1 << 20];
         loop {
             match file.read(&mut buffer).with_context(|| format!("cannot read {}", path.display()))? {

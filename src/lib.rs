@@ -53,6 +53,9 @@ pub mod verbs;
 // Mistakes of the user's, as sentences.
 pub mod error;
 
+// Files that the user gives, opened and decoded.
+pub mod inputs;
+
 // Keys of a model's files: read, harmless, or unknown and named.
 pub mod keys;
 

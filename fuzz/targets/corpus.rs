@@ -1,4 +1,4 @@
-//! Corpora: tables as TSV and JSONL, problems as JSONL, plain and compressed, and a pair of files aligned by line. The first
+//! Corpora: tables as TSV, CSV, JSONL and JSON, problems as JSONL, plain and compressed, and a pair of files aligned by line. The first
 //! byte says which.
 #![no_main]
 
@@ -16,12 +16,14 @@ fuzz_mutator!(|data: &mut [u8], size: usize, most: usize, seed: u32| {
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, rest)) = bytes.split_first() else { return };
-    let (config, direction) = match which % 5 {
+    let (config, direction) = match which % 7 {
         0 => (DataConfig::one_off(&common::file("test.tsv", rest), None), "en-fr"),
         1 => (DataConfig::one_off(&common::file("test.jsonl", rest), None), "en-fr"),
         2 => (DataConfig::one_off_code(&common::file("problems.jsonl", rest), None), "en-py"),
         3 => (DataConfig::one_off_code(&common::file("problems.jsonl.gz", rest), None), "en-py"),
-        _ => (aligned(rest), "en-fr"),
+        4 => (aligned(rest), "en-fr"),
+        5 => (DataConfig::one_off(&common::file("test.csv", rest), None), "en-fr"),
+        _ => (DataConfig::one_off(&common::file("test.json", rest), None), "en-fr"),
     };
     common::judge(Corpus::load(&config, &direction.parse().expect("a direction")), bytes);
 });

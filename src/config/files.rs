@@ -6,6 +6,7 @@ use anyhow::Result;
 use include_dir::{Dir, include_dir};
 
 use crate::error::{input, suggest};
+use crate::inputs::{self, MOST_SETTINGS};
 
 /// The repository's `configs/`, so that the one binary works in any folder.
 static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/configs");
@@ -40,8 +41,7 @@ pub fn find(kind: &str, name: &str, origin: &str) -> Result<ConfigFile> {
 /// As [`find`], but `None` for an unknown name.
 pub fn try_find(kind: &str, name: &str) -> Result<Option<ConfigFile>> {
     let read = |path: PathBuf| {
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| input(format!("{}: cannot be read ({e})", path.display())))?;
+        let text = inputs::text(&path, MOST_SETTINGS).map_err(|trouble| trouble.about(&path))?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Some(ConfigFile { name, path, text }))
     };

@@ -9,6 +9,7 @@ use super::files;
 use super::settings::parse_yaml;
 use crate::error::{input, printable, suggest};
 use crate::hub::{self, HubSettings, ModelId, Progress, Wanted};
+use crate::inputs;
 use crate::model::{Arch, Checkpoint, Fields};
 
 /// A file of `configs/model/`.
@@ -152,7 +153,7 @@ fn refuse_adapter(folder: &Path) -> Result<()> {
              the adapter's files to a folder of their own and give that with --adapter"
         )));
     }
-    let base = std::fs::read(folder.join(ADAPTER)).ok();
+    let base = inputs::bytes(&folder.join(ADAPTER)).ok();
     let base = base.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
     let base = base.and_then(|base| Some(base.get("base_model_name_or_path")?.as_str()?.to_string()));
     let base = base.map_or(String::new(), |base| format!(", which is {}", printable(&base)));

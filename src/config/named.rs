@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::settings::parse_yaml;
+use super::settings::{key_of, parse_yaml};
 use super::{ChatChoice, Task, files};
 use crate::error::{input, suggest};
 use crate::mask::{ABLATION, LORA, Treatment};
-use crate::prompt::{Format, Profile};
+use crate::prompt::{Format, Profile, placeholders};
 use crate::sandbox::Policy;
 
 /// Keys of a file of `configs/format/`.
@@ -65,6 +65,13 @@ pub fn find_format(word: &str, origin: &str) -> Result<Format> {
     let file = files::find("format", word, origin)?;
     let mut format: Format = parse_yaml(&file.path, &file.text, &FORMAT_KEYS)?;
     format.name = file.name;
+    for (key, text) in format.strings() {
+        if let Some(wrong) = placeholders::wrong(text) {
+            let line =
+                file.text.lines().position(|line| key_of(line) == Some(key)).map_or(1, |line| line + 1);
+            return Err(input(format!("{}:{line}: {key}: {wrong}", file.path.display())));
+        }
+    }
     Ok(format)
 }
 
@@ -112,7 +119,8 @@ pub fn chat(word: &str, origin: &str) -> Result<Option<ChatChoice>> {
     match word {
         "false" => Ok(None),
         "true" => Ok(Some(ChatChoice::Model)),
-        file if Path::new(file).is_file() => Ok(Some(ChatChoice::File(file.into()))),
+        // Whether it is a regular file is seen when it is opened.
+        file if Path::new(file).exists() => Ok(Some(ChatChoice::File(file.into()))),
         _ => Err(input(format!(
             "{origin}: there is no file `{word}`; write true for the model's own template, false for none, or the path \
              of a .jinja file"

@@ -9,7 +9,7 @@ use super::settings::{Layered, Origins, Settings};
 use super::{
     AdapterChoice, Cell, ChatChoice, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task, files,
 };
-use crate::data::{DataConfig, Direction, Kind};
+use crate::data::{DataConfig, Direction, Kind, is_named_like_one};
 use crate::error::input;
 use crate::mask::Treatment;
 use crate::prompt::Profile;
@@ -310,7 +310,7 @@ impl Resolver {
             return Ok(vec![one_off(&test, demonstrations.as_deref())]);
         }
         let data = self.each("data", &self.settings.data, |word, origin| {
-            if [".tsv", ".jsonl", ".jsonl.gz"].iter().any(|extension| word.ends_with(extension)) {
+            if is_named_like_one(word) {
                 return Ok(one_off(Path::new(word), demonstrations.as_deref()));
             }
             let file = files::find("data", word, origin)?;

@@ -66,11 +66,11 @@ Settings {
     model: "NAME|PATH",
     /// Task: mt (translation), or code (programs, checked by running them)
     task: "TASK",
-    /// Corpus: a name of configs/data, a .yaml file, or a TSV or JSONL file of test items
+    /// Corpus: a name of configs/data, a .yaml file, or a TSV, CSV, JSONL or JSON file of test items
     data: "NAME|PATH",
-    /// One-off test items instead of --data: TSV or JSONL with source and target, or JSONL of problems
+    /// One-off test items instead of --data: TSV, CSV, JSONL or JSON with source and target, or JSONL of problems
     test: "FILE",
-    /// One-off demonstrations instead of --data: TSV or JSONL with source and target
+    /// One-off demonstrations instead of --data: TSV, CSV, JSONL or JSON with source and target
     demonstrations: "FILE",
     /// Languages, such as en-fr
     direction: "SOURCE-TARGET",
@@ -215,7 +215,7 @@ impl Origins {
 }
 
 /// The key of a `key: value` line, in its canonical spelling.
-fn key_of(line: &str) -> Option<&str> {
+pub(super) fn key_of(line: &str) -> Option<&str> {
     let (key, _) = line.split_once(':')?;
     Some(key.trim())
 }

@@ -30,7 +30,7 @@ pub struct DataConfig {
 pub enum Kind {
     /// A folder with one file per language and split, aligned line by line.
     Flores(Flores),
-    /// Files with one pair per row: TSV with a header, or JSONL.
+    /// Files with one pair per row: TSV or CSV with a header, JSONL, or a JSON list.
     Table(Table),
     /// Programming problems, checked by running what is generated.
     Code(Code),
@@ -179,8 +179,8 @@ impl fmt::Display for LineRange {
 }
 
 impl DataConfig {
-    /// A corpus of one file with test items and, unless no demonstrations are wanted, one to draw them from: TSV with
-    /// a header `source<TAB>target` (and `id`, if wanted), or JSONL with these keys. Named after the test file.
+    /// A corpus of one file with test items and, unless no demonstrations are wanted, one to draw them from: TSV or CSV with
+    /// columns `source` and `target` (and `id`, if wanted), or JSON with these keys. Named after the test file.
     pub fn one_off(test: &Path, demonstrations: Option<&Path>) -> DataConfig {
         // A brace in the user's own path is no placeholder.
         let whole = |path: &Path| TableFile { file: path.display().to_string(), lines: None };
@@ -224,7 +224,8 @@ impl DataConfig {
 /// A file's name without folder and extension, in characters that are safe in the folder names of results.
 pub(super) fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let stem = stem.strip_suffix(".jsonl").unwrap_or(&stem);
+    let packed = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gz"));
+    let stem = if packed { stem.rsplit_once('.').map_or(&*stem, |(stem, _)| stem) } else { &stem };
     let safe = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '-' };
     stem.chars().map(safe).collect()
 }

@@ -1,25 +1,21 @@
 //! Text files, a line at a time: the one place where encodings and line endings are dealt with.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::error::input;
+use crate::inputs::{self, MOST_TEXT, Trouble};
 
 /// A line longer than this (in bytes) is not text of a corpus: without a limit, a binary file without line ends
 /// would be read whole before anyone is told.
 const LONGEST_LINE: u64 = 16 << 20;
 
-/// A file with more text than this (in bytes) is no corpus of prompts: a small packed file may hold any amount of it, and
-/// what is read of a corpus is kept.
-const MOST_TEXT: u64 = 2 << 30;
-
-/// Reads the lines of a UTF-8 file in order, unpacked if its name ends in `.gz`. Line ends (LF or CRLF) and a byte order
+/// Reads the lines of a UTF-8 file in order, unpacked if it is gzip ([`inputs::reader`]). Line ends (LF or CRLF) and a byte order
 /// mark are taken off; nothing else is changed.
 pub struct Lines {
-    reader: BufReader<Box<dyn Read + Send>>,
+    reader: Box<dyn BufRead + Send>,
     path: PathBuf,
     number: usize,
     bytes: u64,
@@ -29,26 +25,10 @@ impl Lines {
     /// Opens a file. `advice` ends the sentence if it is missing: `run ...`, `check ...`.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) if the file does not exist or is a folder.
+    /// An [`InputError`](crate::error::InputError) if the file does not exist or is no regular file.
     pub fn open(path: &Path, advice: &str) -> Result<Lines> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(input(format!("the file {} does not exist; {advice}", path.display())));
-            }
-            other => other.with_context(|| format!("cannot open {}", path.display()))?,
-        };
-        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(input(format!("{} is a folder, not a file; {advice}", path.display())));
-        }
-        let packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-        let reader: Box<dyn Read + Send> =
-            if packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
-        Ok(Lines {
-            reader: BufReader::with_capacity(1 << 16, reader),
-            path: path.to_path_buf(),
-            number: 0,
-            bytes: 0,
-        })
+        let reader = inputs::reader(path).map_err(|trouble| unreadable(trouble, path, advice))?;
+        Ok(Lines { reader, path: path.to_path_buf(), number: 0, bytes: 0 })
     }
 
     /// The number, counted from 1, of the line that was read last (0 before the first).
@@ -70,11 +50,7 @@ impl Lines {
         let mut bytes = Vec::new();
         let limited = &mut self.reader.by_ref().take(LONGEST_LINE);
         if let Err(error) = limited.read_until(b'\n', &mut bytes) {
-            // Of what is packed these two mean damage; all other errors are the disk's.
-            if matches!(
-                error.kind(),
-                ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof
-            ) {
+            if inputs::is_damage(&error) {
                 self.number += 1;
                 return Err(self.refuse(&format!("cannot be unpacked ({error}); fetch the file again")));
             }
@@ -96,9 +72,6 @@ impl Lines {
             if bytes.last() == Some(&b'\r') {
                 bytes.pop();
             }
-        }
-        if self.number == 1 && bytes.starts_with(b"\xEF\xBB\xBF") {
-            bytes.drain(..3);
         }
         self.decode(bytes).map(Some)
     }
@@ -124,6 +97,20 @@ impl Lines {
     /// An input error about the line that was read last.
     pub fn refuse(&self, what: &str) -> anyhow::Error {
         input(format!("{} {what}", self.place()))
+    }
+}
+
+/// The sentence about a corpus' file that cannot be read; `advice` ends it if it is missing.
+pub(super) fn unreadable(trouble: Trouble, path: &Path, advice: &str) -> anyhow::Error {
+    let shown = path.display();
+    match trouble {
+        Trouble::Folder => input(format!("{shown} is a folder, not a file; {advice}")),
+        Trouble::Damaged(error) => {
+            input(format!("{shown}:1 cannot be unpacked ({error}); fetch the file again"))
+        }
+        missing if missing.is_missing() => input(format!("the file {shown} does not exist; {advice}")),
+        Trouble::System(error) => anyhow::Error::from(error).context(format!("cannot open {shown}")),
+        other => other.about(path),
     }
 }
 
@@ -159,7 +146,7 @@ mod tests {
             (b"one\n \t\n", "text:2 is empty"),
             (b"one\n\r\n", "text:2 is empty"),
             (b"one\nab\xFF\n", "text:2 is not UTF-8 (byte 3 of the line)"),
-            (b"\xFF\xFEo\0n\0", "text:1 is not UTF-8"),
+            (b"\xFF\xFEo\0n\0", "text: cannot be read (it is UTF-16, not UTF-8"),
             (b"one\rtwo\rthree", "text:1 has a carriage return inside"),
         ] {
             let message = read(content).unwrap_err().to_string();

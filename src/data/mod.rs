@@ -12,6 +12,8 @@ pub mod languages;
 mod lines;
 mod parse;
 mod problems;
+mod records;
+mod rows;
 mod table;
 
 use anyhow::Result;
@@ -21,6 +23,7 @@ pub use config::{Code, Columns, DataConfig, Flores, Kind, LineRange, Pool, Split
 pub use direction::Direction;
 pub use parse::refuse_nesting;
 pub use problems::{Fields, Problem, docstring};
+pub(crate) use rows::is_named_like_one;
 
 use crate::error::input;
 use crate::hash::Hash;

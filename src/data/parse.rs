@@ -12,6 +12,7 @@ use super::config::{
 };
 use super::problems::Fields;
 use crate::error::{input, suggest};
+use crate::inputs::{self, MOST_SETTINGS};
 
 impl<'de> Deserialize<'de> for LineRange {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LineRange, D::Error> {
@@ -126,8 +127,8 @@ impl DataConfig {
     /// # Errors
     /// An [`InputError`](crate::error::InputError) if the file cannot be read, or as [`DataConfig::parse`].
     pub fn read(path: &Path) -> Result<DataConfig> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| input(format!("cannot read the corpus file {}: {error}", path.display())))?;
+        let text = inputs::text(path, MOST_SETTINGS)
+            .map_err(|trouble| input(format!("cannot read the corpus file {}: {trouble}", path.display())))?;
         DataConfig::parse(&text, path)
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::lines::Lines;
+use super::rows;
 use super::{DataConfig, Example, TableFile};
 use crate::error::{input, suggest};
 
@@ -82,8 +83,7 @@ pub(super) fn read(config: &DataConfig, file: &TableFile, fields: &Fields) -> Re
 
 /// Whether a path looks like one that [`read`] understands.
 pub(super) fn understands(path: &Path) -> bool {
-    let name = path.to_string_lossy().to_lowercase();
-    [".jsonl", ".ndjson", ".jsonl.gz"].iter().any(|end| name.ends_with(end))
+    ["jsonl", "ndjson"].contains(&&*rows::extension(path))
 }
 
 struct Row<'a> {
@@ -125,8 +125,12 @@ impl Row<'_> {
     }
 
     /// The field of that name, or the first of those usually used.
-    fn find(&self, wanted: &Option<String>, known: &[&str]) -> Result<Option<(&str, &Value)>> {
-        let field = |name: &str| self.object.get_key_value(name).map(|(name, value)| (name.as_str(), value));
+    fn find<'a>(
+        &'a self,
+        wanted: &'a Option<String>,
+        known: &[&'a str],
+    ) -> Result<Option<(&'a str, &'a Value)>> {
+        let field = |name: &'a str| Some((name, rows::nested(self.object, name)?));
         match wanted {
             Some(wanted) => field(wanted).map(Some).ok_or_else(|| self.missing(wanted)),
             None => Ok(known.iter().find_map(|name| field(name))),

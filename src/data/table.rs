@@ -1,12 +1,11 @@
-//! Tables: one pair per row, as TSV with a header or as JSONL.
+//! Tables: one pair per row, as TSV or CSV with a header, as JSONL, or as one JSON list.
 
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 
 use anyhow::Result;
-use serde_json::{Map, Value};
 
-use super::lines::Lines;
+use super::rows::{Found, Row, Rows};
 use super::{Columns, DataConfig, Direction, Example, Part, Table, languages};
 use crate::error::input;
 
@@ -29,24 +28,25 @@ pub(super) fn read(
         Some(_) => existing(&file.file, direction, &advice)?,
         None => PathBuf::from(&file.file),
     };
-    let columns = Wanted::new(&table.columns, direction, config);
-    let mut rows = Rows::open(&path, &columns, &advice)?;
-    let mut first_lines = HashMap::new();
-    let mut examples = Vec::new();
-    while let Some(example) = rows.next_example()? {
-        let line = rows.lines.number();
-        if let Some(first) = first_lines.insert(example.id.clone(), line) {
-            let what = format!(
-                "has the id `{}` again (first on line {first}); give every row its own id",
-                example.id
-            );
-            return Err(rows.lines.refuse(&what));
+    let wanted = Wanted::new(&table.columns, direction, config);
+    let mut rows = Rows::open(&path, &advice)?;
+    if let Some(header) = rows.header() {
+        wanted.names(&header)?;
+    }
+    let (mut examples, mut first, mut count) = (Vec::new(), HashMap::new(), 0);
+    while let Some(row) = rows.next_row()? {
+        count += 1;
+        let example = wanted.example(&row, count)?;
+        if let Some(first) = first.get(&example.id) {
+            let what =
+                format!("has the id `{}` again (first {first}); give every row its own id", example.id);
+            return Err(row.refuse(&what));
         }
-        if file.lines.is_none_or(|range| range.contains(rows.count)) {
+        first.insert(example.id.clone(), row.at);
+        if file.lines.is_none_or(|range| range.contains(count)) {
             examples.push(example);
         }
     }
-    let count = rows.count;
     match file.lines {
         _ if count == 0 => Err(input(format!("{} has no rows; {advice}", path.display()))),
         Some(range) if range.last > count => Err(input(format!(
@@ -57,10 +57,18 @@ pub(super) fn read(
     }
 }
 
-/// The paths or names a template stands for, the likeliest first.
+/// The paths or names a template stands for, the likeliest first: those that write both languages in one style of codes, then
+/// those that mix styles (`nb` and `eng`).
 fn expand(template: &str, direction: &Direction) -> Vec<String> {
+    let codes = |code: &str| match languages::find(code) {
+        Some(language) => language.codes().map(String::from).collect(),
+        None => vec![code.to_string()],
+    };
+    let (sources, targets) = (codes(&direction.source), codes(&direction.target));
+    let mixed =
+        sources.iter().flat_map(|source| targets.iter().map(|target| (source.clone(), target.clone())));
     let mut all = Vec::new();
-    for (source, target) in direction.spellings() {
+    for (source, target) in direction.spellings().into_iter().chain(mixed) {
         let filled = template.replace("{source}", &source).replace("{target}", &target);
         for pair in [format!("{source}-{target}"), format!("{target}-{source}")] {
             let candidate = filled.replace("{pair}", &pair);
@@ -107,143 +115,68 @@ impl Wanted {
                 "rename one, or describe the file by a YAML file in configs/data/ with `columns:`".to_string()
             }
         };
+        // Pairs that are no translation are often called so; a file that was described says its names.
+        let of_tasks = |column: &str, usual: &str, other: &str| {
+            let mut names = expand(column, direction);
+            if config.origin.is_none() && column == usual {
+                names.push(other.into());
+            }
+            names
+        };
         Wanted {
             id: columns.id.as_ref().map(|id| expand(id, direction)),
-            source: expand(&columns.source, direction),
-            target: expand(&columns.target, direction),
+            source: of_tasks(&columns.source, "source", "input"),
+            target: of_tasks(&columns.target, "target", "output"),
             advice,
         }
     }
 
-    /// Where id (if any), source and target are among the names a file has.
-    fn locate(&self, names: &[&str], lines: &Lines) -> Result<(Option<usize>, usize, usize)> {
-        let find =
-            |wanted: &[String]| wanted.iter().find_map(|want| names.iter().position(|name| name == want));
-        let need = |wanted: &[String]| {
-            find(wanted).ok_or_else(|| {
+    /// Under which names a row has id (if any), source and target.
+    fn names(&self, row: &Row) -> Result<(Option<&str>, &str, &str)> {
+        let need = |wanted: &'_ [String]| {
+            let found = wanted.iter().position(|name| row.get(name).is_some());
+            found.ok_or_else(|| {
                 let looked_for = wanted.first().map_or("", String::as_str);
+                let names = row.names();
                 let more = match names.len().saturating_sub(LISTED) {
                     0 => String::new(),
                     more => format!(" and {more} more"),
                 };
                 let listed = names[..names.len().min(LISTED)].join(", ");
-                lines
-                    .refuse(&format!("has no column `{looked_for}` (it has {listed}{more}); {}", self.advice))
+                row.refuse(&format!("has no column `{looked_for}` (it has {listed}{more}); {}", self.advice))
             })
         };
         let id = match &self.id {
-            Some(wanted) => Some(need(wanted)?),
-            None => names.iter().position(|name| *name == "id"),
+            Some(wanted) => Some(wanted[need(wanted)?].as_str()),
+            None => row.get("id").map(|_| "id"),
         };
-        Ok((id, need(&self.source)?, need(&self.target)?))
+        Ok((id, &self.source[need(&self.source)?], &self.target[need(&self.target)?]))
     }
-}
 
-/// The rows of a file, whichever its format.
-struct Rows<'a> {
-    lines: Lines,
-    format: Format,
-    wanted: &'a Wanted,
-    /// How many rows were read, the header not counted.
-    count: usize,
-}
-
-enum Format {
-    /// With the number of columns and the places of id, source and target.
-    Tsv(Vec<String>, (Option<usize>, usize, usize)),
-    JsonLines,
-}
-
-impl<'a> Rows<'a> {
-    fn open(path: &Path, wanted: &'a Wanted, advice: &str) -> Result<Rows<'a>> {
-        let extension =
-            path.extension().and_then(|extension| extension.to_str()).unwrap_or("").to_lowercase();
-        let mut lines = Lines::open(path, advice)?;
-        let format = match extension.as_str() {
-            "jsonl" | "ndjson" => Format::JsonLines,
-            "tsv" | "tab" | "txt" => {
-                let Some(header) = lines.next_line()? else {
-                    return Err(input(format!("{} is empty; {advice}", path.display())));
-                };
-                let names: Vec<_> = header.split('\t').collect();
-                let mut seen = HashSet::new();
-                if let Some(twice) = names.iter().find(|name| !seen.insert(**name)) {
-                    return Err(lines.refuse(&format!("has two columns `{twice}`; rename one")));
-                }
-                let places = wanted.locate(&names, &lines)?;
-                Format::Tsv(names.iter().map(|name| name.to_string()).collect(), places)
-            }
-            _ => {
-                let what =
-                    format!("{} is neither .tsv nor .jsonl; convert it to one of them", path.display());
-                return Err(input(what));
-            }
+    /// The row as an example; `number` is its id where it has none.
+    fn example(&self, row: &Row, number: usize) -> Result<Example> {
+        let (id, source, target) = self.names(row)?;
+        let filled = |name: &str, text: &str| match text.trim().is_empty() {
+            true => Err(row.refuse(&format!("has an empty `{name}`; fill it in or remove the row"))),
+            false => Ok(text.to_string()),
         };
-        Ok(Rows { lines, format, wanted, count: 0 })
-    }
-
-    fn next_example(&mut self) -> Result<Option<Example>> {
-        let Some(line) = self.lines.next_line()? else { return Ok(None) };
-        self.count += 1;
-        match &self.format {
-            Format::Tsv(names, places) => self.tsv_example(&line, names, *places),
-            Format::JsonLines => self.json_example(&line),
-        }
-        .map(Some)
-    }
-
-    fn tsv_example(
-        &self,
-        line: &str,
-        names: &[String],
-        places: (Option<usize>, usize, usize),
-    ) -> Result<Example> {
-        let fields: Vec<_> = line.split('\t').collect();
-        if fields.len() != names.len() {
-            return Err(self.lines.refuse(&format!(
-                "has {} fields where the header has {}; a field cannot hold a tab",
-                fields.len(),
-                names.len()
-            )));
-        }
-        let text = |place: usize| self.filled(&names[place], fields[place]);
-        let (id, source, target) = places;
-        let id = id.map_or_else(|| Ok(self.count.to_string()), text)?;
-        Ok(Example { id, source: text(source)?, target: text(target)?, problem: None })
-    }
-
-    fn json_example(&self, line: &str) -> Result<Example> {
-        let object: Map<String, Value> = serde_json::from_str(line).map_err(|error| {
-            // The parser knows a single line, so its own line number would mislead.
-            let reason = error.to_string().replace(" at line 1 column ", " at column ");
-            self.lines.refuse(&format!("is not a JSON object: {reason}; write one object a line"))
-        })?;
-        let names: Vec<_> = object.keys().map(String::as_str).collect();
-        let (id, source, target) = self.wanted.locate(&names, &self.lines)?;
-        let text = |place: usize| match &object[names[place]] {
-            Value::String(text) => self.filled(names[place], text),
-            _ => Err(self
-                .lines
-                .refuse(&format!("has a `{}` that is not a string; put it in quotes", names[place]))),
+        let text = |name: &str| match row.get(name) {
+            Some(Found::Text(text)) => filled(name, text),
+            _ => Err(row.refuse(&format!("has a `{name}` that is not a string; put it in quotes"))),
         };
-        let id = match id.map(|place| (place, &object[names[place]])) {
-            None => self.count.to_string(),
-            Some((_, Value::Number(number))) => number.to_string(),
-            Some((place, _)) => text(place)?,
+        let id = match id.map(|name| (name, row.get(name))) {
+            None => number.to_string(),
+            Some((_, Some(Found::Number(number)))) => number,
+            Some((name, _)) => text(name)?,
         };
         Ok(Example { id, source: text(source)?, target: text(target)?, problem: None })
-    }
-
-    fn filled(&self, name: &str, text: &str) -> Result<String> {
-        if text.trim().is_empty() {
-            return Err(self.lines.refuse(&format!("has an empty `{name}`; fill it in or remove the row")));
-        }
-        Ok(text.to_string())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::data::Corpus;
 
@@ -283,6 +216,37 @@ mod tests {
     }
 
     #[test]
+    fn csv_json_lists_and_packed_files() {
+        let expected = [example("1", "a, \"b\"", "c\nd"), example("2", "e", "f")];
+        let csv = b"\xEF\xBB\xBFsource,target\r\n\"a, \"\"b\"\"\",\"c\nd\"\r\ne,f\r\n";
+        assert_eq!(read_one("x.csv", csv).unwrap(), expected);
+        let semicolons = b"id;target;source\n1;\"c\nd\";\"a, \"\"b\"\"\"\n2;f;e\n";
+        assert_eq!(read_one("x.csv", semicolons).unwrap(), expected);
+        let list =
+            br#"[{"input": "a, \"b\"", "output": "c\nd"}, {"source": "e", "target": "f", "input": "?"}]"#;
+        assert_eq!(read_one("x.json", list).unwrap(), expected);
+        // What some libraries call JSON.
+        let lines = br#"{"source": "a, \"b\"", "target": "c\nd"}
+{"source": "e", "target": "f"}"#;
+        assert_eq!(read_one("x.json", lines).unwrap(), expected);
+    }
+
+    #[test]
+    fn keys_within_keys_serve_both_directions() {
+        let files = [("a.jsonl", "{\"id\":7,\"translation\":{\"en\":\"hello\",\"nb\":\"hei\"}}\n")];
+        let rest = "test: FOLDER/a.jsonl\ncolumns: {source: 'translation.{source}', target: 'translation.{target}'}\n";
+        for (direction, one) in [("en-nb", ("hello", "hei")), ("nob_Latn-eng", ("hei", "hello"))] {
+            assert_eq!(configured(&files, rest, direction).unwrap().test, [example("7", one.0, one.1)]);
+        }
+        let rest = "test: FOLDER/a.jsonl\ncolumns: {source: translation.en, target: translation.no, id: translation}\n";
+        let error = configured(&files, rest, "en-nb").unwrap_err().to_string();
+        assert!(
+            error.contains("has no column `translation.no` (it has id, translation.en, translation.nb)"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn bad_tables_are_refused_with_file_and_line() {
         for (name, content, what) in [
             (
@@ -303,7 +267,23 @@ mod tests {
             ),
             ("x.tsv", b"source\ttarget\n", "x.tsv has no rows"),
             ("x.tsv", b"", "x.tsv is empty"),
-            ("x.csv", b"source,target\n", "x.csv is neither .tsv nor .jsonl"),
+            ("x.csv", b"source,target\n", "x.csv has no rows"),
+            ("x.csv", b"", "x.csv is empty"),
+            ("x.csv", b"source,target\na,b,c\n", "x.csv:2 has 3 fields where the header has 2; put a field"),
+            ("x.csv", b"source,target\na,\"b\n", "x.csv:2 opens a quote that is never closed"),
+            ("x.xlsx", b"source,target\n", "x.xlsx is neither .tsv, .csv, .jsonl nor .json"),
+            ("x.json", b"[{\"source\":\"a\",\"target\":\"b\"},\n{]", "x.json:2 is not a JSON list"),
+            ("x.json", b"[1]", "x.json: item 1 is not an object"),
+            (
+                "x.json",
+                b"[{\"id\":1,\"source\":\"a\",\"target\":\"b\"},{\"id\":\"1\",\"source\":\"a\",\"target\":\"b\"}]",
+                "x.json: item 2 has the id `1` again (first as item 1)",
+            ),
+            (
+                "x.jsonl",
+                b"{\"translation\":{\"en\":\"a\",\"fr\":\"b\"},\"n\":1}\n",
+                "x.jsonl:1 has no column `source` (it has translation.en, translation.fr, n)",
+            ),
             (
                 "x.jsonl",
                 b"{\"source\":\"a\",\"target\":\"b\"}\n{\"source\":\n",

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{HubSettings, ModelId};
 use crate::error::input;
+use crate::inputs::{self, MOST_SETTINGS};
 
 /// The files that describe a model, and whether it must have them.
 pub(super) const DESCRIPTION: [(&str, bool); 8] = [
@@ -151,7 +152,8 @@ pub(super) fn weights(snapshot: &Path, single: bool) -> Result<BTreeSet<String>>
     if single || !path.exists() {
         return Ok([SINGLE.to_string()].into());
     }
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        inputs::text(&path, MOST_SETTINGS).with_context(|| format!("cannot read {}", path.display()))?;
     let index: Index = serde_json::from_str(&text)
         .map_err(|error| input(format!("{}: {error}: choose another revision", path.display())))?;
     let names: BTreeSet<String> = index.weight_map.into_values().collect();

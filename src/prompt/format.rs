@@ -1,13 +1,15 @@
 //! How a prompt is written: the strings of a file of `configs/format/`.
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::sampling;
+use super::{placeholders, sampling};
 use crate::data::Example;
-use anyhow::Result;
 
 /// A prompt format. The prompt reads
 /// `header separator (question source answer before_target target after_target separator)* question source answer`.
+///
+/// In each of its strings `{source}` and `{target}` are the names of the two languages ([`Format::filled`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Format {
@@ -17,7 +19,7 @@ pub struct Format {
     /// What it is for, in a line; no part of what results depend on.
     #[serde(default, skip_serializing)]
     pub description: String,
-    /// The instructions. `{source}` and `{target}` stand for the names of the two languages.
+    /// The instructions.
     #[serde(default)]
     pub header: String,
     /// Before each source.
@@ -56,9 +58,46 @@ pub struct Context {
 }
 
 impl Format {
-    /// The header with its placeholders filled.
-    pub fn header_for(&self, source: &str, target: &str) -> String {
-        self.header.replace("{source}", source).replace("{target}", target)
+    /// Its strings by the keys of the file.
+    pub fn strings(&self) -> Vec<(&'static str, &str)> {
+        let fixed = [
+            ("header", &self.header),
+            ("question", &self.question),
+            ("answer", &self.answer),
+            ("before_target", &self.before_target),
+            ("after_target", &self.after_target),
+            ("separator", &self.separator),
+        ];
+        let stops = self.stops.iter().flatten().map(|stop| ("stops", stop));
+        fixed.into_iter().chain(stops).map(|(key, text)| (key, text.as_str())).collect()
+    }
+
+    /// Whether its strings name the languages, or a placeholder at all.
+    pub fn names_languages(&self) -> bool {
+        self.strings().iter().any(|(_, text)| placeholders::names_any(text))
+    }
+
+    /// Whether version 0.1.0 read it otherwise: it filled placeholders of the header only, and knew no doubled braces.
+    pub fn is_read_anew(&self) -> bool {
+        let beside = |(key, text): &(&str, &str)| *key != "header" && text.contains(['{', '}']);
+        self.strings().iter().any(beside) || placeholders::has_escapes(&self.header)
+    }
+
+    /// The format with the names of the languages in place of its placeholders.
+    pub fn filled(&self, source: &str, target: &str) -> Self {
+        let fill = |text: &String| placeholders::fill(text, source, target);
+        Self {
+            name: self.name.clone(),
+            description: self.description.clone(),
+            header: fill(&self.header),
+            question: fill(&self.question),
+            answer: fill(&self.answer),
+            before_target: fill(&self.before_target),
+            after_target: fill(&self.after_target),
+            separator: fill(&self.separator),
+            stops: self.stops.as_ref().map(|stops| stops.iter().map(fill).collect()),
+            max_new_tokens: self.max_new_tokens,
+        }
     }
 
     /// One demonstration.
@@ -69,7 +108,8 @@ impl Format {
     }
 
     /// Header and examples.
-    pub(super) fn context(&self, header: String, examples: &[Example]) -> Context {
+    pub(super) fn context(&self, examples: &[Example]) -> Context {
+        let header = self.header.clone();
         let examples: Vec<String> = examples.iter().map(|example| self.example(example)).collect();
         let prefix = match examples.is_empty() {
             true => header.clone(),

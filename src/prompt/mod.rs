@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 mod caught;
 pub mod chat;
 pub mod format;
+pub mod placeholders;
 pub mod sampling;
 pub mod tokenizer;
 
@@ -114,7 +115,8 @@ pub struct Prompt {
 
 /// Builds the prompts of one run: one format, one set of demonstrations, one tokenizer.
 pub struct Prompter<'a> {
-    format: &'a Format,
+    /// With the names of the languages.
+    format: Format,
     context: Context,
     tokenizer: &'a Tokenizer,
     profile: Profile,
@@ -124,16 +126,17 @@ pub struct Prompter<'a> {
 }
 
 impl<'a> Prompter<'a> {
-    /// `languages` are the names of source and target as the header writes them.
+    /// `languages` are the names of source and target as the format writes them.
     pub fn new(
-        format: &'a Format,
+        format: &Format,
         languages: (&str, &str),
         demonstrations: &[Example],
         tokenizer: &'a Tokenizer,
         profile: Profile,
         llama: bool,
     ) -> Self {
-        let context = format.context(format.header_for(languages.0, languages.1), demonstrations);
+        let format = format.filled(languages.0, languages.1);
+        let context = format.context(demonstrations);
         Self { format, context, tokenizer, profile, llama, chat: None }
     }
 

@@ -37,6 +37,10 @@ pub struct Settings {
     pub format: String,
     /// Its strings.
     pub format_strings: Format,
+    /// The names of the languages as the prompts write them, where version 0.1.0 would have written others, or would have read
+    /// the braces of the format otherwise: its results are of other prompts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub languages: Option<[String; 2]>,
     /// Number of demonstrations.
     pub nprompts: usize,
     /// The seed that drew them.
@@ -94,6 +98,15 @@ pub struct Drawn {
 }
 
 impl Settings {
+    /// The strings of the format as the prompts have them.
+    pub fn format_as_written(&self) -> Format {
+        match &self.languages {
+            Some([source, target]) => self.format_strings.filled(source, target),
+            // Nothing but the header names a language.
+            None => self.format_strings.clone(),
+        }
+    }
+
     /// sha256 of the settings.
     pub fn hash(&self) -> String {
         let mut hash = Hash::default();

@@ -14,6 +14,7 @@ use super::record::{Item, Manifest, ScoreRecord, Settings};
 use crate::config::Cell;
 use crate::error::{input, printable};
 use crate::hash::Hash;
+use crate::inputs::{self, MOST_TEXT, Trouble};
 use crate::mask::{LORA, Treatment};
 
 /// `results/<model>/<data>.<direction>/<format>-k<k>-seed<s>[-<profile>][-chat]`
@@ -81,7 +82,7 @@ impl RunFolder {
 
     /// The manifest as it is on disk, to see whether it has changed.
     pub fn manifest_bytes(&self) -> Option<Vec<u8>> {
-        fs::read(self.0.join("manifest.json")).ok()
+        inputs::bytes(&self.0.join("manifest.json")).ok()
     }
 
     /// Refuse to mix results of other settings. More test items are no other settings: the folder grows by them.
@@ -254,10 +255,10 @@ impl RunFolder {
     /// A damaged line before a whole one, which no broken-off run leaves.
     pub fn partial(&self, cell: Cell) -> Result<Vec<PartialLine>> {
         let path = self.partial_path(cell);
-        let bytes = match fs::read(&path) {
+        let bytes = match inputs::bytes(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+            Err(trouble) if trouble.is_missing() => return Ok(Vec::new()),
+            Err(trouble) => return Err(trouble).with_context(|| format!("cannot read {}", path.display())),
         };
         let parse = |line: &[u8]| match line.ends_with(b"\n") {
             true => serde_json::from_slice(line).map_err(|error| error.to_string()),
@@ -286,10 +287,10 @@ impl RunFolder {
     /// How many generations of a cell that is not finished are kept.
     pub fn count_partial(&self, cell: Cell) -> Result<usize> {
         let path = self.partial_path(cell);
-        match fs::read(&path) {
+        match inputs::bytes(&path) {
             Ok(bytes) => Ok(bytes.iter().filter(|&&byte| byte == b'\n').count()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+            Err(trouble) if trouble.is_missing() => Ok(0),
+            Err(trouble) => Err(trouble).with_context(|| format!("cannot read {}", path.display())),
         }
     }
 
@@ -323,7 +324,7 @@ impl RunFolder {
     /// A cell's generations, and the sha256 of their file.
     pub(super) fn generations_and_sha256(&self, score_path: &Path) -> Result<(Vec<GenerationLine>, String)> {
         let path = score_path.with_extension("jsonl");
-        let bytes = fs::read(&path)
+        let bytes = inputs::bytes(&path)
             .map_err(|error| input(format!("{}: cannot be opened ({error})", path.display())))?;
         Ok((parse_lines(&path, bytes.as_slice())?, sha256(&bytes)))
     }
@@ -427,20 +428,21 @@ fn remove_leftovers(path: &Path) -> Result<()> {
 /// # Errors
 /// It cannot be read, or is not what it should be.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    let text = match fs::read_to_string(path) {
+    let text = match inputs::text(path, MOST_TEXT) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            return Err(input(format!("{}: damaged ({error}); move it away", path.display())));
+        Err(trouble) if trouble.is_missing() => return Ok(None),
+        Err(Trouble::System(error)) => {
+            return Err(error).with_context(|| format!("cannot read {}", path.display()));
         }
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        Err(trouble) => return Err(input(format!("{}: damaged ({trouble}); move it away", path.display()))),
     };
     let parsed = serde_json::from_str(&text);
     parsed.map(Some).map_err(|e| input(format!("{}: damaged ({e}); move it away", path.display())))
 }
 
 fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let file = File::open(path).map_err(|e| input(format!("{}: cannot be opened ({e})", path.display())))?;
+    let file =
+        inputs::open(path).map_err(|e| input(format!("{}: cannot be opened ({e})", path.display())))?;
     parse_lines(path, BufReader::new(file))
 }
 

@@ -14,6 +14,7 @@ use super::store::RunFolder;
 use crate::config::{Cell, Task, task};
 use crate::engine::check_interrupted;
 use crate::error::input;
+use crate::inputs;
 use crate::mask::Treatment;
 use crate::sandbox::Trial;
 
@@ -162,12 +163,12 @@ impl Stored {
     /// The two files of a cell cannot be replaced at once: where something is wrong, look again at what has just been replaced.
     fn settled(&self, path: &Path, depth: Depth) -> Result<Option<(FinishedCell, Vec<String>)>> {
         loop {
-            let before = std::fs::read(path).ok();
+            let before = inputs::bytes(path).ok();
             let found = self.examined(path, depth);
             let wrong = found
                 .as_ref()
                 .map_or(true, |found| found.as_ref().is_some_and(|(_, faults)| !faults.is_empty()));
-            if !wrong || std::fs::read(path).ok() == before {
+            if !wrong || inputs::bytes(path).ok() == before {
                 return found;
             }
             check_interrupted()?;
@@ -291,10 +292,11 @@ impl Stored {
     /// An item has no tests, but is a problem.
     pub fn cleaned_again(&self, found: &FinishedCell) -> Result<Vec<GenerationLine>> {
         let settings = &self.manifest.settings;
+        let format = settings.format_as_written();
         let cleaner = Cleaner {
             task: self.task,
             profile: settings.profile,
-            format: &settings.format_strings,
+            format: &format,
             stops: self.manifest.stop_strings.iter().map(String::as_str).collect(),
         };
         let mut lines = found.lines.clone();

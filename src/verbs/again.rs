@@ -223,7 +223,7 @@ fn compare(old: &RunFolder, new: &RunFolder, cells: &[Cell]) -> Result<Vec<Strin
         if cell.mask == Treatment::Lora {
             let weights = |folder: &RunFolder| {
                 let path = folder.adapter_path(cell.from_layer).join("adapter_model.safetensors");
-                std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+                crate::inputs::bytes(&path).with_context(|| format!("cannot read {}", path.display()))
             };
             same &= weights(old)? == weights(new)?;
         }

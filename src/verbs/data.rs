@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use comfy_table::{Table, presets};
 
-use super::say;
+use super::{printable, say};
 use crate::cli::{DataAction, DataArgs};
 use crate::config::files;
 use crate::data::{Corpus, DataConfig, Direction};
@@ -30,15 +30,30 @@ fn list() -> Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["corpus", "made by", "what it is"]);
+    let mut wrong = 0;
     for name in files::names("data") {
-        let config = config(&name)?;
+        let config = match config(&name) {
+            Ok(config) => config,
+            Err(error) => {
+                eprintln!("{}", printable(&format!("left out: {error:#}")));
+                wrong += 1;
+                continue;
+            }
+        };
         table.add_row([
             config.name,
             config.prepare.unwrap_or_else(|| "your own files".into()),
             config.description.unwrap_or_default(),
         ]);
     }
-    say(&table.trim_fmt())
+    say(&table.trim_fmt())?;
+    match wrong {
+        0 => Ok(()),
+        1 => Err(input("one file of configs/data is not understood; correct it or move it away")),
+        n => Err(input(format!(
+            "{n} files of configs/data are not understood; correct them or move them away"
+        ))),
+    }
 }
 
 fn prepare(config: &DataConfig) -> Result<()> {

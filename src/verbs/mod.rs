@@ -13,6 +13,7 @@ mod lora;
 mod lora_plan;
 mod model;
 mod models;
+mod nameless;
 mod pairs;
 mod plan;
 mod prepare;

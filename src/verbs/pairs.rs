@@ -8,12 +8,14 @@ use crate::data::{Corpus, Example, load_training};
 use crate::error::input;
 use crate::hash::Hash;
 use crate::lora::Text;
+use crate::prompt::Format;
 
 /// The pairs that adapters are trained on and stopped by, and the sha256 over them.
 pub fn pairs(
     run: &Run,
     training: &Training,
     corpus: &Corpus,
+    format: &Format,
     model: &OpenModel,
 ) -> Result<(Vec<Text>, Option<String>)> {
     let all = load_training(&run.data, &run.direction)?;
@@ -30,7 +32,7 @@ pub fn pairs(
         hash.bytes(text);
     }
     let texts: Vec<Text> =
-        all.iter().map(|pair| Text::new(pair, &run.format, &model.tokenizer)).collect::<Result<_>>()?;
+        all.iter().map(|pair| Text::new(pair, format, &model.tokenizer)).collect::<Result<_>>()?;
     texts.iter().try_for_each(|text| text.check_fits(model.arch.context))?;
     for text in &texts {
         model.check_embedded(|| format!("training pair {} holds", text.id), &text.tokens)?;

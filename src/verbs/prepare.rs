@@ -14,7 +14,7 @@ use crate::hash::Hash;
 use crate::lora::Text;
 use crate::mask::{Hidden, MaskPlan};
 use crate::model::Family;
-use crate::prompt::{ChatTemplate, Profile, Prompt, Prompter, Tokenizer, demonstrations};
+use crate::prompt::{ChatTemplate, Format, Profile, Prompt, Prompter, Tokenizer, demonstrations};
 use crate::results::{
     Cleaner, Drawn, Item, Manifest, ManifestPrompt, Scoring, Settings, SpecialTokens, TrainedOn, pair,
 };
@@ -23,6 +23,8 @@ use crate::results::{
 pub struct Prepared {
     /// As resolved.
     pub run: Run,
+    /// The format with the names of the languages in it.
+    pub format: Format,
     /// Demonstrations, in the order of the prompt.
     pub demonstrations: Vec<Example>,
     /// Where they are test items: what is the last one in the prompt of an item that is among them.
@@ -51,6 +53,8 @@ impl Prepared {
     /// Read, draw, tokenize, check.
     pub fn new(run: Run, model: &OpenModel) -> Result<Self> {
         let scoring = Scoring::new(run.task, run.profile, &run.direction)?;
+        super::nameless::tell(&run);
+        let format = run.format.filled(name(&run.direction.source), name(&run.direction.target));
         let mut corpus = Corpus::load(&run.data, &run.direction)?;
         if run.profile == Profile::Sia2024 {
             corpus.test.iter_mut().chain(&mut corpus.demonstrations).try_for_each(ask_by_docstring)?;
@@ -71,11 +75,11 @@ impl Prepared {
         let context = model.arch.context;
         prompts.iter().try_for_each(|prompt| prompt.check_fits(run.max_new_tokens, context))?;
         let (texts, pairs_sha256) = match &run.lora {
-            Some(training) => pairs(&run, training, &corpus, model)?,
+            Some(training) => pairs(&run, training, &corpus, &format, model)?,
             None => (Vec::new(), None),
         };
         let adapted = run.adapter.as_ref().map(|adapter| Adapted::open(adapter, &model.arch)).transpose()?;
-        let rule = stop_rule(&run, model);
+        let rule = stop_rule(&run, &format, model);
         let chat_sha256 = chat.map(|chat| chat.sha256().to_string());
         let data_sha256 = corpus.hash;
         Ok(Self {
@@ -90,6 +94,7 @@ impl Prepared {
             adapted,
             texts,
             pairs_sha256,
+            format,
             run,
         })
     }
@@ -127,7 +132,7 @@ impl Prepared {
     /// How raw output becomes what is scored.
     pub fn cleaner(&self) -> Cleaner<'_> {
         let stops = self.rule.strings.iter().map(|(string, _)| string.as_str()).collect();
-        Cleaner { task: self.run.task, profile: self.run.profile, format: &self.run.format, stops }
+        Cleaner { task: self.run.task, profile: self.run.profile, format: &self.format, stops }
     }
 
     /// What the results depend on.
@@ -144,6 +149,7 @@ impl Prepared {
             direction: direction.to_string(),
             format: format.name.clone(),
             format_strings: format.clone(),
+            languages: self.languages(),
             nprompts: *nprompts,
             seed: *seed,
             profile: *profile,
@@ -161,6 +167,15 @@ impl Prepared {
             dtype: experiment.dtype.to_string(),
             device: (experiment.device != Compute::Cpu).then(|| "cuda".into()),
         }
+    }
+
+    /// What [`Settings::languages`] notes.
+    fn languages(&self) -> Option<[String; 2]> {
+        let Run { direction, format, .. } = &self.run;
+        let codes = [&direction.source, &direction.target];
+        let renamed = |code: &&String| name(code) != code.as_str() && !is_of_0_1_0(code);
+        let other_names = format.names_languages() && codes.iter().any(renamed);
+        (other_names || format.is_read_anew()).then(|| codes.map(|code| name(code).to_string()))
     }
 
     /// What the run was, for the reader; of a `known` one that is there already treatments and cells are kept.
@@ -318,21 +333,22 @@ fn limited(corpus: &Corpus, limit: Option<usize>) -> Result<Vec<Example>> {
 
 /// A language's name, or the code itself where a corpus has one of its own.
 fn name(code: &str) -> &str {
-    if code == "py" {
-        return "Python";
-    }
-    languages::find(code).map_or(code, |language| language.name)
+    languages::name(code).unwrap_or(code)
 }
 
-fn stop_rule(run: &Run, model: &OpenModel) -> StopRule {
+/// Whether version 0.1.0 had this name for the code.
+fn is_of_0_1_0(code: &str) -> bool {
+    code == "py" || languages::is_of_flores(code)
+}
+
+fn stop_rule(run: &Run, format: &Format, model: &OpenModel) -> StopRule {
     let strings = match run.profile {
         // The study decodes 50 tokens whatever they are.
         Profile::Sia2024 => Vec::new(),
-        Profile::Exact if run.format.stops.is_some() => {
+        Profile::Exact if format.stops.is_some() => {
             let stop = |string: &String| {
-                let question =
-                    !run.format.question.trim().is_empty() && string.contains(run.format.question.trim());
-                let separator = *string == run.format.separator;
+                let question = !format.question.trim().is_empty() && string.contains(format.question.trim());
+                let separator = *string == format.separator;
                 let stop = if question {
                     Stop::Question
                 } else if separator {
@@ -342,15 +358,15 @@ fn stop_rule(run: &Run, model: &OpenModel) -> StopRule {
                 };
                 (string.clone(), stop)
             };
-            run.format.stops.iter().flatten().filter(|string| !string.is_empty()).map(stop).collect()
+            format.stops.iter().flatten().filter(|string| !string.is_empty()).map(stop).collect()
         }
         // An answer has lines of its own: only the next question ends it.
         Profile::Exact if run.task == Task::Code => {
-            let next = format!("{}{}", run.format.separator, run.format.question.trim());
+            let next = format!("{}{}", format.separator, format.question.trim());
             if next.trim().is_empty() { Vec::new() } else { vec![(next, Stop::Question)] }
         }
         Profile::Exact => {
-            let stops = [(&run.format.separator, Stop::Separator), (&run.format.question, Stop::Question)];
+            let stops = [(&format.separator, Stop::Separator), (&format.question, Stop::Question)];
             let stops = stops.map(|(string, stop)| (stop_string(string), stop));
             stops.into_iter().filter(|(string, _)| !string.is_empty()).collect()
         }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::error::input;
 use crate::hash::Hash;
+use crate::inputs;
 use crate::keys::Unread;
 use crate::model::{Adapter, Arch, LowRank, Matrix, Names, module_name};
 use crate::results::{write_atomically, write_json};
@@ -122,13 +123,13 @@ pub fn sha256(folder: &Path) -> Result<String> {
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     let pickle = || path.ends_with(WEIGHTS) && path.with_file_name(PICKLE).exists();
-    std::fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound if pickle() => input(format!(
+    inputs::bytes(path).map_err(|error| match error {
+        missing if missing.is_missing() && pickle() => input(format!(
             "{}: a pickle file is not read, because reading it can run code: save the adapter anew as safetensors \
              (PeftModel.save_pretrained) and give the folder",
             path.with_file_name(PICKLE).display()
         )),
-        _ => input(format!(
+        error => input(format!(
             "cannot read {} ({error}): an adapter is a folder with {CONFIG} and {WEIGHTS}, as PEFT saves it",
             path.display()
         )),

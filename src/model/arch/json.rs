@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use super::json_rope::{self, Rotated};
 use super::{Activation, Arch, Biases, Family, Fields, NormKind, Positions, Wiring, known, listable};
 use crate::error::input;
+use crate::inputs::{self, MOST_SETTINGS};
 
 impl Arch {
     /// Read a `config.json`.
@@ -17,8 +18,7 @@ impl Arch {
     /// missing or impossible size, or an option this decoder does not compute.
     pub fn from_config_json(path: &Path) -> Result<Self> {
         let file = path.display();
-        let text =
-            std::fs::read_to_string(path).map_err(|e| input(format!("{file}: cannot be read ({e})")))?;
+        let text = inputs::text(path, MOST_SETTINGS).map_err(|trouble| trouble.about(path))?;
         let fields = serde_json::from_str(&text).map_err(|e| input(format!("{file}: {e}")))?;
         Self::from_fields(&Fields(fields)).with_context(|| format!("{file}"))
     }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Family, Fields};
 use crate::error::input;
+use crate::inputs::{self, MOST_SETTINGS};
 use crate::keys::{Keys, Unread};
 
 /// Names that transformers takes for others of the same file; the alias wins.
@@ -405,13 +406,12 @@ fn note(unread: &mut Unread, within: &str, known: &[Keys], fields: &Fields) {
 /// One JSON file of a model folder, if it is there.
 fn read(folder: &Path, name: &str) -> Result<Option<Fields>> {
     let path = folder.join(name);
-    let shown = path.display();
-    let text = match std::fs::read_to_string(&path) {
+    let text = match inputs::text(&path, MOST_SETTINGS) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(input(format!("{shown}: cannot be read ({error})"))),
+        Err(trouble) if trouble.is_missing() => return Ok(None),
+        Err(trouble) => return Err(trouble.about(&path)),
     };
-    let fields = serde_json::from_str(&text).map_err(|e| input(format!("{shown}: {e}")))?;
+    let fields = serde_json::from_str(&text).map_err(|e| input(format!("{}: {e}", path.display())))?;
     Ok(Some(Fields(fields)))
 }
 

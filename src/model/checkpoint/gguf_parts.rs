@@ -1,7 +1,6 @@
 //! GGUF files as they lie on disk: one, or the parts of a split model. Headers are read and checked here.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
 use memmap2::Mmap;
 
 use crate::error::input;
+use crate::inputs;
 
 /// One file, its header read.
 pub(super) struct Part {
@@ -23,7 +23,7 @@ impl Part {
     /// Map a file and read its header.
     fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let file = File::open(path).map_err(|e| input(format!("{shown}: cannot be opened ({e})")))?;
+        let file = inputs::open(path).map_err(|e| input(format!("{shown}: cannot be opened ({e})")))?;
         // SAFETY: as with every memory map, the file must not be changed while the process runs.
         let map = unsafe { Mmap::map(&file) };
         let map = Arc::new(map.map_err(|e| input(format!("{shown}: cannot be mapped ({e})")))?);

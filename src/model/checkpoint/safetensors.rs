@@ -1,7 +1,6 @@
 //! A model folder as Hugging Face lays it out: `config.json`, one or several `.safetensors`, `tokenizer.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use serde::Deserialize;
 use super::held::Mapped;
 use super::{Held, Weights, misshapen, surplus};
 use crate::error::input;
+use crate::inputs::{self, MOST_SETTINGS};
 use crate::model::{Arch, Names};
 
 /// The folder, its weights mapped into memory.
@@ -182,7 +182,7 @@ impl Weights for SafetensorsFolder {
 /// Map one file and note where its tensors stand.
 fn read_header(shard: &Path, tensors: &mut BTreeMap<String, Entry>) -> Result<()> {
     let shown = shard.display();
-    let file = File::open(shard).map_err(|e| input(format!("{shown}: cannot be opened ({e})")))?;
+    let file = inputs::open(shard).map_err(|e| input(format!("{shown}: cannot be opened ({e})")))?;
     // SAFETY: as with every memory map, the files must not be changed while the process runs.
     let map = unsafe { Mmap::map(&file) };
     let map = Arc::new(map.map_err(|e| input(format!("{shown}: cannot be mapped ({e})")))?);
@@ -221,8 +221,7 @@ fn shards(folder: &Path) -> Result<Vec<PathBuf>> {
     let shards: Vec<PathBuf> = if single.exists() {
         vec![single]
     } else if index.exists() {
-        let text = std::fs::read_to_string(&index)
-            .map_err(|e| input(format!("{}: cannot be read ({e})", index.display())))?;
+        let text = inputs::text(&index, MOST_SETTINGS).map_err(|trouble| trouble.about(&index))?;
         let index: Index =
             serde_json::from_str(&text).map_err(|e| input(format!("{}: {e}", index.display())))?;
         let names: BTreeSet<String> = index.weight_map.into_values().collect();

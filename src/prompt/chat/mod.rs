@@ -21,6 +21,7 @@ use super::tokenizer::files::Beside;
 use crate::allowance::within;
 use crate::error::input;
 use crate::hash::Hash;
+use crate::inputs::{self, MOST_SETTINGS};
 
 /// The name of the one template in its environment.
 const NAME: &str = "chat_template";
@@ -50,8 +51,7 @@ impl Source {
     /// An [`InputError`](crate::error::InputError) when it cannot be read.
     pub fn file(path: &Path) -> Result<Self> {
         let place = path.display().to_string();
-        let text =
-            std::fs::read_to_string(path).map_err(|e| input(format!("{place}: cannot be read ({e})")))?;
+        let text = inputs::text(path, MOST_SETTINGS).map_err(|trouble| trouble.about(path))?;
         Ok(Self { text, place })
     }
 

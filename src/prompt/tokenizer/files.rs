@@ -10,6 +10,7 @@ use super::bytes::Spelling;
 use super::special::Special;
 use super::{class, keys};
 use crate::error::input;
+use crate::inputs;
 use crate::keys::Unread;
 
 /// The files beside one `tokenizer.json`.
@@ -140,7 +141,9 @@ impl Beside {
     pub fn chat_template(&self) -> Result<Option<(String, String)>> {
         let file = self.tokenizer.with_file_name("chat_template.jinja");
         if file.exists() {
-            let text = std::fs::read_to_string(&file)
+            // As it is: transformers renders a byte order mark too.
+            let bytes = inputs::bytes(&file).map_err(|trouble| trouble.about(&file))?;
+            let text = String::from_utf8(bytes)
                 .map_err(|error| input(format!("cannot read {}: {error}", file.display())))?;
             return Ok(Some((text, file.display().to_string())));
         }
@@ -173,11 +176,11 @@ fn named_default(list: &[Value], place: &str) -> Result<String> {
 /// A JSON file, if there is one.
 fn read(path: &Path) -> Result<Option<Value>> {
     let shown = path.display();
-    match std::fs::read(path) {
+    match inputs::bytes(path) {
         Ok(json) => serde_json::from_slice(&json)
             .map(Some)
             .map_err(|error| input(format!("{shown} is not JSON ({error}): fetch the file again"))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(trouble) if trouble.is_missing() => Ok(None),
         Err(error) => Err(input(format!("cannot read {shown}: {error}"))),
     }
 }

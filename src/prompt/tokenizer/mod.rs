@@ -29,6 +29,7 @@ pub use special::Special;
 
 use super::caught::caught;
 use crate::error::input;
+use crate::inputs;
 use crate::keys::Unread;
 use bytes::{Spelling, collect_types};
 use growth::Growth;
@@ -68,7 +69,7 @@ impl Tokenizer {
     pub fn from_file(path: &Path) -> Result<Self> {
         let file = if path.is_dir() { path.join("tokenizer.json") } else { path.to_path_buf() };
         let shown = file.display();
-        let json = std::fs::read(&file).map_err(|error| {
+        let json = inputs::bytes(&file).map_err(|error| {
             input(format!(
                 "cannot read the tokenizer {shown} ({error}): a model folder needs a tokenizer.json"
             ))

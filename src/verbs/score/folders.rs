@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::super::checker::Checker;
-use super::super::print_record;
+use super::super::{print_record, say};
 use super::programs::running;
 use crate::cli::ScoreArgs;
 use crate::config::Task;
@@ -44,8 +44,13 @@ fn score_run(folder: RunFolder, args: &ScoreArgs) -> Result<()> {
         records.push(record);
     }
     records.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
-    eprintln!("{}\n{}", stored.folder.path().display(), table(&records));
-    Ok(())
+    let shown = printable(&format!("{}\n{}", stored.folder.path().display(), table(&records)));
+    // With --json, stdout is for JSON alone.
+    if args.json {
+        eprintln!("{shown}");
+        return Ok(());
+    }
+    say(&shown)
 }
 
 fn judges(stored: &Stored, args: &ScoreArgs) -> Result<Option<Judges>> {

@@ -2,19 +2,26 @@
 
 mod folders;
 mod programs;
+mod samples;
 mod texts;
+
+use std::path::Path;
 
 use anyhow::Result;
 
 use crate::cli::ScoreArgs;
 use crate::config::{Task, task};
 use crate::error::input;
+use crate::inputs::{self, MOST_TEXT};
 
 /// Score.
 pub fn score(args: ScoreArgs) -> Result<()> {
     let task = task(&args.task, "--task")?;
     match (&args.hyp, &args.reference, task) {
         (None, _, _) => folders::score(&args),
+        (Some(hyp), Some(reference), _) if is_standard_input(hyp) && is_standard_input(reference) => {
+            Err(input("--ref: standard input can be read once; give one of --hyp and --ref as a file"))
+        }
         (Some(hyp), Some(reference), Task::Mt) => texts::score_files(hyp, reference, &args),
         (Some(hyp), None, Task::Code) => programs::score(hyp, &args),
         (Some(_), None, Task::Mt) => Err(input(
@@ -23,5 +30,20 @@ pub fn score(args: ScoreArgs) -> Result<()> {
         (Some(_), Some(_), Task::Code) => {
             Err(input("--ref: programs have tests, not references; name their problems with --data"))
         }
+    }
+}
+
+/// `-` is standard input, as sacreBLEU reads it too.
+fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// The text of a file that was named on the command line, or of standard input.
+fn given(path: &Path) -> Result<String> {
+    match is_standard_input(path) {
+        true => {
+            inputs::standard_input(MOST_TEXT).map_err(|trouble| trouble.about(Path::new("standard input")))
+        }
+        false => inputs::text(path, MOST_TEXT).map_err(|trouble| trouble.about(path)),
     }
 }

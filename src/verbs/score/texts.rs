@@ -14,16 +14,7 @@ use crate::verbs::say;
 pub fn score_files(hyp: &Path, reference: &Path, args: &ScoreArgs) -> Result<()> {
     let tokenize: Tokenize = args.tokenize.parse().map_err(|e| input(format!("--tokenize: {e}")))?;
     let scorer = TextScorer::new(tokenize, args.lowercase);
-    let lines = |path: &Path| {
-        let bytes =
-            std::fs::read(path).map_err(|e| input(format!("{}: cannot be read ({e})", path.display())))?;
-        let text = String::from_utf8(bytes).map_err(|e| {
-            let line =
-                e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
-            input(format!("{}:{line}: not valid UTF-8", path.display()))
-        })?;
-        Ok::<_, anyhow::Error>(split_lines(&text))
-    };
+    let lines = |path: &Path| super::given(path).map(|text| split_lines(&text));
     let scores = scorer.lines(&lines(hyp)?, &lines(reference)?)?;
     if args.json { say(&json_of(&scores).to_string()) } else { say(&text_of(&scores)) }
 }

@@ -1,0 +1,265 @@
+//! Rows of a table, whichever its format: TSV, CSV, JSONL, or one JSON list.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use anyhow::Result;
+use serde_json::{Map, Value};
+
+use super::lines::{Lines, unreadable};
+use super::records::{self, Record};
+use crate::error::input;
+use crate::inputs::{self, MOST_TEXT};
+
+/// Ends of names of files that [`Rows::open`] understands; `.gz` may follow each.
+const EXTENSIONS: [&str; 7] = ["tsv", "tab", "txt", "csv", "jsonl", "ndjson", "json"];
+
+/// Whether a word is the name of a file of rows: `--data` takes names of corpora too.
+pub(crate) fn is_named_like_one(word: &str) -> bool {
+    EXTENSIONS.contains(&&*extension(Path::new(word)))
+}
+
+/// The end of a file's name in small letters, without the `.gz` of a packed file.
+pub(super) fn extension(path: &Path) -> String {
+    let of =
+        |path: &Path| path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
+    match of(path) {
+        packed if packed == "gz" => of(Path::new(path.file_stem().unwrap_or_default())),
+        end => end,
+    }
+}
+
+/// The rows of a file.
+pub(super) struct Rows {
+    path: PathBuf,
+    cells: Cells,
+}
+
+enum Cells {
+    Tsv { lines: Lines, names: Rc<[String]> },
+    Csv { records: std::vec::IntoIter<Record>, names: Rc<[String]> },
+    JsonLines(Lines),
+    JsonList(std::iter::Enumerate<std::vec::IntoIter<Value>>),
+}
+
+/// One row.
+pub(super) struct Row {
+    /// The file and the place in it: the beginning of a sentence about the row.
+    pub place: String,
+    /// The place alone: `on line 3`.
+    pub at: String,
+    fields: Fields,
+}
+
+enum Fields {
+    Columns(Rc<[String]>, Vec<String>),
+    Object(Map<String, Value>),
+}
+
+/// What a row has under a name.
+pub(super) enum Found<'a> {
+    /// A text.
+    Text(&'a str),
+    /// A number, as it is written.
+    Number(String),
+    /// Something else.
+    Other,
+}
+
+impl Rows {
+    /// Open a file; `advice` ends the sentence if it is missing or empty.
+    ///
+    /// # Errors
+    /// It cannot be read, has no header, or its name says no format that is read.
+    pub fn open(path: &Path, advice: &str) -> Result<Self> {
+        let cells = match extension(path).as_str() {
+            "jsonl" | "ndjson" => Cells::JsonLines(Lines::open(path, advice)?),
+            "tsv" | "tab" | "txt" => tsv(path, advice)?,
+            "csv" => csv(path, advice)?,
+            "json" => json(path, advice)?,
+            _ => {
+                // A pipe is named as what it is, whatever it is called.
+                Lines::open(path, advice)?;
+                return Err(input(format!(
+                    "{} is neither .tsv, .csv, .jsonl nor .json; convert it to one of them",
+                    path.display()
+                )));
+            }
+        };
+        Ok(Self { path: path.into(), cells })
+    }
+
+    /// The header of a file that has one, as a row whose texts are its names.
+    pub fn header(&self) -> Option<Row> {
+        let (Cells::Tsv { names, .. } | Cells::Csv { names, .. }) = &self.cells else { return None };
+        Some(row(&self.path, 1, Fields::Columns(names.clone(), names.to_vec())))
+    }
+
+    /// The next row, or `None` after the last.
+    pub fn next_row(&mut self) -> Result<Option<Row>> {
+        let path = &self.path;
+        Ok(match &mut self.cells {
+            Cells::Tsv { lines, names } => {
+                let Some(line) = lines.next_line()? else { return Ok(None) };
+                let fields: Vec<String> = line.split('\t').map(String::from).collect();
+                let row = row(path, lines.number(), Fields::Columns(names.clone(), fields));
+                Some(row.whole("a field cannot hold a tab")?)
+            }
+            Cells::Csv { records, names } => {
+                let Some(Record { line, fields }) = records.next() else { return Ok(None) };
+                let row = row(path, line, Fields::Columns(names.clone(), fields));
+                Some(row.whole("put a field that holds the separator in quotes")?)
+            }
+            Cells::JsonLines(lines) => {
+                let Some(line) = lines.next_line()? else { return Ok(None) };
+                let object = serde_json::from_str(&line).map_err(|error| {
+                    // The parser knows a single line, so its own line number would mislead.
+                    let reason = error.to_string().replace(" at line 1 column ", " at column ");
+                    lines.refuse(&format!("is not a JSON object: {reason}; write one object a line"))
+                })?;
+                Some(row(path, lines.number(), Fields::Object(object)))
+            }
+            Cells::JsonList(values) => {
+                let Some((at, value)) = values.next() else { return Ok(None) };
+                let at = format!("item {}", at + 1);
+                let place = format!("{}: {at}", path.display());
+                let Value::Object(object) = value else {
+                    return Err(input(format!("{place} is not an object; write a list of objects")));
+                };
+                Some(Row { place, at: format!("as {at}"), fields: Fields::Object(object) })
+            }
+        })
+    }
+}
+
+fn row(path: &Path, line: usize, fields: Fields) -> Row {
+    Row { place: format!("{}:{line}", path.display()), at: format!("on line {line}"), fields }
+}
+
+fn tsv(path: &Path, advice: &str) -> Result<Cells> {
+    let mut lines = Lines::open(path, advice)?;
+    let Some(header) = lines.next_line()? else {
+        return Err(input(format!("{} is empty; {advice}", path.display())));
+    };
+    let names = header.split('\t').map(String::from).collect();
+    Ok(Cells::Tsv { names: distinct(names, path)?, lines })
+}
+
+fn csv(path: &Path, advice: &str) -> Result<Cells> {
+    let text = inputs::text(path, MOST_TEXT).map_err(|trouble| unreadable(trouble, path, advice))?;
+    let records = records::read(&text, records::separator(&text))
+        .map_err(|wrong| input(format!("{}:{} {}", path.display(), wrong.line, wrong.what)))?;
+    let mut records = records.into_iter();
+    let Some(header) = records.next() else {
+        return Err(input(format!("{} is empty; {advice}", path.display())));
+    };
+    Ok(Cells::Csv { names: distinct(header.fields, path)?, records })
+}
+
+/// A list, or what some libraries call JSON: one object a line.
+fn json(path: &Path, advice: &str) -> Result<Cells> {
+    let text = inputs::text(path, MOST_TEXT).map_err(|trouble| unreadable(trouble, path, advice))?;
+    if !text.trim_start().starts_with('[') {
+        return Ok(Cells::JsonLines(Lines::open(path, advice)?));
+    }
+    let list: Vec<Value> = serde_json::from_str(&text).map_err(|error| {
+        let reason = error.to_string();
+        let reason = reason.split(" at line ").next().unwrap_or_default();
+        input(format!("{}:{} is not a JSON list: {reason}", path.display(), error.line()))
+    })?;
+    Ok(Cells::JsonList(list.into_iter().enumerate()))
+}
+
+/// The names of a header.
+fn distinct(names: Vec<String>, path: &Path) -> Result<Rc<[String]>> {
+    let mut seen = HashSet::new();
+    match names.iter().find(|name| !seen.insert(name.as_str())) {
+        Some(twice) => Err(input(format!("{}:1 has two columns `{twice}`; rename one", path.display()))),
+        None => Ok(names.into()),
+    }
+}
+
+impl Row {
+    /// What stands under a name: of a column, of a key, or of a key within a key (`translation.en`).
+    pub fn get(&self, name: &str) -> Option<Found<'_>> {
+        match &self.fields {
+            Fields::Columns(names, fields) => {
+                let place = names.iter().position(|known| known == name)?;
+                fields.get(place).map(|text| Found::Text(text))
+            }
+            Fields::Object(object) => nested(object, name).map(|value| match value {
+                Value::String(text) => Found::Text(text),
+                Value::Number(number) => Found::Number(number.to_string()),
+                _ => Found::Other,
+            }),
+        }
+    }
+
+    /// The names that [`Row::get`] knows, keys within a key once deep.
+    pub fn names(&self) -> Vec<String> {
+        match &self.fields {
+            Fields::Columns(names, _) => names.to_vec(),
+            Fields::Object(object) => {
+                let names = |(key, value): (&String, &Value)| match value {
+                    Value::Object(inner) if !inner.is_empty() => {
+                        inner.keys().map(|inner| format!("{key}.{inner}")).collect()
+                    }
+                    _ => vec![key.clone()],
+                };
+                object.iter().flat_map(names).collect()
+            }
+        }
+    }
+
+    /// An input error about the row.
+    pub fn refuse(&self, what: &str) -> anyhow::Error {
+        input(format!("{} {what}", self.place))
+    }
+
+    /// As many fields as the header has.
+    fn whole(self, advice: &str) -> Result<Self> {
+        match &self.fields {
+            Fields::Columns(names, fields) if names.len() != fields.len() => Err(self.refuse(&format!(
+                "has {} fields where the header has {}; {advice}",
+                fields.len(),
+                names.len()
+            ))),
+            _ => Ok(self),
+        }
+    }
+}
+
+/// The value of a key, or of a key within a key: `translation.en`. A key that is written so itself comes first.
+pub(super) fn nested<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let within = |(at, _): (usize, &str)| nested(object.get(&name[..at])?.as_object()?, &name[at + 1..]);
+    object.get(name).or_else(|| name.match_indices('.').find_map(within))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packed_file_is_what_its_name_without_gz_says() {
+        for (name, end) in
+            [("a.tsv", "tsv"), ("a.CSV.GZ", "csv"), ("b.jsonl.gz", "jsonl"), ("gz", ""), (".gz", "")]
+        {
+            assert_eq!(extension(Path::new(name)), end, "{name}");
+        }
+        assert!(
+            is_named_like_one("x/a.json") && is_named_like_one("a.tsv.gz") && !is_named_like_one("flores")
+        );
+    }
+
+    #[test]
+    fn a_name_with_dots_is_a_key_or_a_path() {
+        let object = serde_json::json!({"a": {"b": {"c": 1}, "b.c": 2}, "a.b": {"d": 3}, "x.y": 4});
+        let object = object.as_object().unwrap();
+        for (name, value) in
+            [("a.b.c", Some(2)), ("a.b.d", Some(3)), ("x.y", Some(4)), ("a.x", None), ("", None)]
+        {
+            assert_eq!(nested(object, name).and_then(Value::as_i64), value, "{name}");
+        }
+    }
+}
