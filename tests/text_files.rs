@@ -92,6 +92,12 @@ fn packed_texts_are_scored_as_sacrebleu_scores_them() {
     close(&read(&ok(from_stdin("-", "ref.txt.gz", "hyp.txt"))), "bleu");
     close(&read(&ok(from_stdin("hyp.txt", "-", "ref.txt.gz"))), "bleu");
     world.refused(&from_stdin("-", "-", "hyp.txt"), &["--ref: standard input can be read once"]);
+    let piped = format!(
+        "cat hyp.txt | {} score --hyp /dev/stdin --ref ref.txt.gz --json",
+        env!("CARGO_BIN_EXE_icl-mask")
+    );
+    let output = Command::new("sh").args(["-c", &piped]).current_dir(world.path("")).output().unwrap();
+    close(&read(&ok(output)), "bleu");
 }
 
 /// Every input that a call may name, as a pipe without a writer: the call would wait for ever.

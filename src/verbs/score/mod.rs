@@ -33,9 +33,9 @@ pub fn score(args: ScoreArgs) -> Result<()> {
     }
 }
 
-/// `-` is standard input, as sacreBLEU reads it too.
+/// `-` is standard input, also by its other name, as which it may be a pipe.
 fn is_standard_input(path: &Path) -> bool {
-    path == Path::new("-")
+    [Path::new("-"), Path::new("/dev/stdin")].contains(&path)
 }
 
 /// The text of a file that was named on the command line, or of standard input.
