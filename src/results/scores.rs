@@ -59,7 +59,7 @@ pub struct CodeScores {
     /// Their 95 % bootstrap intervals over problems.
     #[serde(rename = "pass@k_interval", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pass_at_k_interval: BTreeMap<String, Option<[f64; 2]>>,
-    /// Programs of each problem.
+    /// Programs of each problem; where they differ in number (`score --task code`), the fewest.
     pub samples: usize,
     /// How many programs fared how.
     pub outcomes: BTreeMap<Verdict, usize>,
