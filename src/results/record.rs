@@ -126,7 +126,10 @@ impl Settings {
             let theirs = theirs.get(&key).map_or("nothing".into(), ToString::to_string);
             format!("{key} was {value}, now {theirs}")
         };
-        self.named_differences(other).into_iter().map(sentence).collect()
+        let new = other.named_differences(self).into_iter();
+        let new = new.filter(|(key, _)| !self.fields().contains_key(key));
+        let added = new.map(|(key, value)| format!("{key} was nothing, now {value}"));
+        self.named_differences(other).into_iter().map(sentence).chain(added).collect()
     }
 
     /// The fields of these settings that others do not have or have otherwise.
