@@ -174,9 +174,8 @@ fn anyones_programs_are_judged() {
     assert!(ok(world.call(args)).contains("pass@1 = 0.6250"));
 
     for (text, rest, says) in [
-        (lines(&programs[1..]), "", vec!["holds 1 programs for P/0 but 2 for others"]),
         (lines(&[program(9, "")]), "", vec!["programs.jsonl:1: there is no problem `P/9`", "--data"]),
-        ("{}".into(), "", vec!["programs.jsonl:1: missing field `id`"]),
+        ("{}".into(), "", vec!["programs.jsonl:1: has neither `id` nor `task_id`"]),
         (String::new(), "", vec!["holds no programs"]),
         (lines(&programs), "--python no-such-python", vec!["--python: `no-such-python` cannot be run"]),
         (lines(&programs), "--python /bin/true", vec!["--python: `/bin/true` does not work as a Python 3"]),

@@ -41,7 +41,7 @@ fn file_of(config: &DataConfig, folder: &Path, split: &str, code: &str) -> Resul
             "{} has no file for {} (looked for {}); {}",
             folder.display(),
             language.name,
-            candidates.join(", "),
+            candidates[..candidates.len() - language.others.len()].join(", "),
             config.advice("folder")
         ))
     })

@@ -158,7 +158,7 @@ mod tests {
             (r#"{"id": "a", "text": ["x"]}"#, "invalid type: sequence, expected a program's text"),
             (r#"{"id": true, "text": "x"}"#, "write one {\"id\", \"text\"} a line"),
             ("[1]", "write one {\"id\", \"text\"} a line"),
-            (r#"{"id": "a", "text": "x"#, "at column 23; write one"),
+            (r#"{"id": "a", "text": "x"#, "at column 22; write one"),
         ] {
             let error = sample(line).unwrap_err();
             assert!(error.contains(what), "{error} should say: {what}");
