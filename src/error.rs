@@ -3,10 +3,20 @@
 /// A mistake in the user's input: a flag, a file, a corpus, a model folder.
 ///
 /// Its text is one sentence that names what was wrong, where (file, line, field) and what to do. Anywhere in an
-/// error chain it makes the process exit with code 2; every other error exits with 1.
+/// error chain it makes the process exit with code 2 (see [`is_wrong_input`]); other errors exit with 1.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct InputError(pub String);
+
+/// Whether the user's input is what is wrong, and not the machine: an [`InputError`], or a name that the system cannot take for
+/// what it was meant to be (too long, a folder for a file, a file for a folder).
+pub fn is_wrong_input(error: &anyhow::Error) -> bool {
+    use std::io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory};
+    error.chain().any(|cause| {
+        let kind = cause.downcast_ref().map(std::io::Error::kind);
+        cause.is::<InputError>() || matches!(kind, Some(InvalidFilename | IsADirectory | NotADirectory))
+    })
+}
 
 /// An [`anyhow::Error`] that holds an [`InputError`]. Of a message that quotes a long input, beginning and end are kept.
 pub fn input(message: impl Into<String>) -> anyhow::Error {
@@ -46,9 +56,24 @@ pub fn suggest(written: &str, known: &[&str]) -> String {
     }
 }
 
-/// Terminal escapes in a corpus, in a model's outputs or in names are shown, not obeyed.
+/// Whether a terminal obeys this character or shows nothing for it, so that it can hide or reorder what stands beside it:
+/// controls (C0, DEL, C1), controls of the writing direction, separators of lines and paragraphs, and format characters
+/// without a shape (zero width spaces, word joiners, interlinear annotations, tags).
+///
+/// Line end and tab are not among them, nor what words are spelled with: the zero width joiner and non-joiner (Persian,
+/// Hindi, emoji), the soft hyphen, variation selectors.
+pub fn is_obeyed(c: char) -> bool {
+    match c {
+        '\n' | '\t' => false,
+        '\u{61C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' => true,
+        '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}' => true,
+        _ => c.is_control(),
+    }
+}
+
+/// Terminal escapes in a corpus, in a model's outputs or in names are shown, not obeyed: each such character is `\u{FFFD}`.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{FFFD}' } else { c }).collect()
+    text.chars().map(|c| if is_obeyed(c) { '\u{FFFD}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -65,6 +90,18 @@ mod tests {
         );
         assert!(message.contains(" bytes more] "), "{message}");
         assert_eq!(input("short").to_string(), "short");
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_printable() {
+        let obeyed = "\u{0}\u{7}\u{8}\r\u{1b}\u{7f}\u{85}\u{9b}\u{61c}\u{200b}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2069}\u{feff}\u{e0041}";
+        assert_eq!(printable(obeyed), "\u{FFFD}".repeat(obeyed.chars().count()));
+        // Line ends, Persian's non-joiner, Hindi's joiner, a family, the narrow space before a French colon, a soft hyphen.
+        for kept in
+            ["a\n\tb", "می\u{200c}خواهم", "क\u{200d}ष", "👩\u{200d}👧", "ici\u{202f}: é", "so\u{ad}ft"]
+        {
+            assert_eq!(printable(kept), kept);
+        }
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //! prompt from a layer on and scores what the model still gets right. This library is what the command is made of;
 //! its modules, in the order of the data's flow:
 
+// A closed terminal or a full disk makes these macros panic; `console` is for what is to be said.
+#![deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
+
 // The command line, as typed.
 pub mod cli;
 
@@ -55,6 +58,11 @@ pub mod error;
 
 // Files that the user gives, opened and decoded.
 pub mod inputs;
+// What is said on stdout and stderr.
+pub mod console;
+
+// Files of a call, written together.
+pub mod together;
 
 // Keys of a model's files: read, harmless, or unknown and named.
 pub mod keys;

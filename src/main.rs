@@ -1,4 +1,5 @@
 //! Parse, dispatch, exit code.
+#![deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -6,8 +7,9 @@ use std::sync::atomic::Ordering;
 use clap::Parser;
 use icl_mask::allowance::Counting;
 use icl_mask::cli::{Cli, Verb};
+use icl_mask::console::{Abandoned, Unheard, note, unheard};
 use icl_mask::engine::{INTERRUPTED, Interrupted};
-use icl_mask::error::InputError;
+use icl_mask::error::is_wrong_input;
 use icl_mask::verbs;
 
 #[global_allocator]
@@ -18,11 +20,11 @@ fn main() -> ExitCode {
     if let Some(code) = icl_mask::sandbox::jail::entry() {
         return code;
     }
-    // clap exits with 2 on a wrong command line, as the contract wants.
-    let verb = Cli::parse().verb;
-    if let Err(error) = ctrlc::set_handler(interrupt) {
-        eprintln!("warning: Ctrl-C will end the program at once ({error})");
-    }
+    let verb = match Cli::try_parse() {
+        Ok(cli) => cli.verb,
+        Err(said) => return told_by_clap(&said),
+    };
+    listen_to_signals();
     let done = match verb {
         Verb::Run(args) => verbs::run(args),
         Verb::Lora(args) => verbs::lora(*args),
@@ -44,25 +46,74 @@ fn main() -> ExitCode {
     }
 }
 
+/// A help text, or what is wrong with the command line.
+fn told_by_clap(said: &clap::Error) -> ExitCode {
+    if said.use_stderr() {
+        // Words of the command line are quoted: without colours, for escapes in them are shown and not obeyed.
+        note(said.render().to_string().trim_end());
+        return ExitCode::from(2);
+    }
+    match said.print() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&unheard(error).into()),
+    }
+}
+
+fn listen_to_signals() {
+    #[cfg(target_os = "linux")]
+    let ignored = hangup::is_ignored();
+    if let Err(error) = ctrlc::set_handler(interrupt) {
+        note(format!("warning: Ctrl-C will end the program at once ({error})"));
+    }
+    #[cfg(target_os = "linux")]
+    if ignored {
+        hangup::ignore();
+    }
+}
+
+/// `nohup` starts a program with `SIGHUP` ignored, so that it outlives its terminal; the handler of `ctrlc` would undo it.
+#[cfg(target_os = "linux")]
+mod hangup {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+
+    pub fn is_ignored() -> bool {
+        let (mut action, nothing) = (std::mem::MaybeUninit::<libc::sigaction>::zeroed(), std::ptr::null());
+        // SAFETY: a null new action only asks; the old one is written where we say.
+        let asked = unsafe { libc::sigaction(libc::SIGHUP, nothing, action.as_mut_ptr()) };
+        // SAFETY: it was zeroed, and all zeros are a valid action; or it was written.
+        asked == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+    }
+
+    pub fn ignore() {
+        // SAFETY: nothing of ours runs when it is ignored.
+        let _ = unsafe { signal(Signal::SIGHUP, SigHandler::SigIgn) };
+    }
+}
+
 /// First time: stop between two steps. Second time: at once; what is written is whole, whenever that is.
 fn interrupt() {
     if INTERRUPTED.swap(true, Ordering::Relaxed) {
         std::process::exit(130);
     }
-    eprintln!("\nstopping after this step; press Ctrl-C again to stop at once");
+    note("\nstopping after this step; press Ctrl-C again to stop at once");
 }
 
+/// As a shell reports a program that a broken pipe has ended.
+const ABANDONED: u8 = 141;
+
 fn report(error: &anyhow::Error) -> ExitCode {
-    // A reader of our stdout that has gone away, such as `head`, is no failure.
-    let broken_pipe = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
-    if error.chain().any(|cause| cause.downcast_ref().is_some_and(broken_pipe)) {
+    let is = |of: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(of);
+    // A reader of what is merely printed that has gone away, such as `head`, is no failure.
+    if is(|cause| matches!(cause.downcast_ref(), Some(Unheard::Reader))) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {}", verbs::printable(&format!("{error:#}")));
-    if error.chain().any(|cause| cause.is::<InputError>()) {
+    note(format!("error: {error:#}"));
+    if is_wrong_input(error) {
         ExitCode::from(2)
-    } else if error.chain().any(|cause| cause.is::<Interrupted>()) {
+    } else if is(|cause| cause.is::<Interrupted>()) {
         ExitCode::from(130)
+    } else if is(|cause| cause.is::<Abandoned>()) {
+        ExitCode::from(ABANDONED)
     } else {
         ExitCode::FAILURE
     }

@@ -80,6 +80,11 @@ fn the_parts_of_a_job_are_the_whole() {
 
 /// A task that runs until it gets a signal: its exit code, and what it asked of scontrol.
 fn signalled(name: &str) -> (Option<i32>, String) {
+    signalled_with(name, "2>/dev/null")
+}
+
+/// The same, with its stderr redirected.
+fn signalled_with(name: &str, stderr: &str) -> (Option<i32>, String) {
     let world = world();
     let call = CALL
         .replace("--max-new-tokens 24", "--max-new-tokens 200")
@@ -88,11 +93,11 @@ fn signalled(name: &str) -> (Option<i32>, String) {
     assert!(!world.path("submitted").exists());
     world.write("script", script);
     let mut task = Command::new("bash");
-    task.arg("script").current_dir(world.path("")).env("PATH", path(&world)).env("HF_HUB_OFFLINE", "1");
-    task.env("SLURM_ARRAY_JOB_ID", "7")
-        .env("SLURM_ARRAY_TASK_ID", "1")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    task.args(["-c", &format!("exec bash script {stderr}")])
+        .current_dir(world.path(""))
+        .env("PATH", path(&world))
+        .env("HF_HUB_OFFLINE", "1");
+    task.env("SLURM_ARRAY_JOB_ID", "7").env("SLURM_ARRAY_TASK_ID", "1").stdout(Stdio::null());
     let mut task = task.spawn().unwrap();
     let begun = Instant::now();
     while !world.path("results/tiny").exists() {
@@ -113,6 +118,14 @@ fn signalled(name: &str) -> (Option<i32>, String) {
 #[test]
 fn a_task_whose_time_is_up_queues_up_again() {
     assert_eq!(signalled("-USR1"), (Some(130), "requeue 7_1\n".into()));
+}
+
+/// Its log is on a disk that is full, or its reader has gone.
+#[test]
+fn a_task_whose_log_is_lost_queues_up_again_all_the_same() {
+    for stderr in ["2>&-", "2>/dev/full", "2> >(exec true)"] {
+        assert_eq!(signalled_with("-USR1", stderr), (Some(130), "requeue 7_1\n".into()), "{stderr}");
+    }
 }
 
 #[test]

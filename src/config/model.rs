@@ -1,5 +1,6 @@
 //! Which model is meant: a file of `configs/model/`, a folder, a `.gguf` file, or an id of the Hugging Face hub.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -7,6 +8,7 @@ use serde::Deserialize;
 
 use super::files;
 use super::settings::parse_yaml;
+use crate::console::Bar;
 use crate::error::{input, printable, suggest};
 use crate::hub::{self, HubSettings, ModelId, Progress, Wanted};
 use crate::inputs;
@@ -74,7 +76,9 @@ impl ModelChoice {
             return Ok(Self { name, config: None, path: path.into(), hub: None, layers });
         }
         if written.ends_with(".gguf") || written.starts_with(['.', '/']) {
-            return Err(input(format!("{origin}: {written} does not exist")));
+            let link = path.is_symlink();
+            let what = if link { "is a link to what does not exist" } else { "does not exist" };
+            return Err(input(format!("{origin}: {written} {what}")));
         }
         if written.contains('/') {
             let id: ModelId = written.parse().with_context(|| origin.to_string())?;
@@ -165,26 +169,19 @@ fn refuse_adapter(folder: &Path) -> Result<()> {
 
 /// Fetch from the hub, with a bar for each file.
 fn fetch(id: &ModelId, wanted: Wanted) -> Result<PathBuf> {
-    let bar = indicatif::ProgressBar::new(0);
-    if let Ok(style) = indicatif::ProgressStyle::with_template(
-        "{msg} {bar:24} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left",
-    ) {
-        bar.set_style(style);
-    }
+    let bar = Bar::new("{msg} {bar:24} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left", 0);
+    let shown = RefCell::new(String::new());
     let show = |progress: Progress| match progress {
         Progress::File { name, done, size } => {
-            if bar.message() != name {
-                bar.set_message(name.to_string());
-                bar.reset();
+            if *shown.borrow() != name {
+                bar.restart(name, size);
+                shown.replace(name.into());
             }
-            bar.set_length(size);
-            bar.set_position(done);
+            bar.position(done);
         }
-        Progress::Note(line) => bar.suspend(|| eprintln!("{line}")),
+        Progress::Note(line) => bar.note(&line),
     };
-    let snapshot = hub::fetch(id, wanted, &HubSettings::from_env()?, &show);
-    bar.finish_and_clear();
-    Ok(snapshot?.folder)
+    Ok(hub::fetch(id, wanted, &HubSettings::from_env()?, &show)?.folder)
 }
 
 impl ModelConfig {

@@ -9,7 +9,7 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Node, Options, Tree, WriteOptions, fontdb};
 
 use super::svg::{Drawing, Part, Type, escaped};
-use crate::results::write_atomically;
+use crate::together::Together;
 
 /// Pixels of the PNG for one of the SVG: for print.
 const PNG_SCALE: f32 = 2.;
@@ -50,16 +50,16 @@ pub struct Image {
 }
 
 impl Image {
-    /// Write `<base>.svg` and `<base>.png`.
+    /// Write `<base>.svg` and `<base>.png` among the files of a call.
     ///
     /// # Errors
     /// The files cannot be written.
-    pub fn write(&self, base: &Path) -> Result<[PathBuf; 2]> {
+    pub fn write(&self, base: &Path, files: &mut Together) -> Result<[PathBuf; 2]> {
         let tree = parsed(&self.svg)?;
         let paths = ["svg", "png"].map(|extension| with_ending(base, extension));
         let (svg, png) = (self.outlined(&tree), png(&tree)?);
-        write_atomically(&paths[0], |out| Ok(out.write_all(svg.as_bytes())?))?;
-        write_atomically(&paths[1], |out| Ok(out.write_all(&png)?))?;
+        files.write(&paths[0], |out| Ok(out.write_all(svg.as_bytes())?))?;
+        files.write(&paths[1], |out| Ok(out.write_all(&png)?))?;
         Ok(paths)
     }
 

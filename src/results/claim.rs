@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::console::note;
 use crate::engine::check_interrupted;
-use crate::error::{input, printable};
+use crate::error::input;
 
 /// What this process alone computes, until it is dropped.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Claim {
             check_interrupted()?;
             if !told && begun.elapsed() > Duration::from_secs(2) {
                 let owner = Self::owner(path)?.map_or("another process".into(), |owner| owner.to_string());
-                eprintln!("{}", printable(&format!("waiting for {owner}, which holds {}", path.display())));
+                note(format!("waiting for {owner}, which holds {}", path.display()));
                 told = true;
             }
             std::thread::sleep(Duration::from_millis(20));

@@ -12,7 +12,8 @@ use super::claim::{Claim, no_links};
 use super::lines::{GenerationLine, PartialLine};
 use super::record::{Item, Manifest, ScoreRecord, Settings};
 use crate::config::Cell;
-use crate::error::{input, printable};
+use crate::console::note;
+use crate::error::input;
 use crate::hash::Hash;
 use crate::inputs::{self, MOST_TEXT, Trouble};
 use crate::mask::{LORA, Treatment};
@@ -278,7 +279,7 @@ impl RunFolder {
                 path.display(),
                 bytes.len() - kept
             );
-            eprintln!("{}", printable(&said));
+            note(said);
             no_links(File::options().write(true)).open(&path)?.set_len(kept as u64)?;
         }
         Ok(parsed.into_iter().flatten().collect())
@@ -382,6 +383,9 @@ pub fn check_names(path: &Path, flag: &str) -> Result<()> {
 /// # Errors
 /// A name that is too long, a symbolic link to nothing, or a file where a folder is wanted; `flag` says where it was written.
 pub fn check_place(folder: &Path, flag: &str) -> Result<()> {
+    if folder.as_os_str().is_empty() {
+        return Err(input(format!("{flag} is empty; name a folder")));
+    }
     check_names(folder, flag)?;
     let shown = folder.display();
     for part in folder.ancestors().filter(|part| !part.as_os_str().is_empty()) {

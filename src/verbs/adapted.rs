@@ -6,7 +6,7 @@ use std::sync::Once;
 use anyhow::Result;
 
 use crate::config::AdapterChoice;
-use crate::error::printable;
+use crate::console::note;
 use crate::keys::Unread;
 use crate::lora::peft;
 use crate::model::Arch;
@@ -47,5 +47,5 @@ fn say(path: &Path, opened: &peft::Opened) {
             opened.missing.len()
         ));
     }
-    sentences.iter().for_each(|sentence| eprintln!("{}", printable(sentence)));
+    sentences.iter().for_each(note);
 }

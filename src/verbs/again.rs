@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail};
 
 use super::run::set_threads;
 use super::status::ranges;
-use super::{lora, run, say};
+use super::{lora, run};
 use crate::config::{Cell, Experiment, Settings};
+use crate::console::{heard, note, say};
 use crate::engine::{Interrupted, check_interrupted};
-use crate::error::{input, printable};
+use crate::error::input;
 use crate::hash::Hash;
 use crate::mask::Treatment;
 use crate::results::{self, Manifest, RunFolder, ScoreRecord, Scores, Stored, check_names, read_json};
@@ -49,16 +50,17 @@ pub fn again(path: &Path, over: Settings) -> Result<()> {
         None => run::compute(&experiment, false),
     };
     if computed.as_ref().is_err_and(|error| error.is::<Interrupted>()) && temporary.is_some() {
-        eprintln!("nothing of it is kept without --results FOLDER");
+        note("nothing of it is kept without --results FOLDER");
     }
     computed?;
     let differences = compare(&old, &new, &made.cells)?;
-    let folder = printable(&old.path().display().to_string());
+    let folder = old.path().display();
     if !differences.is_empty() {
         if let Some(made) = &mut temporary {
             made.kept = true;
         }
-        differences.iter().try_for_each(|difference| say(difference))?;
+        // That it differs is said by the exit code too, whether there is a reader or not.
+        heard(differences.iter().try_for_each(|difference| say(difference)))?;
         bail!("{folder} came out otherwise; what was made now is in {}", new.path().display());
     }
     let samples = manifest.settings.sampling.map_or(1, |drawn| drawn.samples);
@@ -115,7 +117,7 @@ fn say_what_is_not_taken(typed: &Settings, over: &Settings) {
             let said = format!(
                 "{flag} {theirs} of the manifest is not used, but {flag} {ours}: only the command line decides how programs run"
             );
-            eprintln!("{}", printable(&said));
+            note(said);
         }
     }
 }

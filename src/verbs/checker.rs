@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 
 use crate::config::Running;
+use crate::console::note;
 use crate::data::Example;
 use crate::error::input;
 use crate::results::Runner;
@@ -41,7 +42,7 @@ impl Checker {
         let seconds = running.time_limit.unwrap_or(PROVISIONAL_SECONDS);
         let limits = |cpu_seconds| Limits { cpu_seconds, memory: MEMORY };
         let sandbox = Sandbox::new(running.sandbox, python, limits(seconds))?;
-        eprintln!("programs run with Python {}; sandbox: {}", sandbox.python(), sandbox.level());
+        note(format!("programs run with Python {}; sandbox: {}", sandbox.python(), sandbox.level()));
         let mut seen = HashSet::new();
         let trials: Vec<(&str, Trial)> = items
             .filter_map(|item| {
@@ -52,10 +53,10 @@ impl Checker {
             .collect();
         let slowest = slowest(&sandbox, &trials)?;
         let seconds = running.time_limit.unwrap_or(LEAST_SECONDS.max((GENEROSITY * slowest).ceil() as u64));
-        eprintln!(
+        note(format!(
             "{} reference solutions pass, the slowest in {slowest:.2} s of processor time; a program gets {seconds} s",
             trials.len()
-        );
+        ));
         Ok(Self { sandbox: Arc::new(sandbox.with_limits(limits(seconds))) })
     }
 

@@ -1,6 +1,8 @@
 //! Takes generations as they finish, has programs judged beside the decoding, and writes each cell when its last
 //! generation is scored.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::checker::Checker;
@@ -8,7 +10,7 @@ use super::prepare::Prepared;
 use super::print_record;
 use super::progress::Progress;
 use super::work::Work;
-use crate::engine::{Generation, Observer};
+use crate::engine::{Generation, INTERRUPTED, Observer};
 use crate::mask::Treatment;
 use crate::prompt::{Profile, Tokenizer};
 use crate::results::{GenerationLine, Outcome, PartialLine, Runner, ScoreRecord, Scoring, round, scores};
@@ -28,6 +30,8 @@ pub struct Collector<'a> {
     /// Cells that were finished.
     pub records: Vec<ScoreRecord>,
     json: bool,
+    /// Why the records could not be printed.
+    pub unheard: Option<anyhow::Error>,
 }
 
 impl<'a> Collector<'a> {
@@ -44,8 +48,8 @@ impl<'a> Collector<'a> {
         let title = work.folder.path().display().to_string();
         let progress = Progress::new(&title, work.pending.len(), wanted.len());
         let judges = checker.map(|checker| (checker.pool(), checker.runner()));
-        let records = Vec::new();
-        Self { work, tokenizer, n_layers, progress, wanted, generations, judges, records, json }
+        let (records, unheard) = (Vec::new(), None);
+        Self { work, tokenizer, n_layers, progress, wanted, generations, judges, records, json, unheard }
     }
 
     /// Have programs judged that a broken-off run has left, and close cells that only their scores lack.
@@ -130,10 +134,21 @@ impl<'a> Collector<'a> {
         self.progress
             .cell(&format!("{:>4} {layer:>8}  {metric} {score:>6}  {:.1} s", cell.mask, record.seconds));
         if self.json {
-            print_record(&record, &self.work.folder.score_path(cell))?;
+            self.print(&record, &self.work.folder.score_path(cell));
         }
         self.records.push(record);
         Ok(())
+    }
+
+    /// Print a record. If it cannot be printed the run stops as if it was interrupted: after this step, of which all
+    /// generations are kept.
+    fn print(&mut self, record: &ScoreRecord, path: &Path) {
+        if self.unheard.is_none()
+            && let Err(error) = print_record(record, path)
+        {
+            self.unheard = Some(error);
+            INTERRUPTED.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
     }
 
     fn line(&self, slot: usize, generation: Generation) -> GenerationLine {

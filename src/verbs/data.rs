@@ -6,9 +6,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use comfy_table::{Table, presets};
 
-use super::{printable, say};
 use crate::cli::{DataAction, DataArgs};
 use crate::config::files;
+use crate::console::{note, say};
 use crate::data::{Corpus, DataConfig, Direction};
 use crate::error::input;
 
@@ -35,7 +35,7 @@ fn list() -> Result<()> {
         let config = match config(&name) {
             Ok(config) => config,
             Err(error) => {
-                eprintln!("{}", printable(&format!("left out: {error:#}")));
+                note(format!("left out: {error:#}"));
                 wrong += 1;
                 continue;
             }

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::cli::ExportArgs;
+use crate::console::note;
 use crate::engine::check_interrupted;
 use crate::error::input;
-use crate::results::{RunFolder, ScoreRecord, Stored, check_place, read_json, sia2024, write_json};
+use crate::results::{RunFolder, ScoreRecord, Stored, check_place, sia2024};
 use crate::stats::find_runs;
+use crate::together::Together;
 
 /// Write all scores under the study's names; what has no name there is counted.
 pub fn export(args: ExportArgs) -> Result<()> {
@@ -52,19 +54,24 @@ pub fn export(args: ExportArgs) -> Result<()> {
             return Err(input(format!("{}: holds other scores; export to another folder", path.display())));
         }
     }
+    let mut files = Together::within(&args.out)?;
     for (path, (_, record)) in &cells {
         check_interrupted()?;
-        write_json(&args.out.join(path), &sia2024::scores(record))?;
+        files.write(path, |out| {
+            serde_json::to_writer_pretty(&mut *out, &sia2024::scores(record))?;
+            Ok(out.write_all(b"\n")?)
+        })?;
     }
-    eprintln!("{} score files in {}", cells.len(), args.out.join("results").display());
+    files.publish()?;
+    note(format!("{} score files in {}", cells.len(), args.out.join("results").display()));
     if shorter > 0 {
-        eprintln!("{shorter} left out: they were finished for fewer test items than their folders now have");
+        note(format!("{shorter} left out: they were finished for fewer test items than their folders now have"));
     }
     if nameless > 0 {
-        eprintln!(
+        note(format!(
             "{nameless} left out: the study's layout has no place for the mask `all`, ablations, adapters and runs made for their \
              times"
-        );
+        ));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `figure`: results, or one look into a model, as SVG, PNG and CSV.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -7,14 +8,15 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::look::attention;
-use super::{printable, say};
 use crate::cli::{CurvesArgs, FigureArgs, FigureKind, SelectionArgs};
+use crate::console::{note, say, say_json};
 use crate::engine::check_interrupted;
 use crate::error::{input, suggest};
 use crate::figure::{Axis, Image, Saved, curves, names, plain, rows, savings, title, with_ending};
 use crate::mask::{Kind, Treatment};
-use crate::results::{Settings, check_place, write_atomically};
+use crate::results::{Settings, check_place};
 use crate::stats::{Curve, Definition, Panel, StoredRun, Study, find_runs};
+use crate::together::Together;
 
 /// Draw.
 pub fn figure(args: FigureArgs) -> Result<()> {
@@ -37,7 +39,7 @@ pub fn figure(args: FigureArgs) -> Result<()> {
             let (image, saved) = savings(&study)?;
             write(&args.out, "savings", &image, &saved)?;
             match args.json {
-                true => say(&serde_json::to_string(&saved)?),
+                true => say_json(&saved),
                 false => say(&savings_text(&study, &saved)),
             }
         }
@@ -113,17 +115,17 @@ pub fn read_runs(paths: &[PathBuf]) -> Result<Vec<StoredRun>> {
                 0 => String::new(),
                 some => format!(" ({some} of them were finished for fewer test items)"),
             };
-            eprintln!(
+            note(format!(
                 "warning: {}: {} of {asked} cells are not finished{shorter}; what is made of it lacks them",
-                printable(&run.folder.display().to_string()),
+                run.folder.display(),
                 asked - finished
-            );
+            ));
         }
     }
     Ok(runs)
 }
 
-/// The folder that is written to must be one.
+/// The folder that is written to must be one, where it is there.
 pub fn check_out(out: &Path) -> Result<()> {
     check_place(out, "--out")
 }
@@ -143,13 +145,13 @@ fn draw_curves(study: &Study, args: &CurvesArgs, name: &str) -> Result<()> {
     let name = if args.relative { format!("{name}-relative") } else { name.into() };
     write(&args.selection.out, &name, &image, &rows(study))?;
     if args.selection.json {
-        return say(&serde_json::to_string(&study.panels)?);
+        return say_json(&study.panels);
     }
     if args.relative {
         let shareless = |curve: &Curve| curve.points.iter().any(|point| point.ratio.is_none());
         let curves = study.panels.iter().flat_map(|panel| panel.curves.iter().zip(names(panel)));
         for (_, name) in curves.filter(|(curve, _)| shareless(curve)) {
-            eprintln!("left out, having no baseline above 0: {}", plain(&name));
+            note(format!("left out, having no baseline above 0: {}", plain(&name)));
         }
     }
     let panels = &study.panels;
@@ -180,7 +182,7 @@ fn recognised(panel: &Panel, among: &[Panel], first: usize) -> String {
             text += &format!("\n    {}: {at}{interval}", found.definition);
         }
     }
-    printable(&text)
+    text
 }
 
 /// What is saved layer by layer, and where the task is recognised by runs of the same prompts that were not timed.
@@ -201,7 +203,7 @@ fn savings_text(study: &Study, saved: &[Saved]) -> String {
             }
         }
     }
-    printable(&lines.join("\n"))
+    lines.join("\n")
 }
 
 fn incomplete(curve: &Curve, n_layers: usize) -> String {
@@ -220,20 +222,67 @@ fn incomplete(curve: &Curve, n_layers: usize) -> String {
 pub fn write(out: &Path, name: &str, image: &Image, rows: &[impl Serialize]) -> Result<()> {
     check_interrupted()?;
     let base = out.join(name);
-    let [svg, png] = image.write(&base)?;
     let csv = with_ending(&base, "csv");
-    write_csv(&csv, rows.iter())?;
-    eprintln!("{}, {}, {}", svg.display(), png.display(), csv.display());
+    // Drawing and numbers are of the same results, whenever this is killed.
+    let mut files = Together::within(out)?;
+    let [svg, png] = image.write(Path::new(name), &mut files)?;
+    files.write(&with_ending(Path::new(name), "csv"), |out| write_csv(out, rows))?;
+    files.publish()?;
+    note(format!("{}, {}, {}", out.join(svg).display(), out.join(png).display(), csv.display()));
     Ok(())
 }
 
-fn write_csv(path: &Path, rows: impl Iterator<Item = impl Serialize>) -> Result<()> {
-    let mut rows = Some(rows);
-    write_atomically(path, |out| {
-        let mut csv = csv::Writer::from_writer(out);
-        for row in rows.take().into_iter().flatten() {
-            csv.serialize(row)?;
+/// Cells of text that a spreadsheet would compute begin with an apostrophe there.
+fn write_csv(out: &mut dyn Write, rows: &[impl Serialize]) -> Result<()> {
+    let mut plain = csv::Writer::from_writer(Vec::new());
+    rows.iter().try_for_each(|row| plain.serialize(row))?;
+    let plain = plain.into_inner().map_err(|error| error.into_error())?;
+    let mut safe = csv::Writer::from_writer(out);
+    for record in csv::ReaderBuilder::new().has_headers(false).from_reader(plain.as_slice()).records() {
+        safe.write_record(record?.iter().map(harmless))?;
+    }
+    Ok(safe.flush()?)
+}
+
+/// A cell that no spreadsheet takes for a formula. Numbers stay as they are.
+fn harmless(cell: &str) -> String {
+    match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err() {
+        true => format!("'{cell}"),
+        false => cell.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_no_formulas_and_formulas_no_cells() {
+        for cell in ["", "-0.25", "-1e-7", "+3", "-inf", "NaN", "TTF", "a=b", "'=1", "0:1.5 1:-2"] {
+            assert_eq!(harmless(cell), cell);
         }
-        Ok(csv.flush()?)
-    })
+        for cell in ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "-", "@SUM(A1)", "\t=1", "\r=1", "=", "-1:2"] {
+            assert_eq!(harmless(cell), format!("'{cell}"));
+        }
+    }
+
+    #[test]
+    fn a_table_keeps_its_cells() {
+        #[derive(Serialize)]
+        struct Row {
+            text: &'static str,
+            number: f64,
+            none: Option<f64>,
+        }
+        let rows = [
+            Row { text: "=HYPERLINK(\"x\",\"y\")", number: -0.1, none: None },
+            Row { text: "a, \"b\"\nc", number: 1.0, none: Some(f64::NAN) },
+        ];
+        let mut csv = Vec::new();
+        write_csv(&mut csv, &rows).unwrap();
+        assert_eq!(
+            String::from_utf8(csv).unwrap(),
+            "text,number,none\n\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\",-0.1,\n\"a, \"\"b\"\"\nc\",1.0,NaN\n"
+        );
+    }
 }

@@ -7,6 +7,7 @@ use super::checker::Checker;
 use super::model::OpenModel;
 use super::work::Work;
 use crate::config::{Compute, Experiment, ModelChoice};
+use crate::console::note;
 use crate::engine::{Holding, available};
 use crate::model::{Adapter, DeviceTransformer, Precision, Transformer, free_bytes, gpu};
 
@@ -53,7 +54,7 @@ pub(super) fn holding(experiment: &Experiment, stored: Option<u64>) -> Holding {
 /// # Errors
 /// As [`Loaded::load`].
 pub(super) fn on_host(choice: &ModelChoice, model: &OpenModel, dtype: Precision) -> Result<Transformer> {
-    eprintln!("loading {} ({})", choice.name, choice.path.display());
+    note(format!("loading {} ({})", choice.name, choice.path.display()));
     Transformer::load(model.checkpoint()?, dtype)
 }
 
@@ -66,7 +67,7 @@ impl Loaded {
         Ok(match &place.gpu {
             None => Self::Host(Box::new(on_host(choice, model, dtype)?)),
             Some(device) => {
-                eprintln!("loading {} ({})", choice.name, choice.path.display());
+                note(format!("loading {} ({})", choice.name, choice.path.display()));
                 let dtype = dtype.dtype().context("a GPU multiplies no weights as they are stored")?;
                 Self::Device(Box::new(DeviceTransformer::load(model.checkpoint()?, dtype, device)?))
             }

@@ -13,6 +13,7 @@ use super::used::{Verb, check_used};
 use super::work::Work;
 use crate::cli::LoraArgs;
 use crate::config::{Cell, Experiment, Run, Training};
+use crate::console::note;
 use crate::engine::weights;
 use crate::error::input;
 use crate::lora::{Diverged, Frozen, KeptBuffers, Step, Trained, loss_before, peft, train};
@@ -174,10 +175,10 @@ fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Re
                     work.write(cell, |folder| {
                         write(folder, layer, &trained, &model.arch, &run.model.name, training)
                     })?;
-                    eprintln!("{}", line(&trained, training));
+                    note(line(&trained, training));
                 }
                 Err(error) if error.is::<Diverged>() => {
-                    eprintln!("{error}");
+                    note(&error);
                     diverged.push(error.to_string());
                 }
                 Err(error) => return Err(error),

@@ -3,8 +3,9 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{lora, plan, say};
+use super::{lora, plan};
 use crate::config::{Experiment, Training};
+use crate::console::{say, say_json};
 use crate::lora::Text;
 use crate::model::Arch;
 
@@ -15,7 +16,7 @@ pub fn print(experiment: &Experiment, json: bool) -> Result<()> {
         for one in planned {
             let Some(training) = one.training() else { continue };
             let plan = TrainingPlan::new(&model.arch, training, one.texts(), &one.layers());
-            say(&if json { serde_json::to_string(&plan)? } else { plan.text() })?;
+            if json { say_json(&plan)? } else { say(&plan.text())? }
         }
     }
     Ok(())

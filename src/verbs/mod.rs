@@ -43,19 +43,20 @@ pub use status::status;
 pub use submit::submit;
 pub use verify::verify;
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
 use clap::CommandFactory;
 
-pub use crate::error::printable;
+use crate::console::{say_exactly, say_json, until_the_end};
 use crate::results::ScoreRecord;
 
 /// Print shell completions.
 pub fn completions(shell: clap_complete::Shell) -> Result<()> {
-    clap_complete::generate(shell, &mut crate::cli::Cli::command(), "icl-mask", &mut std::io::stdout());
-    Ok(())
+    // Into memory first: written to a pipe that nothing reads, they would panic.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut crate::cli::Cli::command(), "icl-mask", &mut script);
+    say_exactly(&String::from_utf8(script)?)
 }
 
 /// The command line, wherever the program lies.
@@ -67,10 +68,5 @@ fn command() -> Vec<String> {
 fn print_record(record: &ScoreRecord, path: &Path) -> Result<()> {
     let mut value = serde_json::to_value(record)?;
     value["path"] = path.display().to_string().into();
-    say(&value.to_string())
-}
-
-/// Print a line to stdout; a closed pipe is an error to return, not a panic.
-fn say(line: &str) -> Result<()> {
-    Ok(writeln!(std::io::stdout().lock(), "{line}")?)
+    until_the_end(say_json(&value))
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::config::{ChatChoice, ModelChoice};
-use crate::error::{input, printable};
+use crate::console::note;
+use crate::error::input;
 use crate::hub::Wanted;
 use crate::keys::Unread;
 use crate::model::{Arch, Checkpoint, INDEX, SINGLE, not_applied, not_applied_gguf, unread, unread_gguf};
@@ -50,15 +51,13 @@ impl OpenModel {
         let arch = checkpoint.as_ref().map_or(arch, |checkpoint| checkpoint.arch().clone());
         let (mut unread, not_applied) = said(&path, checkpoint.as_ref())?;
         unread.join(tokenizer.unread().clone());
-        unread.sentences(&choice.name).iter().for_each(|sentence| eprintln!("{}", printable(sentence)));
-        for sentence in sentences(&choice.name, &not_applied) {
-            eprintln!("{}", printable(&sentence));
-        }
+        unread.sentences(&choice.name).into_iter().for_each(note);
+        sentences(&choice.name, &not_applied).into_iter().for_each(note);
         if path.join(SINGLE).exists() && path.join(INDEX).exists() {
-            eprintln!(
+            note(format!(
                 "{}: {SINGLE} is read, and {INDEX} beside it is ignored, as in transformers",
                 choice.name
-            );
+            ));
         }
         Ok(Self { arch, tokenizer, unread, not_applied, path, checkpoint })
     }
@@ -75,7 +74,7 @@ impl OpenModel {
             "{} the token `{}` (number {token}), for which the embedding of {}, with its {rows} rows, has none: take \
              it out of the text, or choose the tokenizer that belongs to the model",
             whose(),
-            printable(&self.tokenizer.token_text(token)),
+            self.tokenizer.token_text(token),
             self.path.display()
         )))
     }

@@ -4,11 +4,10 @@ use anyhow::Result;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
-use super::say;
 use crate::cli::ModelsArgs;
 use crate::config::{ModelChoice, files};
+use crate::console::{note, say, say_json};
 use crate::engine::{kv_bytes_a_token, weights};
-use crate::error::printable;
 use crate::hub::Wanted;
 use crate::model::{Arch, Checkpoint, Precision};
 
@@ -42,12 +41,12 @@ fn list(json: bool) -> Result<()> {
             None => (config.arch()?, None, "no"),
             Some(Ok((arch, stored))) => (arch, stored, "yes"),
             Some(Err(error)) => {
-                eprintln!("{}", printable(&format!("{name}: {error:#}")));
+                note(format!("{name}: {error:#}"));
                 (config.arch()?, None, "unreadable")
             }
         };
         if json {
-            say(&as_json(&choice, &arch, stored).to_string())?;
+            say_json(&as_json(&choice, &arch, stored))?;
             continue;
         }
         table.add_row([
@@ -74,7 +73,7 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
         _ => header(choice)?,
     };
     if json {
-        return say(&as_json(choice, &arch, stored).to_string());
+        return say_json(&as_json(choice, &arch, stored));
     }
     let stored = match (stored, &choice.config) {
         (Some(bytes), _) => format!("as stored {}", gib(bytes)),

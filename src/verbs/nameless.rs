@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::config::Run;
 use crate::data::languages;
-use crate::error::{nearest, printable};
+use crate::console::note;
+use crate::error::nearest;
 
 /// Codes that the user has been told of.
 static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -19,7 +20,7 @@ pub fn tell(run: &Run) {
         if languages::name(code).is_none()
             && TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(code.clone())
         {
-            eprintln!("{}", printable(&sentence(code)));
+            note(sentence(code));
         }
     }
 }

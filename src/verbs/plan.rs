@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::loaded::{Place, holding};
 use super::model::OpenModel;
 use super::prepare::{Prepared, hidden_json};
-use super::say;
 use crate::config::{Experiment, Run};
+use crate::console::{say, say_json};
 use crate::engine::{Layout, Memory, Request, Work, by_context, kv_bytes_a_token, weights};
 use crate::error::InputError;
 use crate::hub::Wanted;
@@ -69,7 +69,7 @@ struct Prompts {
 pub fn print(experiment: &Experiment, json: bool) -> Result<()> {
     for run in &experiment.runs {
         let plan = Plan::new(run, experiment)?;
-        say(&if json { serde_json::to_string(&plan)? } else { plan.text() })?;
+        if json { say_json(&plan)? } else { say(&plan.text())? }
     }
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::console::Bar;
 
 /// The bar of one run.
 pub struct Progress {
-    bar: ProgressBar,
+    bar: Bar,
     cells: usize,
     cells_done: usize,
     tokens: usize,
@@ -16,11 +16,11 @@ pub struct Progress {
 impl Progress {
     /// A bar over all generations of `cells` cells.
     pub fn new(title: &str, cells: usize, generations: usize) -> Self {
-        let style = ProgressStyle::with_template(
+        let bar = Bar::new(
             "{prefix} {bar:24} {pos}/{len} generations, {msg}, {elapsed} gone, {eta} left",
+            generations as u64,
         );
-        let bar = ProgressBar::new(generations as u64).with_prefix(title.to_string());
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.prefix(title);
         let progress = Self { bar, cells, cells_done: 0, tokens: 0, begun: Instant::now() };
         progress.show();
         progress
@@ -34,24 +34,18 @@ impl Progress {
 
     /// A generation is finished.
     pub fn generation(&self) {
-        self.bar.inc(1);
+        self.bar.advance();
     }
 
     /// A cell is finished.
     pub fn cell(&mut self, line: &str) {
         self.cells_done += 1;
-        self.bar.println(line);
+        self.bar.line(line);
         self.show();
     }
 
     fn show(&self) {
         let rate = self.tokens as f64 / self.begun.elapsed().as_secs_f64().max(1e-3);
-        self.bar.set_message(format!("{}/{} cells, {rate:.0} tokens/s", self.cells_done, self.cells));
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.bar.message(&format!("{}/{} cells, {rate:.0} tokens/s", self.cells_done, self.cells));
     }
 }

@@ -5,15 +5,19 @@ use anyhow::Result;
 use super::command;
 use super::figure::read_runs;
 use crate::cli::ReportArgs;
+use crate::console::note;
 use crate::error::input;
 use crate::report::{Report, html};
-use crate::results::{check_names, check_place, write_atomically};
+use crate::results::{check_names, check_place};
 use crate::stats::Study;
+use crate::together::write_alone;
 
 /// Write the report.
 pub fn report(args: ReportArgs) -> Result<()> {
     check_names(&args.out, "--out")?;
-    check_place(args.out.parent().unwrap_or(&args.out), "--out")?;
+    if let Some(folder) = args.out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        check_place(folder, "--out")?;
+    }
     let extension = args.out.extension().unwrap_or_default();
     if args.out.is_dir() || !["html", "htm"].iter().any(|html| extension == *html) {
         return Err(input(format!("--out {}: name a file that ends in .html", args.out.display())));
@@ -25,7 +29,7 @@ pub fn report(args: ReportArgs) -> Result<()> {
     let folders: Vec<String> = args.results.iter().map(|path| path.display().to_string()).collect();
     let title = args.title.unwrap_or_else(|| folders.join(", "));
     let page = html(&Report::new(&study, title, args.items, command())?)?;
-    write_atomically(&args.out, |out| Ok(out.write_all(page.as_bytes())?))?;
-    eprintln!("{}, {:.1} MB", args.out.display(), page.len() as f64 / 1e6);
+    write_alone(&args.out, |out| Ok(out.write_all(page.as_bytes())?))?;
+    note(format!("{}, {:.1} MB", args.out.display(), page.len() as f64 / 1e6));
     Ok(())
 }

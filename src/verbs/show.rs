@@ -1,18 +1,17 @@
 //! `show`: one item's prompt, its segments coloured, its tokens parted, and what a mask hides.
 
-use std::io::IsTerminal;
 use std::ops::Range;
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::model::OpenModel;
 use super::prepare::{Prepared, hidden_json};
 use super::used::{Verb, check_used};
-use super::{printable, say};
 use crate::cli::ShowArgs;
 use crate::config::{Cell, Experiment};
-use crate::error::input;
+use crate::console::{note, say, say_in_colour, say_json};
+use crate::error::{input, printable};
 use crate::hub::Wanted;
 use crate::mask::{Hidden, Treatment};
 use crate::prompt::{Prompt, Tokenizer};
@@ -25,7 +24,7 @@ pub fn show(args: ShowArgs) -> Result<()> {
     let run = &experiment.runs[0];
     check_used(Verb::Show, &flags, run)?;
     if experiment.runs.len() > 1 {
-        eprintln!("these settings make {} runs; a prompt of the first is shown", experiment.runs.len());
+        note(format!("these settings make {} runs; a prompt of the first is shown", experiment.runs.len()));
     }
     let model = OpenModel::open(&run.model, Wanted::Description)?;
     let prepared = Prepared::new(run.clone(), &model)?;
@@ -37,15 +36,14 @@ pub fn show(args: ShowArgs) -> Result<()> {
     let cells = run.cells.clone();
     if args.json {
         let masked = cells.iter().find(|cell| cell.mask != Treatment::None);
-        say(&as_json(&prepared, args.item, *masked.unwrap_or(&cells[0]), &model.tokenizer))
+        say_json(&as_json(&prepared, args.item, *masked.unwrap_or(&cells[0]), &model.tokenizer))
     } else {
         text(prompt, &cells, &model.tokenizer)?;
         say(&special_tokens(&prepared.special_tokens(prompt, &model.tokenizer)))?;
         match program(&prepared, args.item) {
-            Some(program) => say(&format!(
-                "\nprogram as it is run, here with the reference as the answer\n{}",
-                printable(&program)
-            )),
+            Some(program) => {
+                say(&format!("\nprogram as it is run, here with the reference as the answer\n{program}"))
+            }
             None => Ok(()),
         }
     }
@@ -59,7 +57,7 @@ fn program(prepared: &Prepared, item: usize) -> Option<String> {
     Some(assembly.whole(problem, &prepared.cleaner().clean(&item.target)))
 }
 
-fn as_json(prepared: &Prepared, item: usize, cell: Cell, tokenizer: &Tokenizer) -> String {
+fn as_json(prepared: &Prepared, item: usize, cell: Cell, tokenizer: &Tokenizer) -> Value {
     let (prompt, n_layers) = (&prepared.prompts[item], prepared.run.model.layers);
     let special = prepared.special_tokens(prompt, tokenizer);
     let hidden = prompt.hidden(cell.mask);
@@ -86,23 +84,22 @@ fn as_json(prepared: &Prepared, item: usize, cell: Cell, tokenizer: &Tokenizer) 
     if let Some(program) = program(prepared, item) {
         value["program"] = program.into();
     }
-    value.to_string()
+    value
 }
 
 fn text(prompt: &Prompt, cells: &[Cell], tokenizer: &Tokenizer) -> Result<()> {
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     say(&format!("item {}, {} tokens\n", prompt.item, prompt.tokens.len()))?;
     for (name, range) in prompt.segments.named() {
         if !range.is_empty() {
-            let code = match name {
+            let colour = match name {
                 "instructions" => 36,
                 "examples" => 33,
                 "query" => 32,
                 _ => 35,
             };
             let tokens = pieces(prompt, range, tokenizer);
-            let tokens = if colour { format!("\x1b[{code}m{tokens}\x1b[0m") } else { tokens };
-            say(&format!("{name} [{}, {})\n{tokens}\n", range.start, range.end))?;
+            say(&format!("{name} [{}, {})", range.start, range.end))?;
+            say_in_colour(colour, &format!("{tokens}\n"))?;
         }
     }
     let mut masks: Vec<Treatment> = cells.iter().map(|cell| cell.mask).collect();

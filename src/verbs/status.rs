@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{printable, say};
 use crate::cli::StatusArgs;
 use crate::config::Cell;
+use crate::console::{say, say_json};
 use crate::error::input;
 use crate::mask::Treatment;
 use crate::results::{Claim, Manifest, Owner, RunFolder};
@@ -17,7 +17,7 @@ use crate::stats::find_runs;
 pub fn status(args: &StatusArgs) -> Result<()> {
     for path in find_runs(&args.results)? {
         let status = RunStatus::new(&RunFolder::new(path))?;
-        say(&if args.json { serde_json::to_string(&status)? } else { printable(&status.text()) })?;
+        if args.json { say_json(&status)? } else { say(&status.text())? }
     }
     Ok(())
 }

@@ -6,9 +6,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
-use super::{lora, run, say};
+use super::{lora, run};
 use crate::cli::{Cli, SubmitArgs, Verb};
 use crate::config::Experiment;
+use crate::console::{say, say_exactly};
 use crate::error::input;
 use crate::hash::Hash;
 use crate::results::write_atomically;
@@ -52,7 +53,7 @@ pub fn submit(args: &SubmitArgs) -> Result<()> {
     };
     let script = job.script()?;
     if args.dry_run {
-        return say(script.trim_end());
+        return say_exactly(&script);
     }
     let mut hash = Hash::default();
     hash.bytes(&script);
@@ -142,6 +143,8 @@ impl Job<'_> {
             "#!/bin/bash\n{options}\
 # One part of the cells a task. What is finished is found and not computed again, so this can be submitted as often as need be.
 set -u
+# The log may be lost; that ends neither the part nor its queueing up again.
+trap '' PIPE
 memory=auto
 given=${{SLURM_MEM_PER_NODE:-$((${{SLURM_MEM_PER_CPU:-0}} * ${{SLURM_CPUS_ON_NODE:-1}}))}}
 if [ \"$given\" -gt 0 ]; then memory=$((given * 9 / 10))MiB; fi
@@ -163,8 +166,8 @@ while [ -z \"$code\" ]; do
 done
 # 143: it was told before it could listen.
 if [ $requeue = yes ] && {{ [ \"$code\" = 130 ] || [ \"$code\" = 143 ]; }}; then
-  echo \"part $SLURM_ARRAY_TASK_ID queues up again\" >&2
   scontrol requeue \"${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID\"
+  echo \"part $SLURM_ARRAY_TASK_ID queues up again\" >&2
 fi
 exit \"$code\"
 ",

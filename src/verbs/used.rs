@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::config::{Run, Settings, Task};
+use crate::console::note;
 use crate::error::input;
 
 /// A verb that takes settings.
@@ -105,7 +106,7 @@ pub fn check_used(verb: Verb, flags: &Settings, run: &Run) -> Result<()> {
     let unused: Vec<String> = unused.map(|setting| format!("--{}", setting.replace('_', "-"))).collect();
     let [name, why] = verb.words();
     if !unused.is_empty() {
-        eprintln!("{name} does not use {}: {why}", unused.join(", "));
+        note(format!("{name} does not use {}: {why}", unused.join(", ")));
     }
     Ok(())
 }

@@ -6,9 +6,9 @@ use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
 use super::status::{asked_for, ranges};
-use super::{printable, say};
 use crate::cli::VerifyArgs;
 use crate::config::Cell;
+use crate::console::{heard, say, say_json};
 use crate::engine::{Interrupted, check_interrupted};
 use crate::lora::{Log, peft};
 use crate::mask::Treatment;
@@ -24,7 +24,8 @@ pub fn verify(args: &VerifyArgs) -> Result<()> {
     for path in find_runs(&args.results)? {
         let found = Found::new(&RunFolder::new(path))?;
         (runs, wrong) = (runs + 1, wrong + usize::from(!found.is_good()));
-        say(&if args.json { serde_json::to_string(&found)? } else { printable(&found.text()) })?;
+        // Whether it is right is said by the exit code too, whether there is a reader or not.
+        heard(if args.json { say_json(&found) } else { say(&found.text()) })?;
     }
     match wrong {
         0 => Ok(()),

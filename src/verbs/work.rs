@@ -15,7 +15,8 @@ use super::run::Planned;
 use crate::config::{self, Cell, Experiment};
 use crate::data::Example;
 use crate::engine::{Limits, Request, check_interrupted, generate, generate_alone};
-use crate::error::{input, printable};
+use crate::console::note;
+use crate::error::input;
 use crate::mask::Treatment;
 use crate::model::Decoder;
 use crate::results::{
@@ -210,7 +211,7 @@ impl Work {
                     self.folder.path().display(),
                     self.others.len()
                 );
-                eprintln!("{}", printable(&said));
+                note(said);
                 told = true;
             }
             check_interrupted()?;
@@ -288,7 +289,7 @@ impl Work {
         };
         let seconds = begun.elapsed().as_secs_f64();
         let judged = if done.is_ok() { collector.end() } else { Ok(()) };
-        let records = std::mem::take(&mut collector.records);
+        let (records, unheard) = (std::mem::take(&mut collector.records), collector.unheard.take());
         drop(collector);
         let generations = requests.len();
         if json {
@@ -297,17 +298,21 @@ impl Work {
         }
         self.finished.extend(records);
         self.claims.clear();
+        if let Some(error) = unheard {
+            // It is why this was interrupted.
+            return Err(error);
+        }
         let work = done?.total() as f64;
         judged?;
         self.pending.clear();
         if generations == 0 {
             return Ok(());
         }
-        eprintln!(
+        note(format!(
             "{generations} generations: {:.3} tera multiply-adds in {seconds:.2} s, {:.0} GFLOP/s",
             work / 1e12,
             2e-9 * work / seconds
-        );
+        ));
         Ok(())
     }
 
@@ -360,13 +365,12 @@ impl Work {
     /// The closing table and what it suggests.
     pub(super) fn close(mut self) {
         self.finished.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
-        let folder = printable(&self.folder.path().display().to_string());
-        eprintln!("\n{folder}\n{}", table(&self.finished));
+        note(format!("\n{}\n{}", self.folder.path().display(), table(&self.finished)));
         let mut masks: Vec<Treatment> = self.finished.iter().map(|record| record.mask).collect();
         masks.dedup();
         for mask in masks.into_iter().filter(|mask| *mask != Treatment::None) {
             if let Some(suggested) = suggested(&self.finished, mask) {
-                eprintln!("{mask}: {suggested}");
+                note(format!("{mask}: {suggested}"));
             }
         }
     }

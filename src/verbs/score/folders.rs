@@ -3,12 +3,13 @@
 use anyhow::Result;
 
 use super::super::checker::Checker;
-use super::super::{print_record, say};
+use super::super::print_record;
 use super::programs::running;
 use crate::cli::ScoreArgs;
 use crate::config::Task;
+use crate::console::{note, say};
 use crate::data::Example;
-use crate::error::{input, printable};
+use crate::error::input;
 use crate::mask::Treatment;
 use crate::results::{
     FinishedCell, GenerationLine, Item, Outcome, RunFolder, ScoreRecord, Stored, sha256_of_lines, table,
@@ -44,10 +45,10 @@ fn score_run(folder: RunFolder, args: &ScoreArgs) -> Result<()> {
         records.push(record);
     }
     records.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
-    let shown = printable(&format!("{}\n{}", stored.folder.path().display(), table(&records)));
+    let shown = format!("{}\n{}", stored.folder.path().display(), table(&records));
     // With --json, stdout is for JSON alone.
     if args.json {
-        eprintln!("{shown}");
+        note(shown);
         return Ok(());
     }
     say(&shown)
@@ -96,7 +97,7 @@ fn replace(
     let path = stored.folder.score_path(found.cell);
     let (metric, was, is) = (record.scores.metric(), found.record.scores.main(), record.scores.main());
     if was != is {
-        eprintln!("{}", printable(&format!("{}: {metric} was {was:.4}, is {is:.4}", path.display())));
+        note(format!("{}: {metric} was {was:.4}, is {is:.4}", path.display()));
     }
     let Some(_claim) = stored.folder.claim(found.cell, found.record.n)? else {
         return Err(input(format!("{}: another process is computing it; try again later", path.display())));

@@ -7,15 +7,16 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::super::checker::Checker;
-use super::super::say;
 use super::samples::{self, Sample, Text};
 use crate::cli::ScoreArgs;
 use crate::config::{Running, Task, files, policy, profile};
+use crate::console::{say, say_json};
 use crate::data::{Corpus, DataConfig, Example, Kind, is_named_like_one};
 use crate::error::input;
-use crate::results::{CodeScores, Scores, Scoring, write_atomically};
+use crate::results::{CodeScores, Scores, Scoring};
 use crate::sandbox::{Judged, Trial, Verdict};
 use crate::score::{Assembly, PassScore};
+use crate::together::write_alone;
 
 /// How programs are to be run.
 pub fn running(args: &ScoreArgs) -> Result<Running> {
@@ -49,7 +50,7 @@ pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
         value["n"] = by_problem.len().into();
         value["problems"] = problems.len().into();
         value["programs"] = samples.len().into();
-        say(&value.to_string())
+        say_json(&value)
     } else {
         let most = by_problem.iter().map(Vec::len).max().unwrap_or(0);
         say(&text_of(code, most, by_problem.len(), problems.len()))
@@ -120,7 +121,7 @@ fn judged(
 }
 
 fn write_verdicts(path: &Path, samples: &[(usize, Sample)], judged: &[Judged]) -> Result<()> {
-    write_atomically(path, |out| {
+    write_alone(path, |out| {
         for ((_, sample), Judged { verdict, reason, seconds }) in samples.iter().zip(judged) {
             let value = json!({"id": sample.id, "verdict": verdict, "reason": reason, "seconds": seconds});
             writeln!(out, "{value}")?;

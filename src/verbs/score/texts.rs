@@ -6,9 +6,9 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::cli::ScoreArgs;
+use crate::console::{say, say_json};
 use crate::error::input;
 use crate::score::{self, CorpusScore, TextScorer, Tokenize, split_lines};
-use crate::verbs::say;
 
 /// Score a file of hypotheses against one of references.
 pub fn score_files(hyp: &Path, reference: &Path, args: &ScoreArgs) -> Result<()> {
@@ -16,7 +16,7 @@ pub fn score_files(hyp: &Path, reference: &Path, args: &ScoreArgs) -> Result<()>
     let scorer = TextScorer::new(tokenize, args.lowercase);
     let lines = |path: &Path| super::given(path).map(|text| split_lines(&text));
     let scores = scorer.lines(&lines(hyp)?, &lines(reference)?)?;
-    if args.json { say(&json_of(&scores).to_string()) } else { say(&text_of(&scores)) }
+    if args.json { say_json(&json_of(&scores)) } else { say(&text_of(&scores)) }
 }
 
 fn json_of(scores: &CorpusScore) -> serde_json::Value {
