@@ -5,6 +5,7 @@
 //! (bytes of the text), or `{"error": ...}` where the tokens do not reproduce the text; `--normalize` brings
 //! each text to the tokenizer's Unicode form first. `tests/peers/compare_tokenizers.py` compares this with
 //! Hugging Face.
+#![allow(clippy::disallowed_methods, reason = "it is no part of the program")]
 
 use std::io::{BufRead, Write};
 use std::path::Path;

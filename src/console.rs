@@ -3,7 +3,11 @@
 //! Names and texts come from other people. Whatever is said for a person is made [`printable`] here, so that no call has to
 //! remember it. A terminal or a log that is lost ends no computation: [`note`] ignores it. Results on stdout are another
 //! matter: [`say`] returns an [`Unheard`].
-#![allow(clippy::disallowed_methods, reason = "the one place for stdout and stderr")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the one place for stdout and stderr"
+)]
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
