@@ -3,6 +3,8 @@
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use clap::Parser;
 use icl_mask::allowance::Counting;
@@ -92,10 +94,17 @@ mod hangup {
 
 /// First time: stop between two steps. Second time: at once; what is written is whole, whenever that is.
 fn interrupt() {
-    if INTERRUPTED.swap(true, Ordering::Relaxed) {
+    if INTERRUPTED.load(Ordering::Relaxed) {
         std::process::exit(130);
     }
-    note("\nstopping after this step; press Ctrl-C again to stop at once");
+    // Stderr may be a pipe that is full and not read: the second time must be heard all the same.
+    let (said, heard) = mpsc::channel();
+    drop(std::thread::Builder::new().spawn(move || {
+        note("\nstopping after this step; press Ctrl-C again to stop at once");
+        said.send(())
+    }));
+    let _ = heard.recv_timeout(Duration::from_millis(200));
+    INTERRUPTED.store(true, Ordering::Relaxed);
 }
 
 /// As a shell reports a program that a broken pipe has ended.

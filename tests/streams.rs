@@ -8,8 +8,8 @@ mod tiny;
 mod world;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -395,6 +395,31 @@ fn what_ignores_the_loss_of_its_terminal_goes_on() {
     }
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_same(&contents(&call.results()), &expected, "");
+}
+
+/// A log that takes nothing more and is not lost either: what waits for it can still be ended.
+#[test]
+fn what_waits_for_its_stderr_can_be_interrupted() {
+    let call = Call::new(SWEEP, 12);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let descriptor = writer.as_raw_fd();
+    // SAFETY: a flag of a pipe that was just made, and is open below.
+    let set = |flags: libc::c_int| unsafe { libc::fcntl(descriptor, libc::F_SETFL, flags) };
+    assert_eq!(set(libc::O_NONBLOCK), 0);
+    while writer.write(&[b'.'; 4096]).is_ok() {}
+    assert_eq!(set(0), 0);
+    let mut command = call.command();
+    let mut child = command.stderr(writer).spawn().unwrap();
+    drop(command);
+    // It waits when it says that it loads the model, or soon after.
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none());
+    for _ in 0..2 {
+        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    assert_eq!(child.try_wait().unwrap().and_then(|status| status.code()), Some(130));
+    drop(reader);
 }
 
 /// A name that would colour, clear, retitle, reorder and hide.
