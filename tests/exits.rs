@@ -71,7 +71,9 @@ fn check(world: &World, calls: &[Careless]) {
     for (typed, code, says) in calls {
         let output = call(world, &words(typed));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let sentence = said.starts_with("error: ") && said.trim_end().lines().count() == 1;
+        // Notes may come before it; the error itself is one line, and the last.
+        let errors = said.lines().filter(|line| line.starts_with("error: ")).count();
+        let sentence = errors == 1 && said.lines().last().is_some_and(|line| line.starts_with("error: "));
         let right = output.status.code() == Some(*code)
             && said.contains(says)
             && sentence
