@@ -35,7 +35,7 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Show one item's prompt with its segments, its tokens, and what a mask hides
     Show(ShowArgs),
-    /// Draw results: SVG, PNG, and the numbers behind them as CSV
+    /// Draw results: SVG, PDF, PNG, and the numbers behind them as CSV
     Figure(FigureArgs),
     /// Write one HTML file to explore results in: curves, tables, prompts, outputs layer by layer
     Report(ReportArgs),
@@ -65,8 +65,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
     /// Make the run of this manifest.json again, in a folder of its own, and compare
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "shard", "json", "dry_run"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "shard", "json", "dry_run", "metric"])]
     pub from_manifest: Option<PathBuf>,
+    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K [default: bleu, or pass@1 of
+    /// programs]
+    #[arg(long, value_name = "MEASURE")]
+    pub metric: Option<String>,
     /// One line of JSON per finished cell on stdout
     #[arg(long)]
     pub json: bool,
@@ -90,6 +94,10 @@ pub struct LoraArgs {
     /// Compute one part of the cells, such as 2/8: the second of eight
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
+    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K [default: bleu, or pass@1 of
+    /// programs]
+    #[arg(long, value_name = "MEASURE")]
+    pub metric: Option<String>,
     /// One line of JSON per finished cell on stdout
     #[arg(long)]
     pub json: bool,
@@ -209,15 +217,15 @@ pub struct FigureArgs {
 /// `figure ...`
 #[derive(Debug, Subcommand)]
 pub enum FigureKind {
-    /// Scores by the first layer that hides: a line a treatment, a chart for each model and direction
+    /// Score against the start layer: one line per mask, one chart per model and direction
     Masks(CurvesArgs),
-    /// Scores by the layer that an adapter was trained on (runs of lora), next to those of masks of the same model
+    /// Score against the layer that has an adapter (runs of lora), next to the masks' curves of the same model
     Lora(CurvesArgs),
-    /// Scores by the layer whose attention is taken out (runs with --ablate-attention)
+    /// Score against the layer whose attention is taken out (runs with --ablate-attention)
     Ablation(CurvesArgs),
     /// What dropping the context at a layer saves (runs with --drop-context): the study's formula, operations, time
     Savings(SelectionArgs),
-    /// The attention weights of one layer and head over one prompt, computed anew
+    /// Attention weights of one layer and head over one prompt, computed anew
     Attention(Box<AttentionArgs>),
 }
 
@@ -227,12 +235,9 @@ pub struct CurvesArgs {
     /// Of what.
     #[command(flatten)]
     pub selection: SelectionArgs,
-    /// A chart for each model with its tasks laid over each other: shares of the depth and of the baseline
-    #[arg(long)]
+    /// Draw one chart per model with its tasks laid over each other: shares of the depth and of the baseline
+    #[arg(long, conflicts_with = "count_from")]
     pub relative: bool,
-    /// Number of the first layer in the figure and in what is printed: 0, or 1 as in the study's figures
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1), conflicts_with = "relative")]
-    pub count_from: u8,
 }
 
 /// Which results, and where to.
@@ -250,12 +255,41 @@ pub struct SelectionArgs {
     /// Draw these directions only
     #[arg(long, value_name = "SOURCE-TARGET", value_delimiter = ',')]
     pub direction: Vec<String>,
+    /// Measure to draw and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K [default: bleu, or pass@1 of programs]
+    #[arg(long, value_name = "MEASURE")]
+    pub metric: Option<String>,
+    /// Number of the first layer in the figure and in what is printed: 0, or 1 as in the study's figures
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
+    pub count_from: u8,
+    /// How it looks.
+    #[command(flatten)]
+    pub style: StyleArgs,
     /// Folder that the figure is written to
     #[arg(long, value_name = "FOLDER", default_value = "figures")]
     pub out: PathBuf,
     /// Print all statistics as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// How a figure looks.
+#[derive(Debug, Args)]
+pub struct StyleArgs {
+    /// Width of the figure in pixels (96 an inch) [default: by the number of charts]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(200..=8000))]
+    pub width: Option<u16>,
+    /// Size of the letters in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = crate::figure::FONT)]
+    pub font_size: f64,
+    /// Title above the figure
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// Display name of a model, such as smollm2-135m="SmolLM2 135M"; can be given several times
+    #[arg(long, value_name = "MODEL=TEXT")]
+    pub name: Vec<String>,
+    /// Keep the SVG's letters as text that can be edited, not as outlines
+    #[arg(long)]
+    pub svg_text: bool,
 }
 
 /// `figure attention`
@@ -270,12 +304,15 @@ pub struct AttentionArgs {
     /// Which test item, counted from 0
     #[arg(long, default_value_t = 0)]
     pub item: usize,
-    /// Whose attention, counted from 0
+    /// Layer to show, counted from 0
     #[arg(long)]
     pub layer: usize,
-    /// Which head, counted from 0, or mean over all
+    /// Head to show, counted from 0, or mean over all
     #[arg(long, value_name = "HEAD", default_value = "mean")]
     pub head: String,
+    /// How it looks.
+    #[command(flatten)]
+    pub style: StyleArgs,
     /// Folder that the figure is written to
     #[arg(long, value_name = "FOLDER", default_value = "figures")]
     pub out: PathBuf,
@@ -287,12 +324,19 @@ pub struct ReportArgs {
     /// Results folders; all runs at or below them
     #[arg(value_name = "RESULTS", required = true)]
     pub results: Vec<PathBuf>,
-    /// Where it goes
+    /// Measure to report and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K [default: bleu, or pass@1 of
+    /// programs]
+    #[arg(long, value_name = "MEASURE")]
+    pub metric: Option<String>,
+    /// Output file
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     pub out: PathBuf,
-    /// What it is called
-    #[arg(long)]
+    /// Report title
+    #[arg(long, value_name = "TEXT")]
     pub title: Option<String>,
+    /// Display name of a model, such as smollm2-135m="SmolLM2 135M"; can be given several times
+    #[arg(long, value_name = "MODEL=TEXT")]
+    pub name: Vec<String>,
     /// Test items whose outputs are in it
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub items: usize,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use icl_mask::figure::{Axis, curves};
+use icl_mask::figure::{Axis, Style, curves};
 use icl_mask::stats::{StoredRun, Study, find_runs};
 use serde_json::Value;
 use world::{World, json_lines, ok};
@@ -279,7 +279,7 @@ fn the_sample_is_drawn_as_it_was() {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         name.contains("k5-seed") && !name.ends_with("-dropped")
     });
-    let runs: Vec<StoredRun> = all.map(|folder| StoredRun::read(&folder).expect("readable")).collect();
+    let runs: Vec<StoredRun> = all.map(|folder| StoredRun::read(&folder, None).expect("readable")).collect();
     let kinds: [(&str, bool, Axis); 3] = [
         ("masks", false, Axis::Layers(0)),
         ("ablation", true, Axis::Layers(0)),
@@ -288,7 +288,7 @@ fn the_sample_is_drawn_as_it_was() {
     for (name, ablation, axis) in kinds {
         let study =
             Study::new(runs.clone(), |key| (key.mask.to_string() == "ablate-attention") == ablation).unwrap();
-        let svg = curves(&study, axis).expect("drawn").svg;
+        let svg = curves(&study, axis, &Style::default()).expect("drawn").svg;
         let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/{name}.svg"));
         if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
             fs::create_dir_all(snapshot.parent().unwrap()).unwrap();

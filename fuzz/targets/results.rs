@@ -52,7 +52,7 @@ fn read(run: &str, name: &str, bytes: &[u8]) {
         common::judge(run.partial(cell), bytes);
         return;
     }
-    let stored = common::judge(StoredRun::read(&folder), bytes);
+    let stored = common::judge(StoredRun::read(&folder, None), bytes);
     // These two resample thousands of times.
     if common::one_of(32, bytes) {
         // That not all is right is no mistake in a call, and not said to be one.

@@ -1,5 +1,5 @@
-//! A drawing -> files: SVG whose letters are outlines, so that it looks the same everywhere, and PNG. The font is part of
-//! the program.
+//! A drawing -> files: SVG whose letters are outlines, so that it looks the same everywhere, PDF, and PNG. The font is part
+//! of the program.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -8,6 +8,8 @@ use anyhow::{Context, Result, anyhow};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Node, Options, Tree, WriteOptions, fontdb};
 
+use super::pdf::pdf;
+use super::style::Style;
 use super::svg::{Drawing, Part, Type, escaped};
 use crate::together::Together;
 
@@ -47,25 +49,37 @@ pub struct Image {
     pub svg: String,
     pub title: String,
     pub description: String,
+    /// Whether the SVG file holds letters as text.
+    svg_text: bool,
 }
 
 impl Image {
-    /// Write `<base>.svg` and `<base>.png` among the files of a call.
+    /// A drawing with its title, unless the style has one.
+    pub fn new(svg: String, title: &str, description: String, style: &Style) -> Self {
+        let title = style.title.clone().unwrap_or_else(|| title.into());
+        Self { svg, title, description, svg_text: style.svg_text }
+    }
+
+    /// Write `<base>.svg`, `<base>.pdf` and `<base>.png` among the files of a call.
     ///
     /// # Errors
     /// The files cannot be written.
-    pub fn write(&self, base: &Path, files: &mut Together) -> Result<[PathBuf; 2]> {
+    pub fn write(&self, base: &Path, files: &mut Together) -> Result<[PathBuf; 3]> {
         let tree = parsed(&self.svg)?;
-        let paths = ["svg", "png"].map(|extension| with_ending(base, extension));
-        let (svg, png) = (self.outlined(&tree), png(&tree)?);
-        files.write(&paths[0], |out| Ok(out.write_all(svg.as_bytes())?))?;
-        files.write(&paths[1], |out| Ok(out.write_all(&png)?))?;
+        let svg = match self.svg_text {
+            true => self.svg.clone(),
+            false => tree.to_string(&WriteOptions { preserve_text: false, ..WriteOptions::default() }),
+        };
+        let drawn = [self.described(&svg).into_bytes(), pdf(&tree, &self.title)?, png(&tree)?];
+        let paths = ["svg", "pdf", "png"].map(|extension| with_ending(base, extension));
+        for (path, bytes) in paths.iter().zip(&drawn) {
+            files.write(path, |out| Ok(out.write_all(bytes)?))?;
+        }
         Ok(paths)
     }
 
-    /// Letters as outlines; title and description for those who do not see it.
-    fn outlined(&self, tree: &Tree) -> String {
-        let svg = tree.to_string(&WriteOptions { preserve_text: false, ..WriteOptions::default() });
+    /// Title and description for those who do not see it.
+    fn described(&self, svg: &str) -> String {
         let said = format!(
             "\n    <title>{}</title>\n    <desc>{}</desc>",
             escaped(&self.title),
@@ -73,7 +87,7 @@ impl Image {
         );
         match svg.find('>') {
             Some(end) => format!("{}{said}{}", &svg[..=end], &svg[end + 1..]),
-            None => svg,
+            None => svg.into(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::stats::CurveKey;
 pub fn label(key: &CurveKey) -> Vec<Part> {
     let shown = [(key.instructed, "Instr"), (key.nprompts > 0, "Ex"), (true, "Query")];
     match key.mask {
-        Treatment::All => vec![Part::plain("every token but the row's own")],
+        Treatment::All => vec![Part { text: "every other token".into(), hidden: true }],
         Treatment::Ablation => vec![Part::plain(setting(key))],
         Treatment::Lora => vec![Part::plain(trained(key))],
         Treatment::None => joined(shown.map(|(there, name)| (there, name, false))),

@@ -1,59 +1,59 @@
 //! Tasks of a model laid over each other: layers as a share of the depth, scores of the baseline's.
 
-use super::chart::{Chart, Level, Line};
-use super::curves::{DASHES, names, title, x_label};
+use super::chart::{Chart, Level, Line, PLAIN};
+use super::curves::x_label;
+use super::legend::{bands, names, notes};
 use super::sheet::{Entry, Sheet, Sign};
+use super::style::Style;
 use super::svg::Part;
 use crate::stats::{Curve, Panel, Study};
 
 /// A chart for each model; a line for each of its tasks and treatments.
-pub fn sheet(study: &Study) -> Sheet {
-    let mut charts: Vec<Chart> = Vec::new();
+pub fn sheet(study: &Study, titles: &[String], style: &Style) -> Sheet {
+    let mut charts: Vec<(&str, Chart)> = Vec::new();
     let mut legend: Vec<Entry> = Vec::new();
-    let several =
-        study.panels.iter().any(|panel| names(panel) != names(&study.panels[0]) || panel.curves.len() > 1);
-    for panel in &study.panels {
-        if charts.last().is_none_or(|chart| chart.title != panel.settings.model) {
-            charts.push(empty(panel));
+    for (panel, title) in study.panels.iter().zip(titles) {
+        let model = panel.settings.model.as_str();
+        if charts.last().is_none_or(|(of, _)| *of != model) {
+            charts.push((model, empty(panel, style.names.of(model))));
         }
         for (curve, name) in panel.curves.iter().zip(names(panel)) {
-            let label = label(panel, &study.panels, several.then_some(name));
-            let style = match legend.iter().position(|entry| entry.label == label) {
-                Some(style) => style,
+            let label = label(panel, title, style.names.of(model), name);
+            let line_style = match legend.iter().position(|entry| entry.label == label) {
+                Some(known) => known,
                 None => {
                     legend.push(Entry { sign: Sign::Line(legend.len()), label });
                     legend.len() - 1
                 }
             };
-            if let Some(chart) = charts.last_mut() {
-                chart.lines.extend(line(curve, style, panel.n_layers));
+            if let Some((_, chart)) = charts.last_mut() {
+                chart.lines.extend(line(curve, line_style, panel.n_layers));
             }
         }
     }
-    Sheet { columns: [1, 1, 2, 3, 2][charts.len().min(4)], charts, legend }
+    legend.push(Entry { sign: Sign::Level(PLAIN), label: vec![Part::plain("the baseline")] });
+    legend.extend(bands(&study.panels, |point| point.ratio_interval));
+    let charts: Vec<Chart> = charts.into_iter().map(|(_, chart)| chart).collect();
+    Sheet { columns: [1, 1, 2, 3, 2][charts.len().min(4)], charts, legend, notes: notes(&study.panels) }
 }
 
-fn empty(panel: &Panel) -> Chart {
+fn empty(panel: &Panel, name: &str) -> Chart {
     Chart {
-        title: panel.settings.model.clone(),
+        title: vec![Part::plain(name)],
         x_label: format!("{}, as a share of the depth", x_label(panel)),
         y_label: "score / baseline".into(),
         x: [0., 1.],
         whole: false,
         lines: Vec::new(),
-        levels: vec![Level { value: 1., dash: DASHES[0] }],
+        levels: vec![Level { value: 1., look: PLAIN }],
     }
 }
 
-/// `en-fr (corpus), BLEU`, with the settings that tell it apart, and what is hidden where there are several treatments.
-fn label(panel: &Panel, among: &[Panel], name: Option<Vec<Part>>) -> Vec<Part> {
-    let whole = title(panel, among);
-    let task = whole.strip_prefix(&format!("{}, ", panel.settings.model)).unwrap_or(&whole);
-    let mut label = vec![Part::plain(format!("{task}, {}", panel.metric))];
-    if let Some(name) = name {
-        label.push(Part::plain(": "));
-        label.extend(name);
-    }
+/// `en-fr (corpus), BLEU: `, with the settings that tell it apart, and what is hidden.
+fn label(panel: &Panel, title: &str, model: &str, name: Vec<Part>) -> Vec<Part> {
+    let task = title.strip_prefix(&format!("{model}, ")).unwrap_or(title);
+    let mut label = vec![Part::plain(format!("{task}, {}: ", panel.metric))];
+    label.extend(name);
     label
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::curves::is_same;
+use super::legend::is_same;
 use crate::mask::Treatment;
 use crate::prompt::Profile;
 use crate::stats::{Baseline, CurveKey, Panel, Point, SeedScore, Study};
@@ -25,7 +25,7 @@ pub struct Row {
     samples: usize,
     dtype: String,
     n: usize,
-    metric: &'static str,
+    metric: String,
     score: f64,
     seeds: usize,
     seed_scores: String,
@@ -89,7 +89,7 @@ fn plain(panel: &Panel, key: &CurveKey, mask: Treatment, layer: usize, scores: &
         samples: settings.sampling.map_or(1, |drawn| drawn.samples),
         dtype: settings.dtype.clone(),
         n: settings.n,
-        metric: panel.metric,
+        metric: panel.metric.to_string(),
         seeds: scores.len(),
         seed_scores: scores.iter().map(|s| format!("{}:{}", s.seed, s.score)).collect::<Vec<_>>().join(" "),
         ..Row::default()

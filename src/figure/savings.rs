@@ -4,15 +4,16 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::chart::{Chart, Level, Line};
-use super::curves::{names, title};
+use super::chart::{Chart, Level, Line, PLAIN};
 use super::image::Image;
-use super::label::plain;
+use super::legend::names;
 use super::sheet::{Entry, Sheet, Sign};
+use super::style::Style;
 use super::svg::Part;
+use super::title::titles;
 use crate::error::input;
 use crate::mask::Treatment;
-use crate::results::Settings;
+use crate::results::{Metric, Settings};
 use crate::stats::{CurveKey, Panel, Point, StoredRun, Study};
 
 /// Savings at one layer, as shares of what the baseline takes over the same seeds.
@@ -26,6 +27,9 @@ pub struct Saved {
     direction: String,
     max_new_tokens: usize,
     dtype: String,
+    /// What its panel is called.
+    #[serde(skip)]
+    pub title: String,
     /// Its curve.
     #[serde(skip)]
     pub key: CurveKey,
@@ -35,7 +39,7 @@ pub struct Saved {
     /// The first layer that does without the hidden columns.
     pub layer: usize,
     n_layers: usize,
-    metric: &'static str,
+    metric: Metric,
     score: f64,
     baseline_score: f64,
     /// `(n - r) / n * k / (k + 1)`: the study's estimate, for r layers that see k examples and a query of the same length;
@@ -52,17 +56,17 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// A line of the table that is printed.
-    pub fn line(&self) -> String {
+    /// A line of the table that is printed, layers counted from `first`.
+    pub fn line(&self, first: usize) -> String {
         let percent = |share: f64| format!("{:.1} %", 100. * share);
         let formula =
             self.formula.map_or(String::new(), |share| format!("{} by the formula, ", percent(share)));
         format!(
-            "layer {:>2}: {} {:.2} of {:.2}; saved {formula}{} of the multiply-adds, {} of the time ({:.1} of {:.1} s)",
-            self.layer,
+            "layer {:>2}: {} {} of {}; saved {formula}{} of the multiply-adds, {} of the time ({:.1} of {:.1} s)",
+            self.layer + first,
             self.metric,
-            self.score,
-            self.baseline_score,
+            self.metric.shown(self.score),
+            self.metric.shown(self.baseline_score),
             percent(self.operations),
             percent(self.time),
             self.baseline_seconds - self.seconds,
@@ -77,22 +81,24 @@ pub fn formula(layer: usize, n_layers: usize, k: usize) -> f64 {
     (n - r) / n * k / (k + 1.)
 }
 
-/// The figure, and the numbers behind it.
+/// The figure, layers counted from `first`, and the numbers behind it.
 ///
 /// # Errors
-/// No run was made with `--drop-context`, or none of them has a baseline.
-pub fn savings(study: &Study) -> Result<(Image, Vec<Saved>)> {
+/// No run was made with `--drop-context`, or none of them has a baseline; the figure would be too narrow.
+pub fn savings(study: &Study, first: usize, style: &Style) -> Result<(Image, Vec<Saved>)> {
     let (mut charts, mut rows) = (Vec::new(), Vec::new());
-    for (place, panel) in study.panels.iter().enumerate().filter(|(_, panel)| panel.settings.drop_context) {
+    let dropped = |(_, panel): &(usize, &Panel)| panel.settings.drop_context;
+    let (places, panels): (Vec<usize>, Vec<Panel>) =
+        study.panels.iter().enumerate().filter(dropped).map(|(place, panel)| (place, panel.clone())).unzip();
+    let titles = titles(&panels, &style.names);
+    for ((place, panel), title) in places.into_iter().zip(&panels).zip(&titles) {
         for (curve, name) in panel.curves.iter().zip(names(panel)) {
-            let saved: Vec<Saved> =
-                curve.points.iter().filter_map(|point| Saved::new(study, place, &curve.key, point)).collect();
+            let saved = curve.points.iter().filter_map(|point| Saved::new(study, place, &curve.key, point));
+            let saved: Vec<Saved> = saved.map(|saved| Saved { title: title.clone(), ..saved }).collect();
             if !saved.is_empty() {
-                charts.push(chart(
-                    panel,
-                    format!("{}: {}", title(panel, &study.panels), plain(&name)),
-                    &saved,
-                ));
+                let mut of = vec![Part::plain(format!("{title}: "))];
+                of.extend(name);
+                charts.push(chart(panel, of, &saved, first));
                 rows.extend(saved);
             }
         }
@@ -106,31 +112,32 @@ pub fn savings(study: &Study) -> Result<(Image, Vec<Saved>)> {
     let legend = ["the study's formula", "multiply-adds", "time"].into_iter().enumerate();
     let legend =
         legend.map(|(style, name)| Entry { sign: Sign::Line(style), label: vec![Part::plain(name)] });
-    let sheet = Sheet { columns: [1, 1, 2, 3, 2][charts.len().min(4)], charts, legend: legend.collect() };
-    let title = "What dropping hidden columns at a layer saves".into();
+    let columns = [1, 1, 2, 3, 2][charts.len().min(4)];
+    let sheet = Sheet { columns, charts, legend: legend.collect(), notes: Vec::new() };
+    let title = "What dropping hidden columns at a layer saves";
     let description =
         "By layer: the study's formula, multiply-adds not done, and time not spent, as shares".into();
-    Ok((Image { svg: sheet.svg()?, title, description }, rows))
+    Ok((Image::new(sheet.svg(style)?, title, description, style), rows))
 }
 
-fn chart(panel: &Panel, title: String, saved: &[Saved]) -> Chart {
+fn chart(panel: &Panel, title: Vec<Part>, saved: &[Saved], first: usize) -> Chart {
     let line = |style: usize, of: &dyn Fn(&Saved) -> Option<f64>| Line {
         style,
-        points: saved.iter().filter_map(|row| Some((row.layer as f64, of(row)?))).collect(),
+        points: saved.iter().filter_map(|row| Some(((row.layer + first) as f64, of(row)?))).collect(),
         band: Vec::new(),
     };
     Chart {
         title,
         x_label: "first layer without the hidden columns".into(),
         y_label: "share saved".into(),
-        x: [0., (panel.n_layers - 1) as f64],
+        x: [first as f64, (panel.n_layers - 1 + first) as f64],
         whole: true,
         lines: vec![
             line(0, &|row| row.formula),
             line(1, &|row| Some(row.operations)),
             line(2, &|row| Some(row.time)),
         ],
-        levels: vec![Level { value: 0., dash: "6 4" }],
+        levels: vec![Level { value: 0., look: PLAIN }],
     }
 }
 
@@ -146,8 +153,8 @@ impl Saved {
                 (&settings.format, settings.nprompts, settings.seed) == (&key.format, key.nprompts, seed.seed)
             };
             let run = panel.runs.iter().map(|&run| &study.runs[run]).find(of_seed)?;
-            let record = &run.cells.iter().find(|cell| cell.record.mask == Treatment::None)?.record;
-            baselines.push((record.scores.main(), record.seconds, record.multiply_adds? as f64));
+            let cell = run.cells.iter().find(|cell| cell.record.mask == Treatment::None)?;
+            baselines.push((cell.score, cell.record.seconds, cell.record.multiply_adds? as f64));
         }
         let mean = |of: &dyn Fn(&(f64, f64, f64)) -> f64| {
             baselines.iter().map(of).sum::<f64>() / baselines.len() as f64
@@ -158,6 +165,7 @@ impl Saved {
         let hides_examples = matches!(key.mask, Treatment::Segments { examples: true, .. });
         measured.then(|| Self {
             panel: place,
+            title: String::new(),
             model,
             data,
             direction,

@@ -89,11 +89,12 @@ impl Drawing {
         ));
     }
 
-    /// A line through points.
-    pub fn polyline(&mut self, points: &[(f64, f64)], stroke: &str, width: f64) {
+    /// A line through points; `dash` as in SVG, empty for none.
+    pub fn polyline(&mut self, points: &[(f64, f64)], stroke: &str, width: f64, dash: &str) {
         let points = joined(points);
+        let dash = if dash.is_empty() { String::new() } else { format!(r#" stroke-dasharray="{dash}""#) };
         self.add(format_args!(
-            r#"<polyline points="{points}" fill="none" stroke="{stroke}" stroke-width="{}" stroke-linejoin="round" stroke-linecap="round"/>"#,
+            r#"<polyline points="{points}" fill="none" stroke="{stroke}" stroke-width="{}"{dash} stroke-linejoin="round" stroke-linecap="round"/>"#,
             n(width)
         ));
     }
@@ -131,7 +132,7 @@ impl Drawing {
             })
             .collect();
         self.add(format_args!(
-            r##"<text x="{}" y="{}" font-family="DejaVu Sans" font-size="{}"{weight} text-anchor="{anchor}" fill="#222222" xml:space="preserve"{turned}>{spans}</text>"##,
+            r##"<text x="{}" y="{}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="{}"{weight} text-anchor="{anchor}" fill="#222222" xml:space="preserve"{turned}>{spans}</text>"##,
             n(x),
             n(y),
             n(how.size),

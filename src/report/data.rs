@@ -7,13 +7,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::Cell;
-use crate::figure::{Part, labels};
+use crate::figure::{Names, Part, labels};
 use crate::mask::{Kind, Treatment};
 use crate::prompt::Profile;
-use crate::results::{GenerationLine, ManifestPrompt, Outcome, RunFolder, Settings};
+use crate::results::{GenerationLine, ManifestPrompt, Metric, Outcome, RunFolder, Settings};
 use crate::sandbox::Verdict;
 use crate::score::TextScorer;
-use crate::stats::{Curve, Panel, StoredRun, Study};
+use crate::stats::{Curve, Panel, StoredRun, Study, TooShort};
 
 /// Everything that a page shows.
 #[derive(Debug, Serialize)]
@@ -31,7 +31,9 @@ struct PanelData {
     data: String,
     direction: String,
     task: String,
-    metric: &'static str,
+    metric: Metric,
+    /// Why no conclusion is drawn, if none is.
+    too_short: Option<TooShort>,
     digits: usize,
     n_layers: usize,
     n: usize,
@@ -110,8 +112,13 @@ impl Report {
     ///
     /// # Errors
     /// Generations that cannot be read.
-    pub fn new(study: &Study, title: String, items: usize, made_by: Vec<String>) -> Result<Self> {
-        let panels = study.panels.iter().map(|panel| panel_data(study, panel, items));
+    pub fn new(
+        study: &Study,
+        title: String,
+        items: usize,
+        (made_by, names): (Vec<String>, &Names),
+    ) -> Result<Self> {
+        let panels = study.panels.iter().map(|panel| panel_data(study, panel, items, names));
         Ok(Self {
             title,
             version: env!("CARGO_PKG_VERSION"),
@@ -121,7 +128,7 @@ impl Report {
     }
 }
 
-fn panel_data(study: &Study, panel: &Panel, items: usize) -> Result<PanelData> {
+fn panel_data(study: &Study, panel: &Panel, items: usize, names: &Names) -> Result<PanelData> {
     let settings = panel.settings.clone();
     let runs: Vec<&StoredRun> = panel.runs.iter().map(|&run| &study.runs[run]).collect();
     let keys: Vec<_> = panel.curves.iter().map(|curve| &curve.key).collect();
@@ -148,13 +155,14 @@ fn panel_data(study: &Study, panel: &Panel, items: usize) -> Result<PanelData> {
     Ok(PanelData {
         about: format!("{plotted}{}", about(&settings)),
         metric: panel.metric,
-        digits: if panel.metric == "BLEU" { 2 } else { 3 },
+        too_short: panel.too_short,
+        digits: panel.metric.digits(),
         n_layers: panel.n_layers,
         n: settings.n,
         curves: curves.collect(),
         runs: runs.iter().map(|run| run_data(run)).collect(),
         examples: examples(&runs, kind, items)?,
-        model: settings.model,
+        model: names.of(&settings.model).into(),
         data: settings.data,
         direction: settings.direction,
         task: settings.task,

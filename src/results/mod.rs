@@ -4,6 +4,7 @@
 mod claim;
 mod cleaner;
 mod lines;
+mod metric;
 mod record;
 mod scores;
 mod scoring;
@@ -15,6 +16,7 @@ mod table;
 pub use claim::{Claim, Owner, allow_many_files};
 pub use cleaner::Cleaner;
 pub use lines::{GenerationLine, Outcome, PartialLine};
+pub use metric::Metric;
 pub use record::{
     Drawn, Item, Manifest, ManifestPrompt, NotApplied, ScoreRecord, Settings, SpecialTokens, TrainedOn, pair, round,
 };

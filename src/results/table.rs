@@ -2,21 +2,25 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::{ScoreRecord, Scores};
+use super::{Metric, ScoreRecord, Scores};
 use crate::mask::Treatment;
 use crate::sandbox::Verdict;
 
 /// Widest bar of the curve, in characters.
 const BAR: f64 = 24.;
 
-/// Mask, layer, score, interval, seconds, and a bar to see the curve by.
-pub fn table(records: &[ScoreRecord]) -> String {
+/// Mask, layer, score, interval, seconds, and a bar to see the curve by. The score is this measure, or the task's usual
+/// one.
+pub fn table(records: &[ScoreRecord], metric: Option<Metric>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let metric = records.first().map_or("", |record| record.scores.metric());
-    let second = records.first().map_or("", |record| second(&record.scores).0);
-    table.set_header(["mask", "layer", metric, "95 %", second, "seconds", ""]);
-    let most = records.iter().map(|record| record.scores.main()).fold(1e-9, f64::max);
+    let Some(first) = records.first() else { return String::new() };
+    let metric = metric.unwrap_or(first.scores.usual());
+    let value = |record: &ScoreRecord| record.scores.value(metric).unwrap_or(f64::NAN);
+    let second = |scores: &Scores| second(scores, metric);
+    let (name, _) = second(&first.scores);
+    table.set_header(["mask", "layer", &metric.to_string(), "95 %", name, "seconds", ""]);
+    let most = records.iter().map(value).fold(1e-9, f64::max);
     for record in records {
         let layer = match record.mask {
             Treatment::None => "-".into(),
@@ -25,11 +29,11 @@ pub fn table(records: &[ScoreRecord]) -> String {
         table.add_row([
             record.mask.to_string(),
             layer,
-            record.scores.shown(record.scores.main()),
-            interval(&record.scores),
-            self::second(&record.scores).1,
+            metric.shown(value(record)),
+            interval(&record.scores, metric),
+            second(&record.scores).1,
             format!("{:.1}", record.seconds),
-            "█".repeat((record.scores.main() / most * BAR).round() as usize),
+            "█".repeat((value(record) / most * BAR).round() as usize),
         ]);
     }
     for column in table.column_iter_mut().skip(1).take(5) {
@@ -38,21 +42,17 @@ pub fn table(records: &[ScoreRecord]) -> String {
     table.trim_fmt()
 }
 
-fn interval(scores: &Scores) -> String {
-    match scores {
-        Scores::Text(text) => {
-            text.bleu_interval.map_or("".into(), |[low, high]| format!("{low:.1} to {high:.1}"))
-        }
-        Scores::Code(code) => {
-            code.pass_at_1_interval.map_or("".into(), |[low, high]| format!("{low:.2} to {high:.2}"))
-        }
-    }
+fn interval(scores: &Scores, metric: Metric) -> String {
+    // One decimal less than the score: the ends are only as good as the resamples.
+    let digits = metric.digits() - 1;
+    scores.interval(metric).map_or(String::new(), |[low, high]| format!("{low:.digits$} to {high:.digits$}"))
 }
 
-/// What else a table shows, with its name.
-fn second(scores: &Scores) -> (&'static str, String) {
+/// What else a table shows, with its name: the other measure of texts, or how many programs pass.
+fn second(scores: &Scores, first: Metric) -> (&'static str, String) {
     match scores {
-        Scores::Text(text) => ("chrF", format!("{:.2}", text.chrf)),
+        Scores::Text(text) if first == Metric::Chrf => ("BLEU", Metric::Bleu.shown(text.bleu)),
+        Scores::Text(text) => ("chrF", Metric::Chrf.shown(text.chrf)),
         Scores::Code(code) => {
             let passed = code.outcomes.get(&Verdict::Passed).unwrap_or(&0);
             ("passed", format!("{passed}/{}", code.outcomes.values().sum::<usize>()))
@@ -80,8 +80,12 @@ mod tests {
 
     #[test]
     fn the_table_has_a_row_a_cell() {
-        let text = table(&[sample_record("none", 4, 20.), sample_record("TTF", 0, 10.)]);
+        let records = [sample_record("none", 4, 20.), sample_record("TTF", 0, 10.)];
+        let text = table(&records, None);
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.contains("20.00") && text.contains(&"█".repeat(24)), "{text}");
+        let text = table(&records, Some(Metric::Chrf));
+        let header: Vec<&str> = text.lines().next().unwrap_or_default().split_whitespace().collect();
+        assert_eq!(header, ["mask", "layer", "chrF", "95", "%", "BLEU", "seconds"], "{text}");
     }
 }

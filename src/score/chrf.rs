@@ -149,6 +149,16 @@ impl ChrfStats {
             hypothesis.max(reference) < &(1 << 40) && matches <= hypothesis.min(reference)
         })
     }
+
+    /// What is left without some of the sentences that are in the sum.
+    pub fn without(mut self, some: &ChrfStats) -> Self {
+        for (left, taken) in self.counts.iter_mut().zip(&some.counts) {
+            for (left, taken) in left.iter_mut().zip(taken) {
+                *left -= taken;
+            }
+        }
+        self
+    }
 }
 
 impl AddAssign<&ChrfStats> for ChrfStats {

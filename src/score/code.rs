@@ -76,6 +76,11 @@ pub struct PassScore {
 /// The k of pass@k that are reported, as far as there are samples.
 const KS: [usize; 7] = [1, 2, 5, 10, 20, 50, 100];
 
+/// The k of pass@k that are reported of so many samples of each problem.
+pub fn reported_ks(samples: usize) -> impl Iterator<Item = usize> {
+    KS.into_iter().filter(move |&k| k <= samples)
+}
+
 impl PassScore {
     /// From the verdicts of each problem's samples. Where these differ in number, pass@k is that of every k which all problems
     /// reach, the mean of each problem's own estimate.
@@ -90,7 +95,7 @@ impl PassScore {
             let mean = each.iter().sum::<f64>() / each.len().max(1) as f64;
             Some((k, (mean, Bootstrap::default().of_mean(&each))))
         };
-        let pass = KS.into_iter().filter(|&k| k <= samples).filter_map(of).collect();
+        let pass = reported_ks(samples).filter_map(of).collect();
         Self { n: problems.len(), samples, pass, outcomes }
     }
 }

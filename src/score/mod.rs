@@ -24,7 +24,7 @@ pub use bleu::{Bleu, BleuScore, BleuStats, MAX_ORDER, Smooth};
 pub use bootstrap::{Bootstrap, Interval, Resamples, SplitMix64};
 pub use chrf::{Chrf, ChrfStats};
 pub use clean::{exact, exact_code, sia2024, sia2024_hypothesis};
-pub use code::{Assembly, PassScore, pass_at_k};
+pub use code::{Assembly, PassScore, pass_at_k, reported_ks};
 pub use pairs::{CorpusScore, PairStats, TextScorer, split_lines};
 pub use sentence::first_sentence;
 pub use tokenize::Tokenize;

@@ -7,56 +7,86 @@ use anyhow::Result;
 
 use crate::engine::check_interrupted;
 use crate::error::input;
-use crate::results::{
-    FinishedCell, GenerationLine, Item, Manifest, Outcome, RunFolder, ScoreRecord, Scores, Stored,
-};
+use crate::results::{FinishedCell, GenerationLine, Item, Manifest, Metric, Outcome, RunFolder, ScoreRecord, Stored};
 use crate::sandbox::Verdict;
-use crate::score::{Bleu, BleuStats};
+use crate::score::{Bleu, BleuStats, Chrf, ChrfStats, PairStats, pass_at_k};
 
-/// What each test item adds to a score: enough for the score of any selection of items.
+/// What each test item adds to a measure: enough for the measure of any selection of items.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ItemStats {
-    /// Counts of n-grams, for corpus BLEU.
-    Bleu(Vec<BleuStats>),
-    /// The share of its programs that pass, for pass@1.
-    Passed(Vec<f64>),
+pub struct ItemStats {
+    metric: Metric,
+    parts: Parts,
+    /// Words of each item's reference, as BLEU counts them; none for programs.
+    references: Vec<u64>,
 }
+
+/// By item.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Parts {
+    /// Counts of n-grams of words, for corpus BLEU and what it is made of.
+    Words(Vec<BleuStats>),
+    /// Counts of n-grams of characters, for corpus chrF.
+    Characters(Vec<ChrfStats>),
+    /// The item's own pass@k: that of several items is their mean.
+    Mean(Vec<f64>),
+}
+
+const UNSCORED: &str = "a generation is not scored as the cell is; `icl-mask score` scores it again";
 
 impl ItemStats {
     /// Of a cell's generations; `samples` of each item follow each other.
     ///
     /// # Errors
-    /// A generation that was not scored.
-    pub fn new(scores: &Scores, samples: usize, lines: &[GenerationLine]) -> Result<Self> {
-        let unscored = "a generation is not scored as the cell is; `icl-mask score` scores it again";
-        match scores {
-            Scores::Text(_) => {
-                let stats = lines.iter().map(|line| match &line.outcome {
-                    Outcome::Text { stats } if stats.bleu.is_possible() => Ok(stats.bleu),
-                    _ => Err(input(unscored)),
-                });
-                let stats: Vec<BleuStats> = stats.collect::<Result<_>>()?;
-                Ok(Self::Bleu(stats.chunks(samples.max(1)).map(|some| some.iter().sum()).collect()))
-            }
-            Scores::Code(_) => {
-                let passed = lines.iter().map(|line| match &line.outcome {
-                    Outcome::Program { verdict, .. } => Ok(f64::from(u8::from(*verdict == Verdict::Passed))),
-                    _ => Err(input(unscored)),
-                });
-                let passed: Vec<f64> = passed.collect::<Result<_>>()?;
-                let samples = samples.max(1);
-                Ok(Self::Passed(
-                    passed.chunks(samples).map(|some| some.iter().sum::<f64>() / samples as f64).collect(),
-                ))
-            }
+    /// A generation that was not scored, or not so that this measure could be computed.
+    pub fn new(metric: Metric, samples: usize, lines: &[GenerationLine]) -> Result<Self> {
+        let samples = samples.max(1);
+        if let Metric::PassAt(k) = metric {
+            let passed = lines.iter().map(passed).collect::<Result<Vec<bool>>>()?;
+            let estimate = |some: &[bool]| {
+                pass_at_k(some.len(), some.iter().filter(|passed| **passed).count(), k)
+                    .ok_or_else(|| input(format!("pass@{k} needs {k} generations of each item")))
+            };
+            let parts = Parts::Mean(passed.chunks(samples).map(estimate).collect::<Result<_>>()?);
+            return Ok(Self { metric, parts, references: Vec::new() });
         }
+        let pairs: Vec<&PairStats> = lines.iter().map(pair).collect::<Result<_>>()?;
+        let items = || pairs.chunks(samples);
+        let parts = match metric {
+            Metric::Chrf => {
+                Parts::Characters(items().map(|some| some.iter().map(|pair| &pair.chrf).sum()).collect())
+            }
+            _ => Parts::Words(items().map(|some| some.iter().map(|pair| &pair.bleu).sum()).collect()),
+        };
+        let references = items().map(|some| some[0].bleu.ref_len).collect();
+        Ok(Self { metric, parts, references })
+    }
+
+    /// A measure that is the mean of one number an item.
+    #[cfg(test)]
+    pub(super) fn mean(values: Vec<f64>) -> Self {
+        Self { metric: Metric::PassAt(1), parts: Parts::Mean(values), references: Vec::new() }
+    }
+
+    /// Of which measure.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// Words of each item's reference, as BLEU counts them; none for programs.
+    pub fn references(&self) -> &[u64] {
+        &self.references
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
     }
 
     /// Number of items.
     pub fn len(&self) -> usize {
-        match self {
-            Self::Bleu(stats) => stats.len(),
-            Self::Passed(shares) => shares.len(),
+        match &self.parts {
+            Parts::Words(stats) => stats.len(),
+            Parts::Characters(stats) => stats.len(),
+            Parts::Mean(values) => values.len(),
         }
     }
 
@@ -65,20 +95,49 @@ impl ItemStats {
         self.len() == 0
     }
 
-    /// The score of some items, each as often as it is named.
+    /// The measure of some items, each as often as it is named.
     pub fn score(&self, items: impl IntoIterator<Item = usize>) -> f64 {
-        match self {
-            Self::Bleu(stats) => {
+        match &self.parts {
+            Parts::Words(stats) => {
                 let mut total = BleuStats::default();
                 items.into_iter().for_each(|item| total += &stats[item]);
-                Bleu::default().score(&total).score
+                of_words(self.metric, &total)
             }
-            Self::Passed(shares) => {
+            Parts::Characters(stats) => {
+                let mut total = ChrfStats::default();
+                items.into_iter().for_each(|item| total += &stats[item]);
+                Chrf::default().score(&total)
+            }
+            Parts::Mean(values) => {
                 let (mut sum, mut count) = (0., 0usize);
-                items.into_iter().for_each(|item| (sum, count) = (sum + shares[item], count + 1));
+                items.into_iter().for_each(|item| (sum, count) = (sum + values[item], count + 1));
                 sum / count.max(1) as f64
             }
         }
+    }
+}
+
+/// A measure made of counts of n-grams of words.
+pub(super) fn of_words(metric: Metric, total: &BleuStats) -> f64 {
+    let score = Bleu::default().score(total);
+    match metric {
+        Metric::Precision(order) => score.precisions[order - 1],
+        Metric::BrevityPenalty => score.brevity_penalty,
+        _ => score.score,
+    }
+}
+
+fn pair(line: &GenerationLine) -> Result<&PairStats> {
+    match &line.outcome {
+        Outcome::Text { stats } if stats.bleu.is_possible() && stats.chrf.is_possible() => Ok(stats),
+        _ => Err(input(UNSCORED)),
+    }
+}
+
+fn passed(line: &GenerationLine) -> Result<bool> {
+    match &line.outcome {
+        Outcome::Program { verdict, .. } => Ok(*verdict == Verdict::Passed),
+        _ => Err(input(UNSCORED)),
     }
 }
 
@@ -87,6 +146,8 @@ impl ItemStats {
 pub struct StoredCell {
     /// The score file.
     pub record: ScoreRecord,
+    /// The measure that is looked at.
+    pub score: f64,
     /// By test item.
     pub items: ItemStats,
 }
@@ -107,15 +168,16 @@ pub struct StoredRun {
 }
 
 impl StoredRun {
-    /// Read a run's folder, checked.
+    /// Read a run's folder, checked, to look at this measure, or at the task's usual one.
     ///
     /// # Errors
-    /// Damaged or edited files, cells of other settings, generations that are not those of the items.
-    pub fn read(folder: &Path) -> Result<Self> {
+    /// Damaged or edited files, cells of other settings, generations that are not those of the items, a measure that is not
+    /// here.
+    pub fn read(folder: &Path, metric: Option<Metric>) -> Result<Self> {
         let place = RunFolder::new(folder.into());
         let (stored, found) =
             Stored::read_run(&place, |stored, found| match stored.is_whole(&found.record) {
-                true => StoredCell::new(stored, found).map(Some),
+                true => StoredCell::new(stored, found, metric).map(Some),
                 false => Ok(None),
             })?;
         let shorter = found.iter().filter(|found| found.is_none()).count();
@@ -127,12 +189,17 @@ impl StoredRun {
 }
 
 impl StoredCell {
-    /// What its generations add to its score, item by item.
-    fn new(stored: &Stored, found: FinishedCell) -> Result<Self> {
+    /// What its generations add to the measure, item by item.
+    fn new(stored: &Stored, found: FinishedCell, metric: Option<Metric>) -> Result<Self> {
         let path = stored.folder.score_path(found.cell);
-        let items = ItemStats::new(&found.record.scores, stored.samples(), &found.lines)
-            .map_err(|error| input(format!("{}: {error:#}", path.display())))?;
-        Ok(Self { record: found.record, items })
+        let refuse = |what: &str| input(format!("{}: {what}", path.display()));
+        let there = found.record.scores.metrics();
+        let metric =
+            metric.unwrap_or(found.record.scores.usual()).among(&there, &path.display().to_string())?;
+        let score = found.record.scores.value(metric).ok_or_else(|| refuse("lacks a measure"))?;
+        let items = ItemStats::new(metric, stored.samples(), &found.lines)
+            .map_err(|error| refuse(&format!("{error:#}")))?;
+        Ok(Self { record: found.record, score, items })
     }
 }
 

@@ -19,7 +19,7 @@ const SEED_OF_DEALS: u64 = 12345;
 pub struct SeedScore {
     /// The seed that drew the demonstrations.
     pub seed: u32,
-    /// BLEU or pass@1.
+    /// The measure that is looked at.
     pub score: f64,
 }
 
@@ -105,6 +105,8 @@ pub struct Cells<'a> {
     /// By layer.
     pub layers: Vec<(usize, Vec<&'a StoredCell>)>,
     pub baseline: Vec<&'a StoredCell>,
+    /// Whether the measure can tell treatments apart. If not, scores are described and nothing is tested.
+    pub conclusive: bool,
 }
 
 impl Cells<'_> {
@@ -113,8 +115,12 @@ impl Cells<'_> {
         let has =
             |seed: u32| self.layers.iter().flat_map(|(_, cells)| cells).any(|cell| cell.record.seed == seed);
         self.baseline.retain(|cell| has(cell.record.seed));
-        let measured: Vec<Measured> =
-            self.layers.par_iter().map(|(layer, cells)| measure(*layer, cells, &self.baseline)).collect();
+        let conclusive = self.conclusive;
+        let measured: Vec<Measured> = self
+            .layers
+            .par_iter()
+            .map(|(layer, cells)| measure(*layer, cells, &self.baseline, conclusive))
+            .collect();
         let corrected = holm(&measured.iter().map(|measured| measured.point.p).collect::<Vec<_>>());
         let spreads: Vec<Option<Spread>> = measured.iter().map(|measured| measured.spread.clone()).collect();
         let points: Vec<Point> = measured
@@ -127,7 +133,8 @@ impl Cells<'_> {
             let seeds = |scores: &[SeedScore]| scores.iter().map(|score| score.seed).collect::<Vec<_>>();
             baseline.as_ref().is_some_and(|baseline| seeds(&baseline.seeds) == seeds(&point.seeds))
         };
-        let whole = points.len() == self.n_layers
+        let whole = conclusive
+            && points.len() == self.n_layers
             && self.key.mask.kind() == Kind::Masks
             && points.iter().all(same_seeds);
         let spreads: Option<Vec<Spread>> = spreads.into_iter().collect();
@@ -144,7 +151,7 @@ struct Measured {
     spread: Option<Spread>,
 }
 
-fn measure(layer: usize, cells: &[&StoredCell], baseline: &[&StoredCell]) -> Measured {
+fn measure(layer: usize, cells: &[&StoredCell], baseline: &[&StoredCell], conclusive: bool) -> Measured {
     let mean =
         |of: &dyn Fn(&StoredCell) -> f64| cells.iter().map(|cell| of(cell)).sum::<f64>() / cells.len() as f64;
     let resampled = Resampled::new(cells.iter().map(|cell| &cell.items), RESAMPLES);
@@ -159,19 +166,20 @@ fn measure(layer: usize, cells: &[&StoredCell], baseline: &[&StoredCell]) -> Mea
     let (a, b): (Vec<_>, Vec<_>) = pairs.iter().map(|(a, b)| (&a.items, &b.items)).unzip();
     let multiply_adds: Option<Vec<f64>> =
         cells.iter().map(|cell| cell.record.multiply_adds.map(|count| count as f64)).collect();
+    let tested = spread.as_ref().filter(|_| conclusive);
     let point = Point {
         layer,
-        score: mean(&|cell| cell.record.scores.main()),
+        score: mean(&|cell| cell.score),
         seeds: seeds(cells),
         items: interval(resampled.over_items()),
         both: if cells.len() > 1 { interval(resampled.over_both()) } else { None },
         difference: spread.as_ref().map(|spread| spread.score - spread.baseline),
-        difference_interval: spread.as_ref().and_then(|spread| interval(spread.differences())),
+        difference_interval: tested.and_then(|spread| interval(spread.differences())),
         ratio: spread
             .as_ref()
             .and_then(|spread| (spread.baseline > 0.).then(|| spread.score / spread.baseline)),
-        ratio_interval: spread.as_ref().and_then(|spread| interval(spread.ratios()?)),
-        p: randomization(&a, &b, DEALS, SEED_OF_DEALS),
+        ratio_interval: tested.and_then(|spread| interval(spread.ratios()?)),
+        p: tested.and_then(|_| randomization(&a, &b, DEALS, SEED_OF_DEALS)),
         p_corrected: None,
         seconds: mean(&|cell| cell.record.seconds),
         multiply_adds: multiply_adds.map(|counts| counts.iter().sum::<f64>() / counts.len() as f64),
@@ -180,7 +188,7 @@ fn measure(layer: usize, cells: &[&StoredCell], baseline: &[&StoredCell]) -> Mea
 }
 
 fn seeds(cells: &[&StoredCell]) -> Vec<SeedScore> {
-    let score = |cell: &&StoredCell| SeedScore { seed: cell.record.seed, score: cell.record.scores.main() };
+    let score = |cell: &&StoredCell| SeedScore { seed: cell.record.seed, score: cell.score };
     cells.iter().map(score).collect()
 }
 

@@ -10,6 +10,7 @@ mod curve;
 mod paired;
 mod recognition;
 mod resampled;
+mod short;
 mod study;
 
 pub use cells::{ItemStats, StoredCell, StoredRun, find_runs};
@@ -17,4 +18,5 @@ pub use curve::{Baseline, Curve, Point, SeedScore};
 pub use paired::{holm, randomization};
 pub use recognition::{Definition, Recognised, SHARE, first_reaching, largest_jump, suggested};
 pub use resampled::{RESAMPLES, Resampled};
+pub use short::TooShort;
 pub use study::{CurveKey, Panel, Study};

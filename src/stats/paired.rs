@@ -1,8 +1,8 @@
 //! Paired tests and what many of them at once are worth.
 
-use crate::score::{Bleu, BleuStats, SplitMix64};
-
-use super::cells::ItemStats;
+use super::cells::{ItemStats, Parts, of_words};
+use crate::results::Metric;
+use crate::score::{BleuStats, Chrf, ChrfStats, SplitMix64};
 
 /// The two-sided p of a paired randomization test: how often the difference of two treatments is at least as large as the
 /// one seen if each item's outputs are dealt to the two at random, all seeds of an item together (approximate
@@ -39,22 +39,27 @@ pub fn randomization(a: &[&ItemStats], b: &[&ItemStats], deals: usize, seed: u64
     Some((extreme + 1) as f64 / (deals + 1) as f64)
 }
 
-/// Two cells of one seed.
+/// Two cells of one seed, with the sum of both.
 enum Pair<'a> {
-    Bleu { a: &'a [BleuStats], b: &'a [BleuStats], both: BleuStats },
-    Passed { a: &'a [f64], b: &'a [f64], both: f64 },
+    Words { metric: Metric, a: &'a [BleuStats], b: &'a [BleuStats], both: BleuStats },
+    Characters { a: &'a [ChrfStats], b: &'a [ChrfStats], both: ChrfStats },
+    Mean { a: &'a [f64], b: &'a [f64], both: f64 },
 }
 
 impl<'a> Pair<'a> {
     fn new(a: &'a ItemStats, b: &'a ItemStats) -> Option<Self> {
-        match (a, b) {
-            (ItemStats::Bleu(a), ItemStats::Bleu(b)) => {
-                let both = a.iter().chain(b).sum();
-                Some(Self::Bleu { a, b, both })
+        let metric = a.metric();
+        if metric != b.metric() {
+            return None;
+        }
+        match (a.parts(), b.parts()) {
+            (Parts::Words(a), Parts::Words(b)) => {
+                Some(Self::Words { metric, a, b, both: a.iter().chain(b).sum() })
             }
-            (ItemStats::Passed(a), ItemStats::Passed(b)) => {
-                Some(Self::Passed { a, b, both: a.iter().chain(b).sum() })
+            (Parts::Characters(a), Parts::Characters(b)) => {
+                Some(Self::Characters { a, b, both: a.iter().chain(b).sum() })
             }
+            (Parts::Mean(a), Parts::Mean(b)) => Some(Self::Mean { a, b, both: a.iter().chain(b).sum() }),
             _ => None,
         }
     }
@@ -62,21 +67,26 @@ impl<'a> Pair<'a> {
     /// Score of the one minus score of the other, where some items have changed hands.
     fn difference(&self, swapped: &[bool]) -> f64 {
         match self {
-            Self::Bleu { a, b, both } => {
-                let mut mine = BleuStats::default();
-                for ((a, b), swap) in a.iter().zip(*b).zip(swapped) {
-                    mine += if *swap { b } else { a };
-                }
-                let score = |stats: &BleuStats| Bleu::default().score(stats).score;
-                score(&mine) - score(&both.without(&mine))
+            Self::Words { metric, a, b, both } => {
+                let mine: BleuStats = dealt(a, b, swapped).sum();
+                of_words(*metric, &mine) - of_words(*metric, &both.without(&mine))
             }
-            Self::Passed { a, b, both } => {
-                let mine: f64 =
-                    a.iter().zip(*b).zip(swapped).map(|((a, b), swap)| if *swap { b } else { a }).sum();
+            Self::Characters { a, b, both } => {
+                let mine: ChrfStats = dealt(a, b, swapped).sum();
+                let chrf = Chrf::default();
+                chrf.score(&mine) - chrf.score(&both.clone().without(&mine))
+            }
+            Self::Mean { a, b, both } => {
+                let mine: f64 = dealt(a, b, swapped).sum();
                 (2. * mine - both) / swapped.len() as f64
             }
         }
     }
+}
+
+/// What the first of two treatments holds after a deal.
+fn dealt<'a, T>(a: &'a [T], b: &'a [T], swapped: &'a [bool]) -> impl Iterator<Item = &'a T> {
+    a.iter().zip(b).zip(swapped).map(|((a, b), swap)| if *swap { b } else { a })
 }
 
 /// p values corrected for how many there are: the chance of a single false one among all stays below the level (Holm,
@@ -98,7 +108,7 @@ mod tests {
     use super::*;
 
     fn passed(values: &[u8]) -> ItemStats {
-        ItemStats::Passed(values.iter().map(|&value| f64::from(value)).collect())
+        ItemStats::mean(values.iter().map(|&value| f64::from(value)).collect())
     }
 
     #[test]

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::cells::StoredCell;
 use super::resampled::{RESAMPLES, Resampled, interval};
+use super::study::CurveKey;
 use crate::mask::{Kind, Treatment};
-use crate::results::ScoreRecord;
+use crate::results::{Metric, ScoreRecord};
 
 /// The share of the baseline's score that counts as reaching it.
 pub const SHARE: f64 = 0.95;
@@ -17,21 +18,21 @@ pub const SHARE: f64 = 0.95;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Definition {
-    /// The first layer from which on no difference from the baseline is to be told: the paired 95 % interval of this layer
-    /// and of all above holds 0.
+    /// The lowest layer at and above which no score differs detectably from the baseline's: the paired 95 % interval of
+    /// the difference holds 0 at this layer and at all above.
     NoDifference,
-    /// The first layer whose score is at least 95 % of the baseline's.
+    /// The lowest layer whose score is at least 95 % of the baseline's.
     Reaches,
-    /// The layer whose score is the most above that of the layer before.
+    /// The layer whose score rises most above that of the layer before.
     Jump,
 }
 
 impl fmt::Display for Definition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::NoDifference => "no difference from the baseline to be told, from there on",
-            Self::Reaches => "first to reach 95 % of the baseline",
-            Self::Jump => "largest jump",
+            Self::NoDifference => "no detectable difference from the baseline, here and above",
+            Self::Reaches => "lowest layer with at least 95 % of the baseline's score",
+            Self::Jump => "largest rise from the layer before",
         })
     }
 }
@@ -46,6 +47,44 @@ pub struct Recognised {
     /// 95 % interval over resamples of items and seeds; the number of layers stands for no layer. That of
     /// [`Definition::NoDifference`] is open above: no number of items can show that there is no difference.
     pub interval: Option<[usize; 2]>,
+}
+
+impl Recognised {
+    /// What was found about a curve, in a sentence; layers are counted from `first`.
+    pub fn sentence(&self, key: &CurveKey, n_layers: usize, first: usize) -> String {
+        let found = self.layer.map(|layer| layer + first);
+        let said = match (self.definition, found) {
+            (Definition::NoDifference, Some(layer)) => {
+                format!("From layer {layer} on, hiding {} makes no detectable difference", key.hides())
+            }
+            (Definition::NoDifference, None) => {
+                format!("Hiding {} makes a detectable difference up to the last layer", key.hides())
+            }
+            (Definition::Reaches, Some(layer)) => {
+                format!("Layer {layer} is the lowest that scores at least 95 % of the baseline")
+            }
+            (Definition::Reaches, None) => "No layer scores 95 % of the baseline".into(),
+            (Definition::Jump, Some(layer)) => {
+                format!("The score rises most from layer {} to layer {layer}", layer - 1)
+            }
+            (Definition::Jump, None) => "The score rises from no layer to the next".into(),
+        };
+        match self.interval {
+            Some(interval) => format!("{said} (95 % CI: {})", self.ends(interval, n_layers, first)),
+            None => said,
+        }
+    }
+
+    fn ends(&self, [low, high]: [usize; 2], n_layers: usize, first: usize) -> String {
+        let never = |layer: usize| layer >= n_layers;
+        match (low + first, high + first) {
+            _ if never(low) => "no layer".into(),
+            (low, _) if self.definition == Definition::NoDifference => format!("{low} or later"),
+            (low, _) if never(high) => format!("{low} or later, or no layer"),
+            (low, high) if low == high => low.to_string(),
+            (low, high) => format!("{low} to {high}"),
+        }
+    }
 }
 
 /// One layer's score and its baseline's over the same seeds, as they are and resample by resample.
@@ -67,8 +106,8 @@ impl Spread {
             Resampled::new(cells.iter().map(|cell| &cell.items), RESAMPLES).over_both()
         };
         Self {
-            score: mean(&|(cell, _)| cell.record.scores.main()),
-            baseline: mean(&|(_, twin)| twin.record.scores.main()),
+            score: mean(&|(cell, _)| cell.score),
+            baseline: mean(&|(_, twin)| twin.score),
             scores: drawn(pairs.iter().map(|(cell, _)| *cell).collect()),
             baselines: drawn(pairs.iter().map(|(_, twin)| *twin).collect()),
         }
@@ -170,22 +209,29 @@ pub fn recognise(layers: &[Spread]) -> Vec<Recognised> {
     ]
 }
 
-/// What a run's curve suggests by its scores alone, in a line; `None` without a baseline or if some layer is missing.
-pub fn suggested(records: &[ScoreRecord], mask: Treatment) -> Option<String> {
+/// What a run's curve suggests by its scores alone, in a line; `None` without a baseline or if some layer is missing. The
+/// score is this measure, or the task's usual one.
+pub fn suggested(records: &[ScoreRecord], mask: Treatment, metric: Option<Metric>) -> Option<String> {
     let baseline = &records.iter().find(|record| record.mask == Treatment::None)?.scores;
+    let metric = metric.unwrap_or(baseline.usual());
     let mut curve: Vec<&ScoreRecord> = records.iter().filter(|record| record.mask == mask).collect();
     curve.sort_by_key(|record| record.from_layer);
     if mask.kind() != Kind::Masks || curve.len() < curve.first()?.n_layers {
         return None;
     }
-    let scores: Vec<f64> = curve.iter().map(|record| record.scores.main()).collect();
-    let layer = |layer: Option<usize>| layer.map_or("no layer".into(), |layer| format!("layer {layer}"));
-    let reaches = layer(first_reaching(&scores, baseline.main()));
-    let jump = largest_jump(&scores).map_or("none".into(), |at| {
-        let [from, to] = [scores[at - 1], scores[at]].map(|score| baseline.shown(score));
-        format!("layer {at} ({from} to {to})")
-    });
-    Some(format!("{}: {reaches}; {}: {jump}", Definition::Reaches, Definition::Jump))
+    let scores: Vec<f64> = curve.iter().map(|record| record.scores.value(metric)).collect::<Option<_>>()?;
+    let reaches = match first_reaching(&scores, baseline.value(metric)?) {
+        Some(layer) => format!("layer {layer} is the lowest that scores at least 95 % of the baseline"),
+        None => "no layer scores 95 % of the baseline".into(),
+    };
+    let jump = match largest_jump(&scores) {
+        Some(at) => {
+            let [from, to] = [scores[at - 1], scores[at]].map(|score| metric.shown(score));
+            format!("the score rises most from layer {} to layer {at} ({from} to {to})", at - 1)
+        }
+        None => "the score rises from no layer to the next".into(),
+    };
+    Some(format!("{reaches}; {jump}"))
 }
 
 #[cfg(test)]
@@ -198,19 +244,55 @@ mod tests {
         let curve = |scores: [f64; 4]| {
             let mut records = vec![record("none", 4, 20.)];
             records.extend(scores.iter().enumerate().map(|(layer, &bleu)| record("TTF", layer, bleu)));
-            suggested(&records, "TTF".parse().expect("a mask"))
+            suggested(&records, "TTF".parse().expect("a mask"), None)
         };
         assert_eq!(
             curve([1., 2., 19.5, 18.]).expect("complete"),
-            "first to reach 95 % of the baseline: layer 2; largest jump: layer 2 (2.00 to 19.50)"
+            "layer 2 is the lowest that scores at least 95 % of the baseline; the score rises most from layer 1 to layer 2 \
+             (2.00 to 19.50)"
         );
         assert_eq!(
             curve([4., 3., 2., 1.]).expect("complete"),
-            "first to reach 95 % of the baseline: no layer; largest jump: none"
+            "no layer scores 95 % of the baseline; the score rises from no layer to the next"
         );
         let partial = [record("none", 4, 20.), record("all", 0, 1.)];
-        assert_eq!(suggested(&partial, Treatment::All), None);
-        assert_eq!(suggested(&[record("TTF", 0, 1.)], Treatment::All), None);
+        assert_eq!(suggested(&partial, Treatment::All, None), None);
+        assert_eq!(suggested(&[record("TTF", 0, 1.)], Treatment::All, None), None);
+    }
+
+    #[test]
+    fn what_is_found_is_said_in_a_sentence() {
+        let key = |instructed, nprompts| CurveKey {
+            mask: "TTF".parse().expect("a mask"),
+            format: "f".into(),
+            instructed,
+            nprompts,
+            train_size: None,
+        };
+        let said = |definition, layer, interval, first| {
+            Recognised { definition, layer, interval }.sentence(&key(false, 5), 24, first)
+        };
+        use Definition::{Jump, NoDifference, Reaches};
+        assert_eq!(
+            said(NoDifference, Some(20), Some([18, 24]), 0),
+            "From layer 20 on, hiding the examples makes no detectable difference (95 % CI: 18 or later)"
+        );
+        assert_eq!(
+            said(NoDifference, None, Some([24, 24]), 0),
+            "Hiding the examples makes a detectable difference up to the last layer (95 % CI: no layer)"
+        );
+        assert_eq!(
+            said(Reaches, Some(19), Some([17, 24]), 1),
+            "Layer 20 is the lowest that scores at least 95 % of the baseline (95 % CI: 18 or later, or no layer)"
+        );
+        assert_eq!(said(Reaches, None, None, 0), "No layer scores 95 % of the baseline");
+        assert_eq!(
+            said(Jump, Some(18), Some([18, 18]), 0),
+            "The score rises most from layer 17 to layer 18 (95 % CI: 18)"
+        );
+        assert_eq!(said(Jump, None, None, 0), "The score rises from no layer to the next");
+        assert_eq!(key(true, 5).hides(), "the instructions and examples");
+        assert_eq!(key(true, 0).hides(), "the instructions");
     }
 
     #[test]

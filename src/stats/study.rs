@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::cells::{StoredCell, StoredRun};
 use super::curve::{Cells, Curve};
+use super::short::TooShort;
 use crate::engine::check_interrupted;
 use crate::error::input;
 use crate::mask::{Kind, Treatment};
-use crate::results::{Settings, TrainedOn};
+use crate::results::{Metric, Settings, TrainedOn};
 
 /// What a curve is of, within its panel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -28,13 +29,37 @@ pub struct CurveKey {
     pub train_size: Option<usize>,
 }
 
+impl CurveKey {
+    /// What is hidden of a prompt, in words: `the instructions and examples`.
+    pub fn hides(&self) -> String {
+        let Treatment::Segments { instructions, examples, query } = self.mask else {
+            return if self.mask == Treatment::All { "every other token" } else { "nothing" }.into();
+        };
+        let parts = [
+            (instructions && self.instructed, "instructions"),
+            (examples && self.nprompts > 0, "examples"),
+            (query, "query"),
+        ];
+        let named: Vec<&str> = parts.iter().filter(|(there, _)| *there).map(|(_, name)| *name).collect();
+        match named.as_slice() {
+            [] => "nothing".into(),
+            [one] => format!("the {one}"),
+            [one, other] => format!("the {one} and {other}"),
+            [most @ .., last] => format!("the {} and {last}", most.join(", ")),
+        }
+    }
+}
+
 /// All curves of one model, corpus and direction under the same settings: of masks, or of ablations.
 #[derive(Debug, Clone, Serialize)]
 pub struct Panel {
     /// Those of its first run; others differ in format, demonstrations and seed at most.
     pub settings: Settings,
-    /// `BLEU` or `pass@1`.
-    pub metric: &'static str,
+    /// The measure that is looked at.
+    pub metric: Metric,
+    /// Why no conclusion is drawn from it, if none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub too_short: Option<TooShort>,
     /// Layers of the model.
     pub n_layers: usize,
     /// Sorted as they are to be drawn.
@@ -93,7 +118,7 @@ impl Study {
         let mut panels = Vec::new();
         for members in groups.into_values() {
             check_interrupted()?;
-            let whole = panel(&runs, members, &wanted)?;
+            let Some(whole) = panel(&runs, members, &wanted)? else { continue };
             let part = |kind: Kind| {
                 let curves = whole.curves.iter().filter(|curve| curve.key.mask.kind() == kind).cloned();
                 Panel { curves: curves.collect(), ..whole.clone() }
@@ -105,10 +130,15 @@ impl Study {
     }
 }
 
-fn panel(runs: &[StoredRun], members: Vec<usize>, wanted: &impl Fn(&CurveKey) -> bool) -> Result<Panel> {
+/// `None` where none of the runs has a finished cell.
+fn panel(
+    runs: &[StoredRun],
+    members: Vec<usize>,
+    wanted: &impl Fn(&CurveKey) -> bool,
+) -> Result<Option<Panel>> {
     let mut treated: BTreeMap<(CurveKey, usize), Vec<&StoredCell>> = BTreeMap::new();
     let mut baselines: BTreeMap<(String, usize, Option<usize>), Vec<&StoredCell>> = BTreeMap::new();
-    let (mut metric, mut n_layers) = ("", 0);
+    let (mut measured, mut n_layers): (Option<&StoredCell>, usize) = (None, 0);
     let first = &runs[members[0]];
     for run in members.iter().map(|&index| &runs[index]) {
         let settings = &run.manifest.settings;
@@ -129,7 +159,7 @@ fn panel(runs: &[StoredRun], members: Vec<usize>, wanted: &impl Fn(&CurveKey) ->
                     record.n_layers
                 )));
             }
-            (metric, n_layers) = (record.scores.metric(), record.n_layers);
+            (measured, n_layers) = (Some(cell), record.n_layers);
             let (format, nprompts) = (settings.format.clone(), settings.nprompts);
             let train_size = settings.lora.as_ref().map(|lora| lora.training.train_size);
             let cells = match record.mask {
@@ -154,6 +184,9 @@ fn panel(runs: &[StoredRun], members: Vec<usize>, wanted: &impl Fn(&CurveKey) ->
             cells.push(cell);
         }
     }
+    let Some(measured) = measured else { return Ok(None) };
+    let metric = measured.items.metric();
+    let too_short = TooShort::new(metric, measured.items.references());
     let mut curves: BTreeMap<CurveKey, Vec<(usize, Vec<&StoredCell>)>> = BTreeMap::new();
     for ((key, layer), cells) in treated {
         curves.entry(key).or_default().push((layer, by_seed(cells)));
@@ -161,17 +194,19 @@ fn panel(runs: &[StoredRun], members: Vec<usize>, wanted: &impl Fn(&CurveKey) ->
     let curves = curves.into_iter().filter(|(key, _)| wanted(key)).map(|(key, layers)| {
         let of = (key.format.clone(), key.nprompts, key.train_size);
         let baseline = baselines.get(&of).cloned().unwrap_or_default();
-        Cells { key, n_layers, layers, baseline: by_seed(baseline) }.curve()
+        let conclusive = too_short.is_none();
+        Cells { key, n_layers, layers, baseline: by_seed(baseline), conclusive }.curve()
     });
     let mut curves: Vec<Curve> = curves.collect();
     curves.sort_by_key(|curve| (order(curve.key.mask), !curve.key.instructed, curve.key.clone()));
-    Ok(Panel {
+    Ok(Some(Panel {
         settings: runs[members[0]].manifest.settings.clone(),
         metric,
+        too_short,
         n_layers,
         curves,
         runs: members,
-    })
+    }))
 }
 
 fn by_seed(mut cells: Vec<&StoredCell>) -> Vec<&StoredCell> {

@@ -46,8 +46,8 @@ pub fn again(path: &Path, over: Settings) -> Result<()> {
     }
     check(path, &manifest.settings, &experiment)?;
     let computed = match made.lora {
-        Some(_) => lora::compute(&experiment, false),
-        None => run::compute(&experiment, false),
+        Some(_) => lora::compute(&experiment, None, false),
+        None => run::compute(&experiment, None, false),
     };
     if computed.as_ref().is_err_and(|error| error.is::<Interrupted>()) && temporary.is_some() {
         note("nothing of it is kept without --results FOLDER");

@@ -1,6 +1,7 @@
-//! `figure`: results, or one look into a model, as SVG, PNG and CSV.
+//! `figure`: results, or one look into a model, as SVG, PDF, PNG and CSV.
 
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -8,14 +9,16 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::look::attention;
-use crate::cli::{CurvesArgs, FigureArgs, FigureKind, SelectionArgs};
+use crate::cli::{CurvesArgs, FigureArgs, FigureKind, SelectionArgs, StyleArgs};
 use crate::console::{note, say, say_json};
 use crate::engine::check_interrupted;
 use crate::error::{input, suggest};
-use crate::figure::{Axis, Image, Saved, curves, names, plain, rows, savings, title, with_ending};
+use crate::figure::{
+    Axis, Image, Names, Saved, Style, curves, names, plain, rows, savings, titles, with_ending,
+};
 use crate::mask::{Kind, Treatment};
-use crate::results::{Settings, check_place};
-use crate::stats::{Curve, Definition, Panel, StoredRun, Study, find_runs};
+use crate::results::{Metric, Settings, check_place};
+use crate::stats::{Curve, Panel, StoredRun, Study, find_runs};
 use crate::together::Together;
 
 /// Draw.
@@ -36,11 +39,12 @@ pub fn figure(args: FigureArgs) -> Result<()> {
         }
         FigureKind::Savings(args) => {
             let study = study(&args, true, |mask| mask.kind() == Kind::Masks)?;
-            let (image, saved) = savings(&study)?;
+            let first = args.count_from.into();
+            let (image, saved) = savings(&study, first, &style(&args.style, models(&study))?)?;
             write(&args.out, "savings", &image, &saved)?;
             match args.json {
                 true => say_json(&saved),
-                false => say(&savings_text(&study, &saved)),
+                false => say(&savings_text(&study, &saved, first)),
             }
         }
         FigureKind::Attention(args) => attention(*args),
@@ -56,7 +60,7 @@ fn study(args: &SelectionArgs, timed: bool, kind: impl Fn(Treatment) -> bool) ->
         .map(|word| word.parse().map_err(|error| input(format!("--mask: {error}"))))
         .collect::<Result<_>>()?;
     check_out(&args.out)?;
-    let runs = read_runs(&args.results)?;
+    let runs = read_runs(&args.results, args.metric.as_deref())?;
     named("model", &args.model, runs.iter().map(|run| run.manifest.settings.model.as_str()))?;
     named("direction", &args.direction, runs.iter().map(|run| run.manifest.settings.direction.as_str()))?;
     let among = |names: &[String], name: &String| names.is_empty() || names.contains(name);
@@ -103,11 +107,12 @@ fn beside_adapters(study: &mut Study) -> Result<()> {
     Ok(())
 }
 
-/// All runs at or below some folders.
-pub fn read_runs(paths: &[PathBuf]) -> Result<Vec<StoredRun>> {
+/// All runs at or below some folders, to look at the measure of this name, or at the usual one of each task.
+pub fn read_runs(paths: &[PathBuf], metric: Option<&str>) -> Result<Vec<StoredRun>> {
+    let metric: Option<Metric> = metric.map(str::parse).transpose()?;
     let folders = find_runs(paths)?;
     let runs: Vec<StoredRun> =
-        folders.par_iter().map(|folder| StoredRun::read(folder)).collect::<Result<_>>()?;
+        folders.par_iter().map(|folder| StoredRun::read(folder, metric)).collect::<Result<_>>()?;
     for run in &runs {
         let (asked, finished) = (run.manifest.asked_for().count(), run.cells.len());
         if finished < asked {
@@ -125,6 +130,55 @@ pub fn read_runs(paths: &[PathBuf]) -> Result<Vec<StoredRun>> {
     Ok(runs)
 }
 
+/// The models of a study's runs.
+fn models(study: &Study) -> impl Iterator<Item = &str> {
+    study.runs.iter().map(|run| run.manifest.settings.model.as_str())
+}
+
+/// How a figure of these models is to look.
+///
+/// # Errors
+/// A name for none of them, or letters of an absurd size.
+pub fn style<'a>(args: &StyleArgs, models: impl Iterator<Item = &'a str>) -> Result<Style> {
+    let names = display_names(&args.name, models)?;
+    if !SIZES.contains(&args.font_size) {
+        let [least, most] = [SIZES.start(), SIZES.end()];
+        return Err(input(format!("--font-size {}: give {least} to {most} pixels", args.font_size)));
+    }
+    Ok(Style {
+        width: args.width.map(f64::from),
+        font: args.font_size,
+        title: args.title.clone(),
+        svg_text: args.svg_text,
+        names,
+    })
+}
+
+/// Letters that can be read, and leave room for something else.
+const SIZES: RangeInclusive<f64> = 5.0..=48.0;
+
+/// `MODEL=TEXT`, as `--name` gives them.
+///
+/// # Errors
+/// A word of another form, a model that is not there, one that is named twice.
+pub fn display_names<'a>(words: &[String], models: impl Iterator<Item = &'a str>) -> Result<Names> {
+    let mut there: Vec<&str> = models.collect();
+    there.sort_unstable();
+    there.dedup();
+    let mut names = Names::default();
+    for word in words {
+        let Some((model, text)) = word.split_once('=').filter(|(_, text)| !text.trim().is_empty()) else {
+            let model = there.first().copied().unwrap_or("MODEL");
+            return Err(input(format!("--name `{word}`: write MODEL=TEXT, such as {model}=\"My model\"")));
+        };
+        named("name", &[model.into()], there.iter().copied())?;
+        if names.0.insert(model.into(), text.into()).is_some() {
+            return Err(input(format!("--name: `{model}` is named twice")));
+        }
+    }
+    Ok(names)
+}
+
 /// The folder that is written to must be one, where it is there.
 pub fn check_out(out: &Path) -> Result<()> {
     check_place(out, "--out")
@@ -140,8 +194,10 @@ fn named<'a>(flag: &str, asked: &[String], there: impl Iterator<Item = &'a str>)
 }
 
 fn draw_curves(study: &Study, args: &CurvesArgs, name: &str) -> Result<()> {
-    let axis = if args.relative { Axis::Relative } else { Axis::Layers(args.count_from.into()) };
-    let image = curves(study, axis)?;
+    let style = style(&args.selection.style, models(study))?;
+    let first: usize = args.selection.count_from.into();
+    let axis = if args.relative { Axis::Relative } else { Axis::Layers(first) };
+    let image = curves(study, axis, &style)?;
     let name = if args.relative { format!("{name}-relative") } else { name.into() };
     write(&args.selection.out, &name, &image, &rows(study))?;
     if args.selection.json {
@@ -154,60 +210,55 @@ fn draw_curves(study: &Study, args: &CurvesArgs, name: &str) -> Result<()> {
             note(format!("left out, having no baseline above 0: {}", plain(&name)));
         }
     }
-    let panels = &study.panels;
-    panels.iter().try_for_each(|panel| say(&recognised(panel, panels, args.count_from.into())))
+    let titles = titles(&study.panels, &style.names);
+    study.panels.iter().zip(titles).try_for_each(|(panel, title)| say(&recognised(panel, title, first)))
 }
 
 /// From which layer on the context is no longer needed, curve by curve; layers counted from `first`.
-fn recognised(panel: &Panel, among: &[Panel], first: usize) -> String {
-    let mut text = title(panel, among);
+fn recognised(panel: &Panel, title: String, first: usize) -> String {
+    let mut text = title;
     if first > 0 {
         text += " (layers counted from 1)";
     }
-    let layer = |layer: usize| match layer < panel.n_layers {
-        true => format!("layer {}", layer + first),
-        false => "no layer".into(),
-    };
+    if let Some(too_short) = panel.too_short {
+        text += &format!("\n  {too_short}");
+    }
     for (curve, name) in panel.curves.iter().zip(names(panel)) {
-        text += &format!("\n  {}{}", plain(&name), incomplete(curve, panel.n_layers));
+        text += &format!("\n  {}{}", plain(&name), incomplete(panel, curve));
         for found in &curve.recognised {
-            let interval = match found.interval {
-                Some([low, _]) if found.definition == Definition::NoDifference => {
-                    format!(" (95 %: {} or later)", layer(low))
-                }
-                Some([low, high]) => format!(" (95 %: {} to {})", layer(low), layer(high)),
-                None => String::new(),
-            };
-            let at = layer(found.layer.unwrap_or(panel.n_layers));
-            text += &format!("\n    {}: {at}{interval}", found.definition);
+            text += &format!("\n    {}", found.sentence(&curve.key, panel.n_layers, first));
         }
     }
     text
 }
 
-/// What is saved layer by layer, and where the task is recognised by runs of the same prompts that were not timed.
-fn savings_text(study: &Study, saved: &[Saved]) -> String {
+/// What is saved layer by layer, and where the task is recognised by runs of the same prompts that were not timed; layers
+/// counted from `first`.
+fn savings_text(study: &Study, saved: &[Saved], first: usize) -> String {
     let mut lines = Vec::new();
     for curve in saved.chunk_by(|a, b| (a.panel, &a.key) == (b.panel, &b.key)) {
         let panel = &study.panels[curve[0].panel];
-        lines.push(format!("{}, {}", title(panel, &study.panels), curve[0].key.mask));
-        lines.extend(curve.iter().map(|row| format!("  {}", row.line())));
+        lines.push(format!("{}, {}", curve[0].title, curve[0].key.mask));
+        lines.extend(curve.iter().map(|row| format!("  {}", row.line(first))));
         let untimed = |other: &&Panel| {
             let shared = Settings { drop_context: true, no_stop: true, ..other.shared() };
             !other.settings.drop_context && shared == panel.shared()
         };
         let twins = study.panels.iter().filter(untimed).flat_map(|panel| &panel.curves);
         for found in twins.filter(|twin| twin.key == curve[0].key).flat_map(|twin| &twin.recognised) {
-            if let Some(row) = curve.iter().find(|row| Some(row.layer) == found.layer) {
-                lines.push(format!("  {}: layer {}", found.definition, row.layer));
+            if curve.iter().any(|row| Some(row.layer) == found.layer) {
+                lines.push(format!("  {}", found.sentence(&curve[0].key, panel.n_layers, first)));
             }
         }
     }
     lines.join("\n")
 }
 
-fn incomplete(curve: &Curve, n_layers: usize) -> String {
+/// Why no layer is named, where none is.
+fn incomplete(panel: &Panel, curve: &Curve) -> String {
+    let n_layers = panel.n_layers;
     match &curve.baseline {
+        _ if panel.too_short.is_some() => String::new(),
         _ if curve.key.mask.kind() != Kind::Masks => String::new(),
         None => ": no baseline to compare with".into(),
         Some(_) if curve.points.len() < n_layers => {
@@ -218,17 +269,18 @@ fn incomplete(curve: &Curve, n_layers: usize) -> String {
     }
 }
 
-/// `<out>/<name>.svg`, `.png` and `.csv`.
+/// `<out>/<name>.svg`, `.pdf`, `.png` and `.csv`.
 pub fn write(out: &Path, name: &str, image: &Image, rows: &[impl Serialize]) -> Result<()> {
     check_interrupted()?;
     let base = out.join(name);
     let csv = with_ending(&base, "csv");
     // Drawing and numbers are of the same results, whenever this is killed.
     let mut files = Together::within(out)?;
-    let [svg, png] = image.write(Path::new(name), &mut files)?;
+    let [svg, pdf, png] = image.write(Path::new(name), &mut files)?;
     files.write(&with_ending(Path::new(name), "csv"), |out| write_csv(out, rows))?;
     files.publish()?;
-    note(format!("{}, {}, {}", out.join(svg).display(), out.join(png).display(), csv.display()));
+    let [svg, pdf, png] = [svg, pdf, png].map(|name| out.join(name));
+    note(format!("{}, {}, {}, {}", svg.display(), pdf.display(), png.display(), csv.display()));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::figure::{check_out, write};
+use super::figure::{check_out, style, write};
 use super::loaded::{Place, on_host};
 use super::model::OpenModel;
 use super::prepare::Prepared;
@@ -50,6 +50,7 @@ pub fn attention(args: AttentionArgs) -> Result<()> {
         )));
     }
     check_out(&args.out)?;
+    let style = style(&args.style, std::iter::once(run.model.name.as_str()))?;
     let head = match args.head.as_str() {
         "mean" => None,
         word => Some(
@@ -77,7 +78,8 @@ pub fn attention(args: AttentionArgs) -> Result<()> {
     if let Some(adapter) = &run.adapter {
         decoder.adapt(peft::read(&adapter.path, &model.arch)?, true)?;
     }
-    let seen = seen(&decoder, &model, &prepared, cell, [args.item, args.layer], head)?;
+    let mut seen = seen(&decoder, &model, &prepared, cell, [args.item, args.layer], head)?;
+    seen.title = format!("{}{}", style.names.of(&run.model.name), seen.title);
     let name = format!(
         "attention-{}{}-item{}-{}-layer{}-{}",
         run.model.name.replace('/', "--"),
@@ -91,7 +93,7 @@ pub fn attention(args: AttentionArgs) -> Result<()> {
         head.map_or("mean".into(), |head| format!("head{head}"))
     );
     let rows: Vec<_> = seen.rows().collect();
-    write(&args.out, &name, &seen.image()?, &rows)
+    write(&args.out, &name, &seen.image(&style)?, &rows)
 }
 
 /// Refuse what cannot fit into memory: the model with one prompt, and all weights of a head or their means.
@@ -159,7 +161,7 @@ fn seen(
     let adapter = prepared.run.adapter.as_ref();
     let adapted = adapter.map_or(String::new(), |adapter| format!(" with adapter {}", adapter.name));
     Ok(Seen {
-        title: format!("{}{adapted}, layer {layer}, {head}, {treated}", prepared.run.model.name),
+        title: format!("{adapted}, layer {layer}, {head}, {treated}"),
         weights,
         tokens: prompt.tokens.iter().map(|token| model.tokenizer.token_text(*token)).collect(),
         segments: prompt.segments.named().map(|(name, range)| (name.into(), range.clone())).to_vec(),

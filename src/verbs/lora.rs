@@ -10,7 +10,7 @@ use super::lora_plan;
 use super::model::OpenModel;
 use super::run::{Opened, open, set_threads, unfinished};
 use super::used::{Verb, check_used};
-use super::work::Work;
+use super::work::{Work, table_metric};
 use crate::cli::LoraArgs;
 use crate::config::{Cell, Experiment, Run, Training};
 use crate::console::note;
@@ -20,7 +20,7 @@ use crate::lora::{Diverged, Frozen, KeptBuffers, Step, Trained, loss_before, pef
 use crate::mask::Treatment;
 use crate::model::grad::{Differentiable, TOGETHER, pass_bytes};
 use crate::model::{Adapter, Arch, Decoder, Precision, Projection, Transformer, module_name};
-use crate::results::{RunFolder, allow_many_files, sync_folder, unfinished_path, write_json};
+use crate::results::{Metric, RunFolder, allow_many_files, sync_folder, unfinished_path, write_json};
 
 /// Train and test.
 pub fn lora(args: LoraArgs) -> Result<()> {
@@ -30,15 +30,16 @@ pub fn lora(args: LoraArgs) -> Result<()> {
     if let Some(shard) = args.shard {
         experiment.keep(shard)?;
     }
+    let metric = table_metric(args.metric.as_deref(), &experiment)?;
     set_threads(experiment.threads)?;
     if args.dry_run {
         return lora_plan::print(&experiment, args.json);
     }
-    compute(&experiment, args.json)
+    compute(&experiment, metric, args.json)
 }
 
-/// All runs of an experiment.
-pub(super) fn compute(experiment: &Experiment, json: bool) -> Result<()> {
+/// All runs of an experiment; their tables show this measure, or the task's usual one.
+pub(super) fn compute(experiment: &Experiment, metric: Option<Metric>, json: bool) -> Result<()> {
     let place = Place::of(experiment)?;
     let models = opened(experiment)?;
     // A lock is an open file, and a grid can have thousands of cells.
@@ -47,6 +48,7 @@ pub(super) fn compute(experiment: &Experiment, json: bool) -> Result<()> {
     for (choice, mut model, planned) in models {
         model.fetch_weights(&choice)?;
         let mut works = unfinished(&model, planned, experiment, &place)?;
+        works.iter_mut().for_each(|work| work.metric = metric);
         works.iter_mut().try_for_each(Work::claim)?;
         if json {
             works.iter_mut().try_for_each(Work::print_finished)?;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::command;
-use super::figure::read_runs;
+use super::figure::{display_names, read_runs};
 use crate::cli::ReportArgs;
 use crate::console::note;
 use crate::error::input;
@@ -22,13 +22,15 @@ pub fn report(args: ReportArgs) -> Result<()> {
     if args.out.is_dir() || !["html", "htm"].iter().any(|html| extension == *html) {
         return Err(input(format!("--out {}: name a file that ends in .html", args.out.display())));
     }
-    let study = Study::new(read_runs(&args.results)?, |_| true)?;
+    let study = Study::new(read_runs(&args.results, args.metric.as_deref())?, |_| true)?;
     if study.panels.is_empty() {
         return Err(input("there is no finished cell to report, but for baselines; run some masks first"));
     }
     let folders: Vec<String> = args.results.iter().map(|path| path.display().to_string()).collect();
     let title = args.title.unwrap_or_else(|| folders.join(", "));
-    let page = html(&Report::new(&study, title, args.items, command())?)?;
+    let models = study.runs.iter().map(|run| run.manifest.settings.model.as_str());
+    let names = display_names(&args.name, models)?;
+    let page = html(&Report::new(&study, title, args.items, (command(), &names))?)?;
     write_alone(&args.out, |out| Ok(out.write_all(page.as_bytes())?))?;
     note(format!("{}, {:.1} MB", args.out.display(), page.len() as f64 / 1e6));
     Ok(())

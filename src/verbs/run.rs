@@ -12,7 +12,7 @@ use super::model::OpenModel;
 use super::plan;
 use super::prepare::Prepared;
 use super::used::{Verb, check_used};
-use super::work::Work;
+use super::work::{Work, table_metric};
 use crate::cli::RunArgs;
 use crate::config::{Experiment, ModelChoice, Run, Task, Training};
 use crate::data::Example;
@@ -22,7 +22,7 @@ use crate::hub::Wanted;
 use crate::lora::{Text, peft};
 use crate::mask::Treatment;
 use crate::model::{Arch, Precision};
-use crate::results::RunFolder;
+use crate::results::{Metric, RunFolder};
 
 /// Run an experiment.
 pub fn run(args: RunArgs) -> Result<()> {
@@ -35,20 +35,22 @@ pub fn run(args: RunArgs) -> Result<()> {
     if let Some(shard) = args.shard {
         experiment.keep(shard)?;
     }
+    let metric = table_metric(args.metric.as_deref(), &experiment)?;
     set_threads(experiment.threads)?;
     if args.dry_run {
         return plan::print(&experiment, args.json);
     }
-    compute(&experiment, args.json)
+    compute(&experiment, metric, args.json)
 }
 
-/// All runs of an experiment.
-pub(super) fn compute(experiment: &Experiment, json: bool) -> Result<()> {
+/// All runs of an experiment; their tables show this measure, or the task's usual one.
+pub(super) fn compute(experiment: &Experiment, metric: Option<Metric>, json: bool) -> Result<()> {
     let place = Place::of(experiment)?;
     let mut ready = Vec::new();
     for (choice, mut model, planned) in open(experiment, |_, _| Ok(()))? {
         model.fetch_weights(&choice)?;
-        let work = unfinished(&model, planned, experiment, &place)?;
+        let mut work = unfinished(&model, planned, experiment, &place)?;
+        work.iter_mut().for_each(|work| work.metric = metric);
         ready.push((choice, model, work));
     }
     // Programs that cannot be judged need not be generated.

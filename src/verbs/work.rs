@@ -12,7 +12,7 @@ use super::model::OpenModel;
 use super::prepare::{Prepared, as_items};
 use super::print_record;
 use super::run::Planned;
-use crate::config::{self, Cell, Experiment};
+use crate::config::{self, Cell, Experiment, Task};
 use crate::data::Example;
 use crate::engine::{Limits, Request, check_interrupted, generate, generate_alone};
 use crate::console::note;
@@ -20,9 +20,11 @@ use crate::error::input;
 use crate::mask::Treatment;
 use crate::model::Decoder;
 use crate::results::{
-    Claim, FinishedCell, Item, Outcome, PartialLine, RunFolder, ScoreRecord, Scoring, Settings, Stored, table,
+    Claim, FinishedCell, Item, Metric, Outcome, PartialLine, RunFolder, ScoreRecord, Scoring, Settings, Stored,
+    table,
 };
-use crate::stats::suggested;
+use crate::score::reported_ks;
+use crate::stats::{TooShort, suggested};
 
 /// One run's cells, finished and not.
 pub struct Work {
@@ -39,6 +41,8 @@ pub struct Work {
     locks: bool,
     /// What the whole call was.
     typed: config::Settings,
+    /// The measure of the closing table, if not the task's usual one.
+    pub(super) metric: Option<Metric>,
     /// Other processes compute these.
     pub(super) others: Vec<Cell>,
     finished: Vec<ScoreRecord>,
@@ -89,6 +93,21 @@ fn check_items(stored: &Stored, prepared: &Prepared) -> Result<()> {
             "its results are of other prompts (see manifest.json) than this version makes of the same settings",
         ),
     }
+/// The measure that closing tables show, by its name: `None` for the task's usual one.
+///
+/// # Errors
+/// There is no such measure, or a run's scores will not hold it.
+pub(super) fn table_metric(word: Option<&str>, experiment: &Experiment) -> Result<Option<Metric>> {
+    let Some(word) = word else { return Ok(None) };
+    let metric: Metric = word.parse()?;
+    for run in &experiment.runs {
+        let held = match run.task {
+            Task::Mt => Metric::of_text(),
+            Task::Code => reported_ks(run.sampling.samples).map(Metric::PassAt).collect(),
+        };
+        metric.among(&held, &format!("a run of the task {}", run.task))?;
+    }
+    Ok(Some(metric))
 }
 
 /// Between two looks at what other processes do.
@@ -128,6 +147,7 @@ impl Work {
             kept,
             locks: experiment.locks,
             typed: experiment.typed.clone(),
+            metric: None,
             others,
             finished,
             printed: HashSet::new(),
@@ -362,14 +382,26 @@ impl Work {
         Ok(kept)
     }
 
+    /// Why the measure of the table cannot judge these answers, if it cannot.
+    fn too_short(&self) -> Option<TooShort> {
+        let Scoring::Text(scorer) = &self.prepared.scoring else { return None };
+        let words = |item: &Example| scorer.pair("", &item.target).bleu.ref_len;
+        let references: Vec<u64> = self.prepared.items.iter().map(words).collect();
+        TooShort::new(self.metric.unwrap_or(Metric::Bleu), &references)
+    }
+
     /// The closing table and what it suggests.
     pub(super) fn close(mut self) {
         self.finished.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
-        note(format!("\n{}\n{}", self.folder.path().display(), table(&self.finished)));
+        note(format!("\n{}\n{}", self.folder.path().display(), table(&self.finished, self.metric)));
+        if let Some(too_short) = self.too_short() {
+            note(too_short);
+            return;
+        }
         let mut masks: Vec<Treatment> = self.finished.iter().map(|record| record.mask).collect();
         masks.dedup();
         for mask in masks.into_iter().filter(|mask| *mask != Treatment::None) {
-            if let Some(suggested) = suggested(&self.finished, mask) {
+            if let Some(suggested) = suggested(&self.finished, mask, self.metric) {
                 note(format!("{mask}: {suggested}"));
             }
         }

@@ -45,7 +45,7 @@ fn score_run(folder: RunFolder, args: &ScoreArgs) -> Result<()> {
         records.push(record);
     }
     records.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
-    let shown = format!("{}\n{}", stored.folder.path().display(), table(&records));
+    let shown = format!("{}\n{}", stored.folder.path().display(), table(&records, None));
     // With --json, stdout is for JSON alone.
     if args.json {
         note(shown);
