@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares the statistics of curves (scores, intervals, tests, recognised layers) with Python's, from results' files.
 #
-#   bin/parity-stats.sh [OPTIONS of tests/peers/stats.py, such as --layers 8] RESULTS...
+#   bin/parity-stats.sh [OPTIONS of tests/peers/stats.py, such as --metric chrf or --layers 8] RESULTS...
 #
 # RESULTS is what `icl-mask figure masks RESULTS...` takes: folders of runs, or ones above several. All runs are read
 # together, so that runs that differ by their seed alone make one curve; name the folder of one run to have its seed by

@@ -91,7 +91,8 @@ impl<'a> Levels<'a> {
     /// The first is black; another has the colour of the first curve that is compared with it.
     fn add(&mut self, name: String, panel: &Panel, curve: &Curve) -> Dashes {
         let nth = self.known.len();
-        let label = panel.curves.iter().position(|other| other.key == curve.key).map(|at| names(panel)[at].clone());
+        let label =
+            panel.curves.iter().position(|other| other.key == curve.key).map(|at| names(panel)[at].clone());
         let own = label.map_or(INK, |label| colour(self.styles.of(&label)));
         let colour = if nth == 0 { INK } else { own };
         let look = Dashes { colour, dash: DASHES[nth % DASHES.len()] };
@@ -172,7 +173,8 @@ pub fn bands(panels: &[Panel], of: impl Fn(&Point) -> Option<[f64; 2]>) -> Optio
 
 /// Why no conclusion is drawn, each reason once.
 pub fn notes(panels: &[Panel]) -> Vec<String> {
-    let mut notes: Vec<String> = panels.iter().filter_map(|panel| Some(panel.too_short?.to_string())).collect();
+    let mut notes: Vec<String> =
+        panels.iter().filter_map(|panel| Some(panel.too_short?.to_string())).collect();
     notes.sort_unstable();
     notes.dedup();
     notes

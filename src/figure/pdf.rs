@@ -38,7 +38,9 @@ pub fn pdf(tree: &Tree, title: &str) -> Result<Vec<u8>> {
     let mut states = resources.ext_g_states();
     for (percent, name) in &page_content.opacities {
         let opacity = *percent as f32 / 100.;
-        states.insert(Name(name.as_bytes())).start::<pdf_writer::writers::ExtGraphicsState>()
+        states
+            .insert(Name(name.as_bytes()))
+            .start::<pdf_writer::writers::ExtGraphicsState>()
             .non_stroking_alpha(opacity)
             .stroking_alpha(opacity);
     }

@@ -86,7 +86,9 @@ fn described(field: &str, value: Option<&Value>) -> String {
         ("dtype", Some(dtype)) => format!("weights as {dtype}"),
         ("device", device) => format!("on {}", device.unwrap_or("the CPU".into())),
         ("no_stop", stop) => if stop.is_some() { "no stop rule" } else { "with the stop rule" }.into(),
-        ("drop_context", dropped) => if dropped.is_some() { "context dropped" } else { "context kept" }.into(),
+        ("drop_context", dropped) => {
+            if dropped.is_some() { "context dropped" } else { "context kept" }.into()
+        }
         ("sampling", None) => "greedy".into(),
         ("sampling", Some(_)) => sampled(value),
         (field, Some(text)) => format!("{} {text}", field.replace('_', " ")),

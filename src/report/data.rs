@@ -28,6 +28,8 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 struct PanelData {
     model: String,
+    /// What the model is called on the page.
+    name: String,
     data: String,
     direction: String,
     task: String,
@@ -56,7 +58,8 @@ struct CurveData {
 struct RecognitionData {
     definition: String,
     layer: Option<usize>,
-    interval: Option<[usize; 2]>,
+    /// Its 95 % interval in words.
+    interval: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -141,7 +144,7 @@ fn panel_data(study: &Study, panel: &Panel, items: usize, names: &Names) -> Resu
             .map(|found| RecognitionData {
                 definition: found.definition.to_string(),
                 layer: found.layer,
-                interval: found.interval,
+                interval: found.ends(panel.n_layers, 0),
             })
             .collect(),
         curve: curve.clone(),
@@ -162,7 +165,8 @@ fn panel_data(study: &Study, panel: &Panel, items: usize, names: &Names) -> Resu
         curves: curves.collect(),
         runs: runs.iter().map(|run| run_data(run)).collect(),
         examples: examples(&runs, kind, items)?,
-        model: names.of(&settings.model).into(),
+        name: names.of(&settings.model).into(),
+        model: settings.model,
         data: settings.data,
         direction: settings.direction,
         task: settings.task,

@@ -69,21 +69,23 @@ impl Recognised {
             }
             (Definition::Jump, None) => "The score rises from no layer to the next".into(),
         };
-        match self.interval {
-            Some(interval) => format!("{said} (95 % CI: {})", self.ends(interval, n_layers, first)),
+        match self.ends(n_layers, first) {
+            Some(ends) => format!("{said} (95 % CI: {ends})"),
             None => said,
         }
     }
 
-    fn ends(&self, [low, high]: [usize; 2], n_layers: usize, first: usize) -> String {
+    /// The interval in words, layers counted from `first`.
+    pub fn ends(&self, n_layers: usize, first: usize) -> Option<String> {
+        let [low, high] = self.interval?;
         let never = |layer: usize| layer >= n_layers;
-        match (low + first, high + first) {
+        Some(match (low + first, high + first) {
             _ if never(low) => "no layer".into(),
             (low, _) if self.definition == Definition::NoDifference => format!("{low} or later"),
             (low, _) if never(high) => format!("{low} or later, or no layer"),
             (low, high) if low == high => low.to_string(),
             (low, high) => format!("{low} to {high}"),
-        }
+        })
     }
 }
 

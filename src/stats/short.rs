@@ -58,10 +58,15 @@ mod tests {
     fn more_than_half_must_be_too_short() {
         let short = |metric, references: &[u64]| TooShort::new(metric, references).is_some();
         assert!(short(Metric::Bleu, &[1, 2, 3]) && short(Metric::Bleu, &[3, 3, 4, 3, 9]));
-        assert!(!short(Metric::Bleu, &[3, 4]) && !short(Metric::Bleu, &[4, 4, 1]) && !short(Metric::Bleu, &[]));
+        assert!(
+            !short(Metric::Bleu, &[3, 4]) && !short(Metric::Bleu, &[4, 4, 1]) && !short(Metric::Bleu, &[])
+        );
         assert!(short(Metric::Precision(2), &[1, 1, 9]) && !short(Metric::Precision(2), &[2, 2, 1]));
         assert!(!short(Metric::Precision(1), &[1, 1]) && !short(Metric::Chrf, &[1, 1]));
         let said = TooShort::new(Metric::Bleu, &[1, 1]).expect("too short").to_string();
-        assert!(said.starts_with("No conclusion is drawn from BLEU: 2 of 2 references have fewer than 4 words"), "{said}");
+        assert!(
+            said.starts_with("No conclusion is drawn from BLEU: 2 of 2 references have fewer than 4 words"),
+            "{said}"
+        );
     }
 }

@@ -22,8 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WIDE, NARROW, HEIGHT = 1280, 390, 900
-DIGITS = {"BLEU": 2, "pass@1": 3}
-KEYS = {"BLEU": "bleu", "pass@1": "pass@1"}
+KEYS = {"BLEU": "bleu", "chrF": "chrf", "brevity penalty": "brevity_penalty", "pass@1": "pass@1"} | {
+    f"{n}-gram precision": f"bleu{n}" for n in range(1, 5)
+}
+DIGITS = {metric: 3 if metric in ("pass@1", "brevity penalty") else 2 for metric in KEYS}
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 # Ways for text to become markup or code.
 FORBIDDEN = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "eval(", "new Function")

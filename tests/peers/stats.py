@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Are the statistics of `icl-mask figure masks|ablation --json` those that Python computes from the same results?
 
-    stats.py --binary target/release/icl-mask [--layers N] [--generators R] [--stats FILE] RESULTS...
+    stats.py --binary target/release/icl-mask [--metric chrf] [--layers N] [--generators R] [--stats FILE] RESULTS...
 
 RESULTS is what `icl-mask figure masks` takes. Nothing of the tool is used but its JSON (`--stats FILE`: as it stands
 in FILE) and the files of the results: manifest.json, items.jsonl, MASK/layer-N.json and .jsonl. Texts are scored by
-sacrebleu from sums of their n-gram counts; passed programs are counted in whole numbers, so that there no rounding
+sacrebleu from sums of their n-gram counts (BLEU, or with `--metric chrf` chrF); passed programs are counted in whole numbers, so that there no rounding
 decides what is equal. What is compared:
 
 Same draws, so equal but for rounding (1e-9; layers exactly)
@@ -63,7 +63,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.stats
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.significance import PairedTest
 from statsmodels.stats.multitest import multipletests
 
@@ -74,6 +74,8 @@ ERRORS = 4
 ERRORS_OF_ENDS = 5
 SHARE = 0.95
 ABLATION = "ablate-attention"
+# What texts are scored with; `--metric` says otherwise.
+METRIC = "bleu"
 # What varies between the runs of a panel.
 VARIES = ("format", "format_strings", "nprompts", "seed")
 ORDER = ("no_difference", "reaches", "jump")
@@ -148,7 +150,7 @@ def how_often(indices, n):
 
 @dataclass
 class Cell:
-    """`stats`: [item][10], as sacrebleu orders them, or [item][1], how many of its programs pass."""
+    """`stats`: [item][count], as sacrebleu orders them (10 of BLEU, 18 of chrF), or [item][1], how many programs pass."""
 
     where: str
     seed: int
@@ -174,23 +176,54 @@ class Run:
     cells: list
 
 
-def bleu_of(signature):
+def metric_of(signature):
     """sacrebleu's metric with the settings that a signature tells."""
     told = dict(part.split(":", 1) for part in signature.split("|"))
+    if METRIC == "chrf":
+        if told["eff"] != "yes":
+            raise Unjudgeable(f"scored as {signature}, which is not known here")
+        return CHRF(
+            char_order=int(told["nc"]),
+            word_order=int(told["nw"]),
+            lowercase=told["case"] == "lc",
+            whitespace=told["space"] == "yes",
+        )
     if told["smooth"] != "exp" or told["eff"] != "no":
         raise Unjudgeable(f"scored as {signature}, which is not known here")
     return BLEU(lowercase=told["case"] == "lc", tokenize=told["tok"])
 
 
+def counts_of(stats):
+    """The stored counts of a pair, as sacrebleu orders them."""
+    if METRIC == "chrf":
+        return [count for order in stats["chrf"] for count in order]
+    bleu = stats["bleu"]
+    return [bleu["sys_len"], bleu["ref_len"], *bleu["matches"], *bleu["totals"]]
+
+
 def score_of_sums(sums):
-    """Corpus BLEU by sacrebleu of each row of sums of n-gram counts."""
-    scorer = bleu_of("case:lc|tok:13a|smooth:exp|eff:no")
+    """The corpus score by sacrebleu of each row of sums of n-gram counts."""
+    scorer = CHRF() if METRIC == "chrf" else BLEU(lowercase=True)
     return np.array([scorer._compute_score_from_stats([int(x) for x in row]).score for row in sums])
 
 
 def fast_score_of_sums(sums):
     """The same by numpy, for the many deals; compared with sacrebleu's below."""
-    sums = np.asarray(sums, dtype=float)
+    return (fast_chrf if METRIC == "chrf" else fast_bleu)(np.asarray(sums, dtype=float))
+
+
+def fast_chrf(sums):
+    hypothesis, reference, matches = (sums[:, at::3] for at in range(3))
+    counted = (hypothesis > 0) & (reference > 0)
+    orders = np.maximum(counted.sum(axis=1), 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision = np.where(counted, matches / hypothesis, 0).sum(axis=1) / orders
+        recall = np.where(counted, matches / reference, 0).sum(axis=1) / orders
+        score = 100 * 5 * precision * recall / (4 * precision + recall)
+    return np.where(precision + recall > 0, score, 0.0)
+
+
+def fast_bleu(sums):
     sys_len, ref_len, correct, total = sums[:, 0], sums[:, 1], sums[:, 2:6], sums[:, 6:10]
     with np.errstate(divide="ignore", invalid="ignore"):
         halvings = 2.0 ** np.cumsum(correct == 0, axis=1)
@@ -215,8 +248,7 @@ def read_cell(path, record, items, settings):
         raise Unjudgeable(f"{path.with_suffix('.jsonl')}: its lines are not those of items.jsonl")
     is_text = "bleu" in record
     if is_text:
-        bleu = [line["stats"]["bleu"] for line in lines]
-        stats = [[s["sys_len"], s["ref_len"], *s["matches"], *s["totals"]] for s in bleu]
+        stats = [counts_of(line["stats"]) for line in lines]
     else:
         passed = [line["verdict"] == "passed" for line in lines]
         stats = [[sum(passed[at : at + samples])] for at in range(0, len(passed), samples)]
@@ -229,8 +261,8 @@ def read_cell(path, record, items, settings):
         n=len(items),
         samples=samples,
         is_text=is_text,
-        signature=record.get("signature", ""),
-        stored=record["bleu" if is_text else "pass@1"],
+        signature=record.get("chrf_signature" if METRIC == "chrf" else "signature", ""),
+        stored=record[METRIC if is_text else "pass@1"],
         stats=np.array(stats, dtype=np.int64),
         texts=[line["clean"] for line in lines],
         references=[item["target"] for item in items],
@@ -531,7 +563,7 @@ def same_draws(table, curve, told):
     scorer = sacrebleu if is_text else "whole numbers"
     drawn = f"SplitMix64 in Python, {scorer}"
     scores = table.row("scores and differences", scorer)
-    fast = is_text and table.row("BLEU as the randomization below computes it", sacrebleu)
+    fast = is_text and table.row("the score as the randomization below computes it", sacrebleu)
     rows = {
         "items": table.row("intervals `items`, same draws", drawn),
         "both": table.row("intervals `both`, same draws", drawn, "no several seeds here"),
@@ -598,9 +630,9 @@ def stored_texts(table, curve):
     if not all(cell.is_text and cell.exact for cell in cells):
         return False
     for cell in cells:
-        counts = bleu_of(cell.signature)._extract_corpus_statistics(cell.texts, [cell.references])
+        counts = metric_of(cell.signature)._extract_corpus_statistics(cell.texts, [cell.references])
         for item, (own, theirs) in enumerate(zip(cell.stats, counts)):
-            for at in range(10):
+            for at in range(len(own)):
                 row.compare(f"{cell.where} item {item}", own[at], theirs[at], 0)
     return True
 
@@ -763,8 +795,8 @@ def paired_test(curve, layers, kind, samples, seed):
     systems = [("baseline", baseline.texts)]
     systems += [(str(layer), curve.layers[layer][0].texts) for layer in layers]
     os.environ["SACREBLEU_SEED"] = str(seed)
-    metric = bleu_of(baseline.signature)
-    test = PairedTest(systems, {"BLEU": metric}, [baseline.references], test_type=kind, n_samples=samples)
+    metric = metric_of(baseline.signature)
+    test = PairedTest(systems, {metric.name: metric}, [baseline.references], test_type=kind, n_samples=samples)
     results = next(scores for name, scores in test()[1].items() if name != "System")
     return dict(zip(["baseline", *layers], results))
 
@@ -815,6 +847,7 @@ def told_by_the_tool(args, curves):
     for figure in sorted({"ablation" if key[1] == ABLATION else "masks" for key in curves}):
         with tempfile.TemporaryDirectory(prefix="parity-stats-") as folder:
             command = [args.binary, "figure", figure, *args.results, "--out", folder, "--json"]
+            command += [] if METRIC == "bleu" else ["--metric", METRIC]
             try:
                 done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True, text=True)
             except subprocess.CalledProcessError as mistake:
@@ -907,10 +940,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("results", nargs="+", metavar="RESULTS", help="folders of runs, or ones above several")
     parser.add_argument("--binary", default="icl-mask", help="the tool (icl-mask)")
+    parser.add_argument("--metric", choices=["bleu", "chrf"], default="bleu", help="what texts are scored with (bleu)")
     parser.add_argument("--stats", action="append", metavar="FILE", help="the tool's JSON, instead of calling it")
     parser.add_argument("--layers", type=int, default=0, metavar="N", help="other draws for N layers a curve (all)")
     parser.add_argument("--generators", type=int, default=20, metavar="R", help="repeat a bootstrap R times (20)")
     args = parser.parse_args()
+    global METRIC
+    METRIC = args.metric
     try:
         if args.generators < 5:
             raise Unjudgeable("a standard deviation needs at least 5 generators")

@@ -70,7 +70,9 @@ impl Frame {
 
     /// Left edge of a column of it, or its right edge.
     pub fn x(&self, column: usize) -> f64 {
-        self.left() + (column.clamp(self.columns.start, self.columns.end) - self.columns.start) as f64 * self.cell()[0]
+        self.left()
+            + (column.clamp(self.columns.start, self.columns.end) - self.columns.start) as f64
+                * self.cell()[0]
     }
 
     /// Upper edge of a row of it, or its lower edge.

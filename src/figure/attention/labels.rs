@@ -71,7 +71,12 @@ impl Seen {
         for name in self.names_above(frame, style)? {
             let y = frame.top() - 17. - name.level as f64 * 1.35 * style.tick();
             if name.level > 0 {
-                drawing.line([name.points_at, y + 2., name.points_at, frame.top() - 12.], name.colour, 0.8, "");
+                drawing.line(
+                    [name.points_at, y + 2., name.points_at, frame.top() - 12.],
+                    name.colour,
+                    0.8,
+                    "",
+                );
             }
             drawing.text(name.from, y, &name.text, Type::new(style.tick()));
         }
@@ -143,7 +148,8 @@ impl Seen {
             let of_rows = frame.rows.clone().filter(|row| *row >= column);
             of_rows.map(|row| self.weights[row][column]).fold(0., f32::max)
         };
-        let mut columns: Vec<(usize, f32)> = frame.columns.clone().map(|column| (column, most(column))).collect();
+        let mut columns: Vec<(usize, f32)> =
+            frame.columns.clone().map(|column| (column, most(column))).collect();
         columns.retain(|(_, weight)| *weight >= READ);
         columns.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let mut placed: Vec<usize> = Vec::new();

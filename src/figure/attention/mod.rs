@@ -121,13 +121,7 @@ impl Seen {
     }
 
     /// The rows of the query, once with all columns and once with its own.
-    fn draw_enlarged(
-        &self,
-        drawing: &mut Drawing,
-        layout: &Layout,
-        top: f64,
-        style: &Style,
-    ) -> Result<f64> {
+    fn draw_enlarged(&self, drawing: &mut Drawing, layout: &Layout, top: f64, style: &Style) -> Result<f64> {
         let (rows, n) = (self.enlarged(), self.weights.len());
         let heading = Type::new(style.font).bold();
         let each = 1.3 * style.tick();
@@ -147,7 +141,12 @@ impl Seen {
         y = self.write_most_read(drawing, &strip, style)?;
 
         y += 2.4 * style.font;
-        drawing.text(layout.left, y, &[Part::plain(format!("{named}: what they read of themselves"))], heading);
+        drawing.text(
+            layout.left,
+            y,
+            &[Part::plain(format!("{named}: what they read of themselves"))],
+            heading,
+        );
         let wide = (rows.len() as f64 * each * 1.2).min(layout.side);
         let own = Frame::new(rows.clone(), rows, [layout.left, 0.], [wide, high]);
         y += self.above(&own, style)? + 0.4 * style.font;

@@ -27,7 +27,7 @@ function bandOf(point) {
 
 /** What a score is called in running text. */
 function scoreName(panel) {
-  return panel.metric === 'pass@1' ? 'pass@1' : `${panel.metric} score`;
+  return ['BLEU', 'chrF'].includes(panel.metric) ? `${panel.metric} score` : panel.metric;
 }
 
 function highest(panel) {
@@ -339,5 +339,5 @@ function isAblation(curve) {
 /** What the layers of a panel's curves, all of one kind, do. */
 function axisName(panel) {
   const names = { 'ablate-attention': 'layer without attention', lora: 'layer with an adapter' };
-  return names[panel.curves[0]?.mask] ?? 'first layer that hides';
+  return names[panel.curves[0]?.mask] ?? 'hidden from layer';
 }

@@ -211,8 +211,9 @@ function panelSections(panel, drawn, boxes) {
     make(
       'section',
       { 'aria-labelledby': 'panel-name' },
-      make('h2', { id: 'panel-name' }, panel.model, of),
+      make('h2', { id: 'panel-name' }, panel.name, of),
       make('p', { class: 'about' }, panel.about),
+      panel.too_short ? make('p', { class: 'remark' }, `${panel.too_short}.`) : null,
       drawn ? drawn.element : make('p', {}, 'There are no scores of layers.'),
     ),
     panel.curves.length ? make('div', { class: recognised && panel.curves.length < 3 ? 'pair' : null }, tables) : null,
@@ -251,7 +252,7 @@ function overview(choose) {
       make(
         'button',
         { type: 'button', click: () => choose(index) },
-        make('span', { class: 'model' }, panel.model),
+        make('span', { class: 'model' }, panel.name),
         make('span', { class: 'name' }, `${panel.data}, ${panel.direction}, ${panel.metric}`),
         smallChart(panel, tops.get(panel.metric)),
       ),
@@ -270,12 +271,13 @@ function heading() {
       ? make(
           'p',
           { class: 'lead' },
-          `Each curve plots ${metrics} against the layer `,
-          make('i', {}, 'l'),
-          ' from which on the parts of the prompt with a ',
+          `Each curve shows ${metrics} when the parts of the prompt with a `,
           make('span', { class: 'over' }, 'line above'),
-          ablated ? ' them are hidden (ablate-attention: that one layer has no attention)' : ' them are hidden',
-          '; a dashed level line is the baseline, with nothing hidden.',
+          ' them are hidden from layer ',
+          make('i', {}, 'l'),
+          ' upwards',
+          ablated ? ' (ablate-attention: that one layer has no attention)' : null,
+          '. A dashed level line is the baseline: nothing is hidden.',
         )
       : make('p', {}, 'There are no results.'),
   );

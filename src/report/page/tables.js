@@ -114,8 +114,6 @@ function scoresSection(panel, state, change) {
 }
 
 function recognitionSection(panel) {
-  // The number of layers stands for no layer at all.
-  const layer = (number) => (number < panel.n_layers ? number : 'no layer');
   const definitions = [...new Set(panel.curves.flatMap((curve) => curve.recognition.map((entry) => entry.definition)))];
   const cell = (entry) => {
     if (!entry) return make('td', { class: 'none' }, '\u2013');
@@ -123,7 +121,7 @@ function recognitionSection(panel) {
       'td',
       {},
       make('strong', {}, known(entry.layer) ? entry.layer : 'no layer'),
-      entry.interval ? ` (${entry.interval.map(layer).join(' to ')})` : null,
+      entry.interval ? ` (95 % CI: ${entry.interval})` : null,
     );
   };
   return scrollBox(
