@@ -30,7 +30,7 @@ fn a_figure_holds_the_scores_and_is_the_same_every_time() {
     let world = World::new();
     ok(world.run("--mask none,TTF,FTF --from-layer all --seed 0,1"));
     let said = ok(world.call("figure masks results"));
-    assert!(said.contains("[Instr, Ex] Query") && said.contains("first to reach 95 %"), "{said}");
+    assert!(said.contains("[Instr, Ex] Query") && said.contains("95 % of the baseline"), "{said}");
     let files = ["svg", "png", "csv"].map(|ending| world.path(&format!("figures/masks.{ending}")));
     let before = files.clone().map(|file| fs::read(file).expect("written"));
     assert!(String::from_utf8_lossy(&before[0]).contains("<title>"));

@@ -176,7 +176,13 @@ pub fn display_names<'a>(words: &[String], models: impl Iterator<Item = &'a str>
             return Err(input(format!("--name: `{model}` is named twice")));
         }
     }
-    Ok(names)
+    let shown = |model: &&str| names.of(model).to_string();
+    let twin =
+        there.iter().find(|model| there.iter().any(|other| other != *model && shown(other) == shown(model)));
+    match twin {
+        Some(model) => Err(input(format!("--name: two models would be called `{}`", shown(model)))),
+        None => Ok(names),
+    }
 }
 
 /// The folder that is written to must be one, where it is there.

@@ -48,7 +48,7 @@ impl Seen {
             let text = self.name(at);
             let wide = width(&text, Type::new(style.tick()))?;
             let points_at = (frame.x(columns.start) + frame.x(columns.end)) / 2.;
-            let wanted = (points_at - wide / 2.).clamp(0., (frame.right() + 4. * style.font - wide).max(0.));
+            let wanted = (points_at - wide / 2.).clamp(0., (frame.right() - wide).max(0.));
             let free = |level: &usize| taken[*level] <= wanted;
             // Where no level is free, the one that is free soonest, further to the right.
             let level = (0..MOST_LEVELS).find(free).unwrap_or_else(|| {
@@ -99,7 +99,7 @@ impl Seen {
             let points_at = (frame.y(rows.start) + frame.y(rows.end)) / 2.;
             let y = (points_at + 0.36 * style.tick()).max(free);
             free = y + 1.2 * style.tick();
-            let beside = frame.left() - 14. - 2.4 * style.tick();
+            let beside = frame.left() - 14. - 3.2 * style.tick();
             let middle = y - 0.36 * style.tick();
             drawing.line([beside + 2., middle, frame.left() - 13., points_at], segment_colour(name), 0.8, "");
             drawing.text(beside, y, &self.name(at), how);

@@ -180,7 +180,7 @@ impl Seen {
             names = names.max(width(&[Part::plain(name)], Type::new(style.tick()))?);
         }
         let texts = self.text_room(style);
-        let left = 2. * style.font + names.max(texts) + 1.6 * style.font;
+        let left = 2. * style.font + (names + 2. * style.tick()).max(texts) + 1.6 * style.font;
         let side = across - left - 6.5 * style.font;
         match side < NARROWEST {
             true => Err(input(format!(
