@@ -144,17 +144,25 @@ fn two_baselines_are_told_apart() {
 fn kinds_are_told_apart_and_names_are_shown() {
     let world = World::new();
     ok(world.run("--mask none,TTF --from-layer 0,3 --ablate-attention 0"));
+    let demonstrations = fs::read_to_string(world.path("demonstrations.tsv")).unwrap();
+    world.write("training.tsv", demonstrations);
+    world.write("tiny/tokenizer_config.json", r#"{"eos_token": "<|endoftext|>"}"#);
+    world.write(
+        "test.yaml",
+        "kind: table\ndescription: tiny\ntest: test.tsv\ndemonstrations: demonstrations.tsv\ntraining: training.tsv\n\
+         columns: {id: id, source: source, target: target}\n",
+    );
     ok(world.call(
-        "lora --model tiny --test test.tsv --demonstrations demonstrations.tsv --direction en-fr --format \
-         instr_machine_translation --nprompts 5 --max-new-tokens 8 --threads 1 --layers 0,3 --train-size 4 --dev-size 0 \
-         --epochs 1 --rank 2",
+        "lora --model tiny --data test.yaml --direction en-fr --max-new-tokens 8 --threads 1 --layers 0,3 --train-size 6 \
+         --dev-size 0 --epochs 1 --rank 2",
     ));
-    ok(world.call(
-        "figure lora results --svg-text --name tiny=Tiny\u{a0}model --title Adapters\u{a0}and\u{a0}masks",
-    ));
+    ok(world.call("figure lora results --svg-text --name tiny=Tiny-model --title Adapters-and-masks"));
     let said = checked(&world.path("figures/lora.svg"));
-    assert!(said.iter().any(|text| text.starts_with("Tiny\u{a0}model, en-fr")), "{said:?}");
-    assert!(said.iter().any(|text| text == "Adapters\u{a0}and\u{a0}masks"), "{said:?}");
+    assert!(said.iter().any(|text| text.starts_with("Tiny-model, en-fr")), "{said:?}");
+    assert!(said.iter().any(|text| text == "Adapters-and-masks"), "{said:?}");
+    for kind in ["parts hidden", "adapter in one layer"] {
+        assert!(said.iter().any(|text| text.ends_with(kind)), "{kind}: {said:?}");
+    }
     for files in ["svg", "pdf", "png", "csv"] {
         assert!(world.path(&format!("figures/lora.{files}")).exists());
     }

@@ -66,7 +66,7 @@ impl Sheet {
         for row in self.charts.chunks(columns) {
             let titles = row.iter().map(|chart| {
                 let how = Type::new(style.heading()).bold();
-                wrap(&chart.title, how, each - style.font, MOST_LINES)
+                wrap(&chart.title, how, each - 2. * style.font, MOST_LINES)
             });
             let titles: Vec<Lines> = titles.collect::<Result<_>>()?;
             let lines = titles.iter().map(Vec::len).max().unwrap_or(0) as f64;

@@ -67,7 +67,7 @@ impl Recognised {
             (Definition::Jump, Some(layer)) => {
                 format!("The score rises most from layer {} to layer {layer}", layer - 1)
             }
-            (Definition::Jump, None) => "The score rises from no layer to the next".into(),
+            (Definition::Jump, None) => "The score never rises from one layer to the next".into(),
         };
         match self.ends(n_layers, first) {
             Some(ends) => format!("{said} (95 % CI: {ends})"),
@@ -231,7 +231,7 @@ pub fn suggested(records: &[ScoreRecord], mask: Treatment, metric: Option<Metric
             let [from, to] = [scores[at - 1], scores[at]].map(|score| metric.shown(score));
             format!("the score rises most from layer {} to layer {at} ({from} to {to})", at - 1)
         }
-        None => "the score rises from no layer to the next".into(),
+        None => "the score never rises from one layer to the next".into(),
     };
     Some(format!("{reaches}; {jump}"))
 }
@@ -255,7 +255,7 @@ mod tests {
         );
         assert_eq!(
             curve([4., 3., 2., 1.]).expect("complete"),
-            "no layer scores 95 % of the baseline; the score rises from no layer to the next"
+            "no layer scores 95 % of the baseline; the score never rises from one layer to the next"
         );
         let partial = [record("none", 4, 20.), record("all", 0, 1.)];
         assert_eq!(suggested(&partial, Treatment::All, None), None);
@@ -292,7 +292,7 @@ mod tests {
             said(Jump, Some(18), Some([18, 18]), 0),
             "The score rises most from layer 17 to layer 18 (95 % CI: 18)"
         );
-        assert_eq!(said(Jump, None, None, 0), "The score rises from no layer to the next");
+        assert_eq!(said(Jump, None, None, 0), "The score never rises from one layer to the next");
         assert_eq!(key(true, 5).hides(), "the instructions and examples");
         assert_eq!(key(true, 0).hides(), "the instructions");
     }

@@ -111,8 +111,11 @@ impl Study {
         for (index, run) in runs.iter().enumerate() {
             let settings = shared(&run.manifest.settings);
             let Settings { model, data, direction, .. } = &settings;
-            // Named first, so that panels come in the order of their names.
-            let key = format!("{model} {data} {direction} {}", settings.hash());
+            // Named first, so that panels come in the order of their names; those of one name in the same order for every
+            // model.
+            let of_any_model =
+                Settings { model: String::new(), model_sha256: String::new(), ..settings.clone() };
+            let key = format!("{model} {data} {direction} {} {}", of_any_model.hash(), settings.hash());
             groups.entry(key).or_default().push(index);
         }
         let mut panels = Vec::new();

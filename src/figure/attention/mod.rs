@@ -206,7 +206,7 @@ impl Seen {
     fn draw_scale(&self, drawing: &mut Drawing, layout: &Layout, top: f64, style: &Style) {
         let (x, high) = (layout.left + layout.side + 1.6 * style.font, (0.6 * layout.side).min(240.));
         let (each, small) = (high / SHADES as f64, Type::new(style.tick()));
-        drawing.text(x, top - 0.8 * style.font, &[Part::plain("weight")], small);
+        drawing.text(x, top - 1.3 * style.font, &[Part::plain("weight")], small);
         for shade in 0..=SHADES {
             let y = top + high - shade as f64 * each;
             drawing.rect([x, y - each, 14., each + 0.5], &colour(shade));
