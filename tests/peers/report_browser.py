@@ -81,13 +81,16 @@ class Cell:
     generations: Path
 
 
-def read_results(folders):
-    """{(model, data, direction): [Cell]}"""
+def read_results(folders, metrics):
+    """{(model, data, direction): [Cell]}, scores by the first of these metrics that a file holds."""
+    unknown = sorted(set(metrics) - set(KEYS))
+    if unknown:
+        raise Unjudgeable(f"the report is of {', '.join(unknown)}, which is not checked here")
     results = defaultdict(list)
     for path in score_files(folders):
         try:
             file = json.loads(path.read_text(encoding="utf-8"))
-            score = file[next(k for k in KEYS.values() if k in file)]
+            score = file[next(KEYS[metric] for metric in metrics if KEYS[metric] in file)]
             layer = None if file["mask"] == "none" else file["from_layer"]
             key = (file["mask"], file["format"], file["nprompts"], layer)
             run = last_parts(path.parent.parent)
@@ -579,7 +582,7 @@ def judge(args):
 
     report = Path(args.report)
     text, data = read_report(report)
-    results = read_results(args.folders)
+    results = read_results(args.folders, sorted({panel["metric"] for panel in data["panels"]}))
     panels = [Panel(panel, results) for panel in data["panels"]]
     verdict = Verdict()
     places = {(p["model"], p["data"], p["direction"]) for p in data["panels"]}

@@ -796,7 +796,7 @@ def paired_test(curve, layers, kind, samples, seed):
     systems += [(str(layer), curve.layers[layer][0].texts) for layer in layers]
     os.environ["SACREBLEU_SEED"] = str(seed)
     metric = metric_of(baseline.signature)
-    test = PairedTest(systems, {metric.name: metric}, [baseline.references], test_type=kind, n_samples=samples)
+    test = PairedTest(systems, {METRIC: metric}, [baseline.references], test_type=kind, n_samples=samples)
     results = next(scores for name, scores in test()[1].items() if name != "System")
     return dict(zip(["baseline", *layers], results))
 
