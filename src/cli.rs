@@ -67,8 +67,8 @@ pub struct RunArgs {
     /// Make the run of this manifest.json again, in a folder of its own, and compare
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "shard", "json", "dry_run", "metric"])]
     pub from_manifest: Option<PathBuf>,
-    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K [default: bleu, or pass@1 of
-    /// programs]
+    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K (default: bleu, or pass@1 for
+    /// programs)
     #[arg(long, value_name = "MEASURE")]
     pub metric: Option<String>,
     /// One line of JSON per finished cell on stdout
@@ -94,8 +94,8 @@ pub struct LoraArgs {
     /// Compute one part of the cells, such as 2/8: the second of eight
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
-    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K [default: bleu, or pass@1 of
-    /// programs]
+    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K (default: bleu, or pass@1 for
+    /// programs)
     #[arg(long, value_name = "MEASURE")]
     pub metric: Option<String>,
     /// One line of JSON per finished cell on stdout
@@ -255,7 +255,7 @@ pub struct SelectionArgs {
     /// Draw these directions only
     #[arg(long, value_name = "SOURCE-TARGET", value_delimiter = ',')]
     pub direction: Vec<String>,
-    /// Measure to draw and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K [default: bleu, or pass@1 of programs]
+    /// Measure to draw and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K (default: bleu, or pass@1 for programs)
     #[arg(long, value_name = "MEASURE")]
     pub metric: Option<String>,
     /// Number of the first layer in the figure and in what is printed: 0, or 1 as in the study's figures
@@ -324,8 +324,8 @@ pub struct ReportArgs {
     /// Results folders; all runs at or below them
     #[arg(value_name = "RESULTS", required = true)]
     pub results: Vec<PathBuf>,
-    /// Measure to report and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K [default: bleu, or pass@1 of
-    /// programs]
+    /// Measure to report and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K (default: bleu, or pass@1 for
+    /// programs)
     #[arg(long, value_name = "MEASURE")]
     pub metric: Option<String>,
     /// Output file

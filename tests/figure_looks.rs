@@ -221,3 +221,23 @@ fn attention_over_a_long_prompt_can_be_read() {
         }
     }
 }
+
+/// The check above sees texts that lie upon each other, and texts that leave the canvas.
+#[test]
+fn a_drawing_in_disorder_is_noticed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let noticed = |places: [(u32, u32); 2]| {
+        let text = |(x, y)| {
+            format!(r#"<text x="{x}" y="{y}" font-family="DejaVu Sans" font-size="12">Words</text>"#)
+        };
+        let path = folder.path().join("drawing.svg");
+        let drawn = places.map(text).concat();
+        let svg =
+            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" width="200" height="100">{drawn}</svg>"#);
+        fs::write(&path, svg).expect("written");
+        std::panic::catch_unwind(|| checked(&path)).is_err()
+    };
+    assert!(!noticed([(10, 40), (100, 40)]) && !noticed([(10, 40), (10, 56)]));
+    assert!(noticed([(10, 40), (30, 40)]) && noticed([(10, 40), (12, 45)]));
+    assert!(noticed([(10, 40), (180, 40)]) && noticed([(10, 40), (100, 4)]));
+}
