@@ -10,6 +10,8 @@ DIRECTIONS=${DIRECTIONS:-"en-fr fr-en"}
 SEEDS=${SEEDS:-"0 1 2 3 4"}
 DATA=${DATA:-flores}
 ICL_MASK=${ICL_MASK:-target/release/icl-mask}
+# All test items, unless a limit is given.
+case " $* " in *" --limit"[\ =]*) ;; *) set -- "$@" --limit all ;; esac
 
 for model in $MODELS; do
   for direction in $DIRECTIONS; do

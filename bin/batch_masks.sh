@@ -10,6 +10,8 @@ SEEDS=${SEEDS:-"1 2 3 4"}
 DATA=${DATA:-flores}
 LAYERS=${LAYERS:-all}
 ICL_MASK=${ICL_MASK:-target/release/icl-mask}
+# All test items, unless a limit is given.
+case " $* " in *" --limit"[\ =]*) ;; *) set -- "$@" --limit all ;; esac
 
 run() { # run FORMAT MASKS ARGUMENTS...
   "$ICL_MASK" run --model "$model" --data "$DATA" --direction "$direction" --seed "$seed" --from-layer "$LAYERS" \

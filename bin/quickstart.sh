@@ -30,3 +30,12 @@ say "== 5. the figure, and a report to explore"
 set -x
 target/release/icl-mask figure masks results/quickstart-"$sentences" --out figures/quickstart
 target/release/icl-mask report results/quickstart-"$sentences" --out figures/quickstart/report.html
+{ set +x; } 2>/dev/null
+say "== done"
+if command -v icl-mask >/dev/null; then
+  say "icl-mask is on your PATH: $(command -v icl-mask)"
+else
+  say "icl-mask is at $PWD/target/release/icl-mask, which is not on your PATH. For this shell:"
+  say "  export PATH=\"$PWD/target/release:\$PATH\""
+  say "or, for all shells, install it (into ~/.cargo/bin by default): cargo install --locked --path ."
+fi

@@ -2,52 +2,75 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Settings, Shard, TrainingFlags};
+use crate::help::command;
 
 /// Find out where in a language model in-context learning happens.
 ///
-/// Hides the instructions and examples of a prompt from a layer on, decodes, and scores what the model still gets
-/// right, layer by layer.
+/// icl-mask hides the instructions and examples of a prompt from a layer on, generates, and scores what the model still
+/// gets right, layer by layer. `icl-mask run` computes such a curve, `icl-mask figure masks results` draws it.
 #[derive(Debug, Parser)]
-#[command(name = "icl-mask", version, propagate_version = true)]
+#[command(name = "icl-mask", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
-    /// What to do.
+    /// The verb.
     #[command(subcommand)]
     pub verb: Verb,
 }
 
-/// What to do.
+impl Cli {
+    /// The command line of this process.
+    ///
+    /// # Errors
+    /// It is wrong, or asks for help.
+    pub fn typed() -> Result<Self, clap::Error> {
+        Self::from_matches(&command().try_get_matches()?)
+    }
+
+    /// Other words, of which the first is the program's name.
+    ///
+    /// # Errors
+    /// The words are not a command line of this program.
+    pub fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
+        Self::from_matches(&command().try_get_matches_from(words)?)
+    }
+
+    fn from_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        Self::from_arg_matches(matches).map_err(|error| error.format(&mut command()))
+    }
+}
+
+/// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Run an experiment: every mask at every start layer asked for, scores written per layer
+    /// Run an experiment: compute and score every mask at every start layer
     Run(RunArgs),
-    /// Train one adapter (LoRA) per layer and test each: where does training help?
+    /// Train one adapter (LoRA) per layer and test each
     Lora(Box<LoraArgs>),
-    /// Score stored generations again, or anyone's text against a reference, line by line
+    /// Score stored generations again, or score any text against a reference, line by line
     Score(ScoreArgs),
-    /// Submit a call of run or lora to Slurm, as an array job
+    /// Submit a call of run or lora to Slurm as an array job
     Submit(SubmitArgs),
-    /// Say what is finished in results folders, what is being computed, and by whom
+    /// List what is finished in results folders, what is being computed, and by which process
     Status(StatusArgs),
-    /// Check results folders: complete, of one piece, and scored as their generations say
+    /// Check that results folders are complete and consistent, and scored as their generations say
     Verify(VerifyArgs),
-    /// Show one item's prompt with its segments, its tokens, and what a mask hides
+    /// Show the prompt of one item: its segments, its tokens, and what a mask hides
     Show(ShowArgs),
     /// Draw results: SVG, PDF, PNG, and the numbers behind them as CSV
     Figure(FigureArgs),
-    /// Write one HTML file to explore results in: curves, tables, prompts, outputs layer by layer
+    /// Write one HTML file to explore results: curves, tables, prompts, outputs layer by layer
     Report(ReportArgs),
-    /// Write results as the study's released code lays them out, for its notebooks
+    /// Write results in the layout of the study's released code, for its notebooks
     Export(ExportArgs),
-    /// List the models, or show one
+    /// List the models that have a name, or show what one model needs
     Models(ModelsArgs),
     /// List, prepare or verify corpora
     Data(DataArgs),
     /// Print shell completions
     Completions {
-        /// bash, zsh, fish, elvish or powershell
+        /// Shell to print completions for: bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
     },
 }
@@ -55,26 +78,27 @@ pub enum Verb {
 /// `run`
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Experiment file: a name of configs/experiments, or a .yaml file; flags win over it
+    /// Experiment file: a name from configs/experiments, or a .yaml file; flags override it, and --mask and
+    /// --limit default to those of configs/experiments/default.yaml [default: none]
     #[arg(long, value_name = "NAME|PATH")]
     pub config: Option<String>,
     /// The experiment.
     #[command(flatten)]
     pub settings: Settings,
-    /// Compute one part of the cells, such as 2/8: the second of eight
+    /// Compute one part of the cells, such as 2/8 for the second of eight [default: all cells]
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
-    /// Make the run of this manifest.json again, in a folder of its own, and compare
+    /// Compute the run of this manifest.json again in another folder, and compare all results [default: none]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "shard", "json", "dry_run", "metric"])]
     pub from_manifest: Option<PathBuf>,
-    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K (default: bleu, or pass@1 for
-    /// programs)
-    #[arg(long, value_name = "MEASURE")]
+    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf or pass@K [default: bleu, or
+    /// pass@1 with --task code]
+    #[arg(long, value_name = "MEASURE", help_heading = "Output")]
     pub metric: Option<String>,
-    /// One line of JSON per finished cell on stdout
-    #[arg(long)]
+    /// Print one line of JSON per finished cell on stdout
+    #[arg(long, help_heading = "Output")]
     pub json: bool,
-    /// Print the plan and load no weights
+    /// Print the plan (cells, prompts, tokens, memory, work) and load no weights
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -82,7 +106,8 @@ pub struct RunArgs {
 /// `lora`
 #[derive(Debug, Args)]
 pub struct LoraArgs {
-    /// Experiment file: a name of configs/experiments, or a .yaml file, with a section `lora:`; flags win over it
+    /// Experiment file: a name from configs/experiments, or a .yaml file with a section `lora:`; flags override it
+    /// [default: none]
     #[arg(long, value_name = "NAME|PATH")]
     pub config: Option<String>,
     /// The test.
@@ -91,17 +116,17 @@ pub struct LoraArgs {
     /// The training.
     #[command(flatten)]
     pub training: TrainingFlags,
-    /// Compute one part of the cells, such as 2/8: the second of eight
+    /// Compute one part of the cells, such as 2/8 for the second of eight [default: all cells]
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
-    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K (default: bleu, or pass@1 for
-    /// programs)
-    #[arg(long, value_name = "MEASURE")]
+    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf or pass@K [default: bleu, or
+    /// pass@1 with --task code]
+    #[arg(long, value_name = "MEASURE", help_heading = "Output")]
     pub metric: Option<String>,
-    /// One line of JSON per finished cell on stdout
-    #[arg(long)]
+    /// Print one line of JSON per finished cell on stdout
+    #[arg(long, help_heading = "Output")]
     pub json: bool,
-    /// Print the plan and load no weights
+    /// Print the plan (cells, prompts, tokens, memory, work) and load no weights
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -112,34 +137,35 @@ pub struct ScoreArgs {
     /// Results folders to score again from their stored generations
     #[arg(value_name = "RESULTS", conflicts_with_all = ["hyp", "reference"], required_unless_present = "hyp")]
     pub results: Vec<PathBuf>,
-    /// Text to score, one hypothesis a line, - for standard input; with --task code, programs as JSONL with id and text
+    /// Text to score, one hypothesis per line, or - for standard input; with --task code, programs as JSONL with `id` and
+    /// `text`
     #[arg(long, value_name = "FILE")]
     pub hyp: Option<PathBuf>,
-    /// References, one a line, - for standard input
+    /// Reference text, one reference per line, or - for standard input
     #[arg(long = "ref", value_name = "FILE", requires = "hyp")]
     pub reference: Option<PathBuf>,
     /// Tokenizer of BLEU: 13a, intl, char, zh or none
     #[arg(long, default_value = "13a", requires = "hyp")]
     pub tokenize: String,
-    /// Lower-case both sides
+    /// Lower-case hypotheses and references before scoring
     #[arg(long, requires = "hyp")]
     pub lowercase: bool,
-    /// What --hyp holds: mt (text) or code (programs)
+    /// Content of --hyp: mt (text) or code (programs)
     #[arg(long, default_value = "mt", requires = "hyp")]
     pub task: String,
-    /// Problems of the programs: a name of configs/data, or a JSONL file
+    /// Problems that the programs answer: a name from `icl-mask data list`, or a JSONL file
     #[arg(long, value_name = "NAME|PATH", default_value = "humaneval", requires = "hyp")]
     pub data: String,
-    /// How programs are put together: exact (after the problem's own code) or sia2024 (alone)
+    /// How a program is assembled: exact (after the problem's own code) or sia2024 (alone)
     #[arg(long, default_value = "exact", requires = "hyp")]
     pub profile: String,
-    /// Programs run with every layer of the sandbox (required), with those that are there (best-effort), or with none (off)
+    /// Sandbox for programs: required (refuse to run without all of it), best-effort (use what the system offers), off
     #[arg(long, value_name = "HOW", default_value = "required")]
     pub sandbox: String,
-    /// The Python that runs the programs
+    /// Python that runs the programs
     #[arg(long, value_name = "NAME|PATH", default_value = "python3")]
     pub python: String,
-    /// Processor seconds of a program; without it, by what the reference solutions take
+    /// Processor seconds that a program may take [default: set by the slowest reference solution]
     #[arg(long, value_name = "SECONDS")]
     pub time_limit: Option<u64>,
     /// Write the verdict of each program to this file, as JSONL
@@ -153,16 +179,16 @@ pub struct ScoreArgs {
 /// `submit`
 #[derive(Debug, Args)]
 pub struct SubmitArgs {
-    /// Tasks that the cells are shared out to; without it one for each run: model, direction, format, seed
+    /// Number of array tasks that share the cells [default: one per run, that is per model, direction, format, seed]
     #[arg(long, value_name = "N")]
     pub parts: Option<usize>,
-    /// An option for sbatch, such as --sbatch=--time=4:00:00; can be given several times
+    /// Option for sbatch, such as --sbatch=--time=4:00:00; can be given several times [default: none]
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     pub sbatch: Vec<String>,
     /// Print the script and submit nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The call: run or lora, with all that they take
+    /// The call to submit: run or lora with their flags
     #[arg(last = true, required = true, value_name = "CALL")]
     pub call: Vec<String>,
 }
@@ -170,10 +196,10 @@ pub struct SubmitArgs {
 /// `status`
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Results folders; all runs at or below them
+    /// Results folders; every run at or below them is taken
     #[arg(value_name = "RESULTS", default_value = "results")]
     pub results: Vec<PathBuf>,
-    /// One line of JSON per run
+    /// Print one line of JSON per run
     #[arg(long)]
     pub json: bool,
 }
@@ -181,10 +207,10 @@ pub struct StatusArgs {
 /// `verify`
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Results folders; all runs at or below them
+    /// Results folders; every run at or below them is taken
     #[arg(value_name = "RESULTS", default_value = "results")]
     pub results: Vec<PathBuf>,
-    /// One line of JSON per run
+    /// Print one line of JSON per run
     #[arg(long)]
     pub json: bool,
 }
@@ -192,13 +218,13 @@ pub struct VerifyArgs {
 /// `show`
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// Experiment file: a name of configs/experiments, or a .yaml file; flags win over it
+    /// Experiment file: a name from configs/experiments, or a .yaml file; flags override it [default: none]
     #[arg(long, value_name = "NAME|PATH")]
     pub config: Option<String>,
     /// The experiment.
     #[command(flatten)]
     pub settings: Settings,
-    /// Which test item, counted from 0
+    /// Test item to show, counted from 0
     #[arg(long, default_value_t = 0)]
     pub item: usize,
     /// Print JSON: prompt, tokens, segments, hidden columns
@@ -243,19 +269,20 @@ pub struct CurvesArgs {
 /// Which results, and where to.
 #[derive(Debug, Args)]
 pub struct SelectionArgs {
-    /// Results folders; all runs at or below them
+    /// Results folders; every run at or below them is taken
     #[arg(value_name = "RESULTS", required = true)]
     pub results: Vec<PathBuf>,
-    /// Draw these masks only
+    /// Draw these masks only [default: all]
     #[arg(long, value_name = "MASK", value_delimiter = ',')]
     pub mask: Vec<String>,
-    /// Draw these models only
+    /// Draw these models only [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub model: Vec<String>,
-    /// Draw these directions only
+    /// Draw these directions only [default: all]
     #[arg(long, value_name = "SOURCE-TARGET", value_delimiter = ',')]
     pub direction: Vec<String>,
-    /// Measure to draw and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K (default: bleu, or pass@1 for programs)
+    /// Measure to draw and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf or pass@K [default: bleu, or pass@1 for
+    /// programs]
     #[arg(long, value_name = "MEASURE")]
     pub metric: Option<String>,
     /// Number of the first layer in the figure and in what is printed: 0, or 1 as in the study's figures
@@ -264,7 +291,7 @@ pub struct SelectionArgs {
     /// How it looks.
     #[command(flatten)]
     pub style: StyleArgs,
-    /// Folder that the figure is written to
+    /// Folder to write the figure to
     #[arg(long, value_name = "FOLDER", default_value = "figures")]
     pub out: PathBuf,
     /// Print all statistics as JSON
@@ -281,10 +308,10 @@ pub struct StyleArgs {
     /// Size of the letters in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = crate::figure::FONT)]
     pub font_size: f64,
-    /// Title above the figure
+    /// Title above the figure [default: none]
     #[arg(long, value_name = "TEXT")]
     pub title: Option<String>,
-    /// Display name of a model, such as smollm2-135m="SmolLM2 135M"; can be given several times
+    /// Display name of a model, such as smollm2-135m="SmolLM2 135M"; can be given several times [default: none]
     #[arg(long, value_name = "MODEL=TEXT")]
     pub name: Vec<String>,
     /// Keep the SVG's letters as text that can be edited, not as outlines
@@ -295,25 +322,25 @@ pub struct StyleArgs {
 /// `figure attention`
 #[derive(Debug, Args)]
 pub struct AttentionArgs {
-    /// Experiment file: a name of configs/experiments, or a .yaml file; flags win over it
+    /// Experiment file: a name from configs/experiments, or a .yaml file; flags override it [default: none]
     #[arg(long, value_name = "NAME|PATH")]
     pub config: Option<String>,
     /// The experiment: its first cell is shown.
     #[command(flatten)]
     pub settings: Settings,
-    /// Which test item, counted from 0
+    /// Test item to show, counted from 0
     #[arg(long, default_value_t = 0)]
     pub item: usize,
     /// Layer to show, counted from 0
     #[arg(long)]
     pub layer: usize,
-    /// Head to show, counted from 0, or mean over all
+    /// Head to show, counted from 0, or mean over all heads
     #[arg(long, value_name = "HEAD", default_value = "mean")]
     pub head: String,
     /// How it looks.
     #[command(flatten)]
     pub style: StyleArgs,
-    /// Folder that the figure is written to
+    /// Folder to write the figure to
     #[arg(long, value_name = "FOLDER", default_value = "figures")]
     pub out: PathBuf,
 }
@@ -321,23 +348,23 @@ pub struct AttentionArgs {
 /// `report`
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Results folders; all runs at or below them
+    /// Results folders; every run at or below them is taken
     #[arg(value_name = "RESULTS", required = true)]
     pub results: Vec<PathBuf>,
-    /// Measure to report and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf, pass@K (default: bleu, or pass@1 for
-    /// programs)
+    /// Measure to report and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf or pass@K [default: bleu, or pass@1 for
+    /// programs]
     #[arg(long, value_name = "MEASURE")]
     pub metric: Option<String>,
     /// Output file
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     pub out: PathBuf,
-    /// Report title
+    /// Report title [default: the results folders]
     #[arg(long, value_name = "TEXT")]
     pub title: Option<String>,
-    /// Display name of a model, such as smollm2-135m="SmolLM2 135M"; can be given several times
+    /// Display name of a model, such as smollm2-135m="SmolLM2 135M"; can be given several times [default: none]
     #[arg(long, value_name = "MODEL=TEXT")]
     pub name: Vec<String>,
-    /// Test items whose outputs are in it
+    /// Number of test items whose outputs are included
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub items: usize,
 }
@@ -345,13 +372,13 @@ pub struct ReportArgs {
 /// `export`
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// Results folders; all runs at or below them
+    /// Results folders; every run at or below them is taken
     #[arg(value_name = "RESULTS", required = true)]
     pub results: Vec<PathBuf>,
-    /// Whose layout
+    /// Layout to write
     #[arg(long, value_parser = ["sia2024"])]
     pub layout: String,
-    /// The folder that results/ is written to: the study's clone
+    /// Folder to write results/ into: a clone of the study's repository
     #[arg(long, value_name = "FOLDER")]
     pub out: PathBuf,
 }
@@ -359,7 +386,7 @@ pub struct ExportArgs {
 /// `models`
 #[derive(Debug, Args)]
 pub struct ModelsArgs {
-    /// Show this one: a name of configs/model, a folder, or a .gguf file
+    /// Model to show: a name from the list, a folder, a .gguf file, or owner/name on the hub [default: list all]
     pub model: Option<String>,
     /// Print JSON
     #[arg(long)]
@@ -369,7 +396,7 @@ pub struct ModelsArgs {
 /// `data`
 #[derive(Debug, Args)]
 pub struct DataArgs {
-    /// What to do.
+    /// The action.
     #[command(subcommand)]
     pub action: DataAction,
 }
@@ -379,17 +406,17 @@ pub struct DataArgs {
 pub enum DataAction {
     /// List the corpora
     List,
-    /// Run the script that makes a corpus
+    /// Run the script that prepares a corpus
     Prepare {
-        /// Its name
+        /// Name of the corpus
         name: String,
     },
     /// Read a corpus in one direction and report what it holds
     Verify {
-        /// Its name, or a .yaml file
+        /// Name of the corpus, or a .yaml file
         name: String,
-        /// Languages, such as en-fr
+        /// Source and target language, such as en-fr [default: the corpus' own direction]
         #[arg(long, value_name = "SOURCE-TARGET")]
-        direction: String,
+        direction: Option<String>,
     },
 }

@@ -162,6 +162,11 @@ impl Bar {
         self.0.inc(1);
     }
 
+    /// Whether stderr is no terminal, so that there is no bar.
+    pub fn is_hidden(&self) -> bool {
+        self.0.is_hidden()
+    }
+
     /// A line above the bar; nothing where there is no bar.
     pub fn line(&self, text: &str) {
         self.0.println(printable(text));

@@ -5,8 +5,11 @@
 /// Its text is one sentence that names what was wrong, where (file, line, field) and what to do. Anywhere in an
 /// error chain it makes the process exit with code 2 (see [`is_wrong_input`]); other errors exit with 1.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct InputError(pub String);
+#[error("{text}")]
+pub struct InputError {
+    text: String,
+    mistake: Mistake,
+}
 
 /// Whether the user's input is what is wrong, and not the machine: an [`InputError`], or a name that the system cannot take for
 /// what it was meant to be (too long, a folder for a file, a file for a folder).
@@ -18,9 +21,35 @@ pub fn is_wrong_input(error: &anyhow::Error) -> bool {
     })
 }
 
-/// An [`anyhow::Error`] that holds an [`InputError`]. Of a message that quotes a long input, beginning and end are kept.
+/// What kind of mistake it is, for code that has to tell them apart. No code reads the text for that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistake {
+    /// Something is wrong.
+    Wrong,
+    /// A file or folder does not exist (yet).
+    Absent,
+}
+
+impl InputError {
+    /// What kind of mistake it is.
+    pub fn mistake(&self) -> Mistake {
+        self.mistake
+    }
+}
+
+/// An [`anyhow::Error`] that holds an [`InputError`]. A message that quotes a long input keeps its beginning and its end.
 pub fn input(message: impl Into<String>) -> anyhow::Error {
-    InputError(shortened(message.into())).into()
+    InputError { text: shortened(message.into()), mistake: Mistake::Wrong }.into()
+}
+
+/// The same for a file or folder that does not exist.
+pub fn absent(message: impl Into<String>) -> anyhow::Error {
+    InputError { text: shortened(message.into()), mistake: Mistake::Absent }.into()
+}
+
+/// Whether an error says that a file or folder does not exist.
+pub fn is_absent(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<InputError>().is_some_and(|error| error.mistake() == Mistake::Absent)
 }
 
 /// Bytes that are kept of the beginning of a long message, and of its end, where it says what to do.

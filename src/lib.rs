@@ -8,6 +8,9 @@
 // The command line, as typed.
 pub mod cli;
 
+// The help texts, with defaults.
+pub mod help;
+
 // Models of the Hugging Face hub -> files here.
 pub mod hub;
 

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use clap::Parser;
 use icl_mask::allowance::Counting;
 use icl_mask::cli::{Cli, Verb};
 use icl_mask::console::{Abandoned, Unheard, note, unheard};
@@ -22,7 +21,7 @@ fn main() -> ExitCode {
     if let Some(code) = icl_mask::sandbox::jail::entry() {
         return code;
     }
-    let verb = match Cli::try_parse() {
+    let verb = match Cli::typed() {
         Ok(cli) => cli.verb,
         Err(said) => return told_by_clap(&said),
     };

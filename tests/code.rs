@@ -48,7 +48,7 @@ fn a_sweep_of_programs_is_run_scored_and_stored() {
         assert!(cell["runner"]["sandbox"].as_str().unwrap().contains("landlock, seccomp"));
         assert!(cell["bleu"].is_null());
     }
-    let folder = world.path("results/tiny/problems.en-py/code_functions-k2-seed0");
+    let folder = world.path("results/tiny/problems.code/code_functions-k2-seed0");
     let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
     let manifest: Value = serde_json::from_str(&read("manifest.json")).unwrap();
     assert_eq!(manifest["settings"]["task"], "code");
@@ -76,7 +76,7 @@ fn a_broken_off_cell_is_judged_on() {
     let world = world();
     ok(world.call(&format!("{RUN} --mask none")));
     let before = contents(&world.path("results"));
-    let cell = world.path("results/tiny/problems.en-py/code_functions-k2-seed0/none");
+    let cell = world.path("results/tiny/problems.code/code_functions-k2-seed0/none");
     let kept = json_lines(&fs::read_to_string(cell.join("baseline.jsonl")).unwrap());
     let kept: Vec<Value> = kept
         .into_iter()
@@ -102,7 +102,7 @@ fn samples_are_drawn_the_same_in_any_order() {
     let drawn = "--samples 3 --temperature 0.9 --top-p 0.95";
     ok(world.call(&format!("{RUN} {drawn} --mask none,TTF --from-layer 1 --results together")));
     ok(world.call(&format!("{RUN} {drawn} --mask TTF --from-layer 1 --results alone --batch 1")));
-    let file = "tiny/problems.en-py/code_functions-k2-seed0-n3-t0.9-p0.95/TTF/layer-1.jsonl";
+    let file = "tiny/problems.code/code_functions-k2-seed0-n3-t0.9-p0.95/TTF/layer-1.jsonl";
     let [together, alone] =
         ["together", "alone"].map(|results| fs::read_to_string(world.path(results).join(file)).unwrap());
     assert_eq!(together, alone);
@@ -120,7 +120,7 @@ fn samples_are_drawn_the_same_in_any_order() {
 #[test]
 fn the_program_is_shown_as_it_would_be_run() {
     let world = world();
-    let common = RUN.replacen("run", "show", 1);
+    let common = RUN.replacen("run", "show", 1).replace("--threads 1", "");
     let shown: Value = serde_json::from_str(&ok(world.call(&format!("{common} --item 4 --json")))).unwrap();
     let prompt = shown["prompt"].as_str().unwrap();
     assert!(

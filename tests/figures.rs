@@ -155,7 +155,7 @@ fn an_ablation_is_run_drawn_and_kept_apart_from_masks() {
         "show --model tiny --test test.tsv --demonstrations demonstrations.tsv --direction en-fr --format \
          instr_machine_translation --max-new-tokens 8 --ablate-attention 2",
     ));
-    assert!(shown.contains("the attention of one layer is taken out, of 2"), "{shown}");
+    assert!(shown.contains("removes the attention of one layer: 2"), "{shown}");
 }
 
 #[test]

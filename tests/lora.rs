@@ -209,7 +209,7 @@ fn wrong_input_is_refused_before_anything_is_computed() {
     world.refused(&lora(&world, "--layers 0 --config mine.yaml"), &["mine.yaml:3", "rang", "rank"]);
     world.write("mine.yaml", "lora:\n  rank: four\n");
     world.refused(&lora(&world, "--layers 0 --config mine.yaml"), &["mine.yaml:2: rank"]);
-    world.refused(&world.run("--mask lora --nprompts 3"), &["a verb of its own"]);
+    world.refused(&world.run("--mask lora --nprompts 3"), &["a verb, not a mask"]);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn adapters_that_do_not_fit_are_refused() {
     ok(lora(&world, "--layers 2"));
     let folder = world.path(RUN).join("lora/layer-2");
     let run = |name: &str| world.run(&format!("--nprompts 3 --mask none --adapter {name}"));
-    world.refused(&run("nowhere"), &["--adapter", "nowhere", "is no folder"]);
+    world.refused(&run("nowhere"), &["--adapter", "nowhere", "is not a folder"]);
     world.write("empty/x", "");
     world.refused(&run("empty"), &["adapter_config.json"]);
     let copy = |name: &str, change: &dyn Fn(&mut Value)| {

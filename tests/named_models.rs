@@ -91,7 +91,10 @@ fn the_studys_models_are_planned_without_weights() {
         );
         let shown = ok(call(
             world.path(),
-            &format!("show --model {name} {CORPUS} --mask TTT --from-layer 3 --json"),
+            &format!(
+                "show --model {name} {} --mask TTT --from-layer 3 --json",
+                CORPUS.replace("--threads 1", "")
+            ),
             &[],
         ));
         let shown: Value = serde_json::from_str(&shown).unwrap();
@@ -132,7 +135,7 @@ fn a_run_takes_its_model_from_the_hub() {
     let online = [("HF_ENDPOINT", hub.endpoint.as_str()), ("HF_HUB_OFFLINE", "0")];
     let args = format!("--model o/n {CORPUS} --mask TTF --from-layer 2 --max-new-tokens 4 --nprompts 2");
     let plan = ok(call(world.path(), &format!("run {args} --dry-run"), &online));
-    assert!(plan.contains("o--n of 4 layers"), "{plan}");
+    assert!(plan.contains("o--n, 4 layers"), "{plan}");
     let weights =
         |seen: Vec<mock_hub::Seen>| seen.iter().any(|seen| seen.path.ends_with("/model.safetensors"));
     assert!(!weights(hub.seen()), "a plan fetches no weights");

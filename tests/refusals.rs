@@ -64,7 +64,7 @@ fn flags_are_refused_before_anything_is_loaded() {
         ("--temperature warm", vec!["--temperature: `warm` is not a number"]),
         ("--temperature -1", vec!["--temperature: must be from 0"]),
         ("--temperature 1 --top-p 0", vec!["--top-p: must be above 0"]),
-        ("--top-p 0.5", vec!["--top-p: means nothing at temperature 0"]),
+        ("--top-p 0.5", vec!["--top-p: has no effect at temperature 0"]),
         ("--sandbox best", vec!["--sandbox: unknown `best`", "best-effort"]),
         ("--time-limit 0", vec!["--time-limit: must be at least 1"]),
         ("--device cuda", vec!["--device: `cuda` cannot be used", "write cpu"]),
@@ -74,7 +74,7 @@ fn flags_are_refused_before_anything_is_loaded() {
         ("--model smollm2-135m", vec!["is not at models/smollm2-135m.gguf: run `bash bin/prepare-models.sh"]),
         ("--model owner/name", vec!["owner/name is not in the cache"]),
         ("--model owner/name/more", vec!["--model", "owner/name"]),
-        ("--model none.gguf", vec!["none.gguf does not exist"]),
+        ("--model none.gguf", vec!["--model: there is no folder or file none.gguf"]),
         ("--config nothing", vec!["--config: unknown experiments `nothing`"]),
         ("--test nowhere.tsv", vec!["nowhere.tsv"]),
     ] {
@@ -152,14 +152,17 @@ fn chat_templates_are_refused_before_anything_is_loaded() {
         ("--chat-template mine.jinja,twice.jinja", vec!["--chat-template: takes one template a call"]),
         (
             "--chat-template mine.jinja --profile sia2024",
-            vec!["--chat-template: the study's code knows no chat template", "--profile exact"],
+            vec!["--chat-template: profile sia2024 has no chat template", "--profile exact"],
         ),
         ("--chat-template mine.jinja --max-new-tokens 400", vec!["exceed the model's context of 512"]),
     ] {
         world.refused(&world.run(args), &says);
     }
     world.write("e.yaml", "mask: TTF\nprofile: sia2024\nchat_template: mine.jinja\n");
-    world.refused(&world.run("--config e.yaml"), &["e.yaml:3: chat_template: the study's code"]);
+    world.refused(
+        &world.run("--config e.yaml"),
+        &["e.yaml:3: chat_template: profile sia2024 has no chat template"],
+    );
     assert!(!world.path("results").exists());
 }
 
@@ -293,9 +296,9 @@ fn tokenizers_at_which_the_library_fails() {
 fn grids_beyond_memory() {
     let world = World::new();
     world.write("e.yaml", "mask: none\nnprompts: 0..8\nseed: 0..99999\n");
-    world.refused(&world.run("--config e.yaml"), &["e.yaml:3: seed: with all lists, that makes more than"]);
+    world.refused(&world.run("--config e.yaml"), &["e.yaml:3: seed: the product of all lists has more than"]);
     world.write("e.yaml", format!("mask: none\nseed: [{}]\n", vec!["0..99999"; 1000].join(",")));
-    world.refused(&world.run("--config e.yaml"), &["e.yaml:2: seed: the list is absurdly long"]);
+    world.refused(&world.run("--config e.yaml"), &["e.yaml:2: seed: the list has more than 200000 numbers"]);
 }
 
 #[test]

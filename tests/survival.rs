@@ -359,7 +359,7 @@ fn two_settings_never_meet_in_one_folder() {
     let both = call
         .world
         .call("run --model tiny --data test.tsv,x/test.tsv --direction en-fr --nprompts 0 --results both");
-    call.world.refused(&both, &["two runs would go to the folder tiny/test.en-fr"]);
+    call.world.refused(&both, &["two runs would share the folder tiny/test.en-fr"]);
 }
 
 /// Trainings that come to nothing are nobody's, and nobody waits for them for ever.

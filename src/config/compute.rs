@@ -48,14 +48,14 @@ impl Resolver {
         let refused = |why: &str| Err(input(format!("{}: `{word}` {why}", self.origins.of("device"))));
         match word.parse() {
             Ok(Compute::Cuda(_)) if cfg!(not(feature = "cuda")) => refused(
-                "cannot be used: built without CUDA, this binary computes on the CPU; write cpu, or build one with \
+                "cannot be used: this binary is built without CUDA and computes on the CPU; write cpu, or build one with \
                  bin/build-cuda.sh",
             ),
             Ok(Compute::Cuda(_)) if self.training => {
                 refused("cannot be used: adapters are trained on the CPU; write cpu")
             }
             Ok(device) => Ok(device),
-            Err(()) => refused("is no device; write cpu, cuda or cuda:1"),
+            Err(()) => refused("is not a device: use cpu, cuda or cuda:1"),
         }
     }
 
@@ -66,7 +66,8 @@ impl Resolver {
         match (word.parse(), device) {
             (Err(known), _) => refused(format!("unknown dtype `{word}`; write one of {known}")),
             (Ok(Precision::Stored), Compute::Cuda(_)) => refused(
-                "a GPU multiplies weights as they are held: f32, f16 or bf16; write --dtype bf16".into(),
+                "stored is not supported on a GPU, which multiplies weights as f32, f16 or bf16; write --dtype bf16"
+                    .into(),
             ),
             (Ok(dtype), _) => Ok(dtype),
         }

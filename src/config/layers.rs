@@ -64,13 +64,15 @@ pub fn numbers(words: &[String], origin: &str) -> Result<Vec<u64>> {
                     )));
                 }
                 if last - first > LONGEST {
-                    return Err(input(format!("{origin}: the range `{word}` is absurdly long")));
+                    return Err(input(format!(
+                        "{origin}: the range `{word}` has more than {LONGEST} numbers"
+                    )));
                 }
                 all.extend(first..=last);
             }
         }
         if all.len() as u64 > 2 * LONGEST {
-            return Err(input(format!("{origin}: the list is absurdly long")));
+            return Err(input(format!("{origin}: the list has more than {} numbers", 2 * LONGEST)));
         }
     }
     if all.is_empty() {

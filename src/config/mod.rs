@@ -7,9 +7,11 @@ use anyhow::Result;
 
 mod compute;
 pub mod files;
+mod grid;
 mod layers;
 mod model;
 mod named;
+mod purpose;
 mod resolve;
 mod settings;
 mod shard;
@@ -20,6 +22,7 @@ pub use compute::Compute;
 pub use layers::Layers;
 pub use model::{ModelChoice, ModelConfig};
 pub use named::{find_format, policy, profile, task};
+pub use purpose::Purpose;
 pub use settings::{Layered, Origins, Settings, TrainingFlags, parse_yaml};
 pub use shard::Shard;
 pub use training::{LossOn, Training};
@@ -85,6 +88,17 @@ impl Sampling {
     }
 }
 
+/// How many of the test items are used, from the first on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// All of them.
+    All,
+    /// As many as the user asked for; a corpus with fewer is refused.
+    First(usize),
+    /// The default of `run`: so many, or all where there are fewer.
+    AtMost(usize),
+}
+
 /// How programs are run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
@@ -114,8 +128,8 @@ pub struct Run {
     pub model: ModelChoice,
     /// The corpus.
     pub data: DataConfig,
-    /// The languages.
-    pub direction: Direction,
+    /// The languages, where the task has any.
+    pub direction: Option<Direction>,
     /// The prompt format.
     pub format: Format,
     /// Number of demonstrations.
@@ -126,8 +140,8 @@ pub struct Run {
     pub profile: Profile,
     /// The chat template that the prompt is put into, if any.
     pub chat: Option<ChatChoice>,
-    /// Test items; `None` for all.
-    pub limit: Option<usize>,
+    /// Test items.
+    pub limit: Limit,
     /// Most tokens generated per item.
     pub max_new_tokens: usize,
     /// Decode all of these whatever is generated.
@@ -166,7 +180,8 @@ impl Run {
             (true, false) => format!("-n{samples}-t{temperature}"),
             (true, true) => format!("-n{samples}-t{temperature}-p{top_p}"),
         };
-        PathBuf::from(&self.model.name).join(format!("{}.{}", self.data.name, self.direction)).join(format!(
+        let of = self.direction.as_ref().map_or(self.task.to_string(), Direction::to_string);
+        PathBuf::from(&self.model.name).join(format!("{}.{of}", self.data.name)).join(format!(
             "{}-k{nprompts}-seed{seed}{profile}{chat}{sampled}{dropped}{adapter}{trained}",
             format.name
         ))
@@ -211,27 +226,41 @@ impl Experiment {
 /// The settings that every experiment starts from: `configs/experiments/default.yaml`.
 pub const DEFAULTS: &str = "default";
 
+/// Those that `run` starts from where no experiment file is given.
+pub const RUN_DEFAULTS: &str = "default-run";
+
 /// Those that experiments with programs start from, over the others.
 pub const CODE_DEFAULTS: &str = "default-code";
 
 /// Those that training starts from, over the others.
 pub const LORA_DEFAULTS: &str = "default-lora";
 
+/// All of them.
+const ALL_DEFAULTS: [&str; 4] = [DEFAULTS, RUN_DEFAULTS, CODE_DEFAULTS, LORA_DEFAULTS];
+
 impl Experiment {
-    /// Defaults, then the YAML file if one is given, then the flags.
+    /// What `run` computes: defaults, then the YAML file if one is given, then the flags.
     ///
     /// # Errors
     /// An [`InputError`](crate::error::InputError) for the first mistake found.
     pub fn resolve(config: Option<&str>, flags: Settings) -> Result<Self> {
-        Self::layered(config, flags, None)
+        Self::layered(Purpose::Run, config, flags, None)
+    }
+
+    /// The same for another verb that trains nothing.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve); also a flag that has no effect on this verb.
+    pub fn resolve_for(purpose: Purpose, config: Option<&str>, flags: Settings) -> Result<Self> {
+        Self::layered(purpose, config, flags, None)
     }
 
     /// The same for adapters that are to be trained and tested: cells are their layers, and the model without any.
     ///
     /// # Errors
-    /// As [`resolve`](Self::resolve).
+    /// As [`resolve_for`](Self::resolve_for).
     pub fn resolve_training(config: Option<&str>, flags: Settings, training: TrainingFlags) -> Result<Self> {
-        Self::layered(config, flags, Some(training))
+        Self::layered(Purpose::Lora, config, flags, Some(training))
     }
 
     /// An experiment as [`typed`](Self::typed) has kept it, with some settings put over it.
@@ -246,11 +275,17 @@ impl Experiment {
         resolve::experiment(layered, training)
     }
 
-    fn layered(config: Option<&str>, flags: Settings, training: Option<TrainingFlags>) -> Result<Self> {
+    fn layered(
+        purpose: Purpose,
+        config: Option<&str>,
+        flags: Settings,
+        training: Option<TrainingFlags>,
+    ) -> Result<Self> {
+        purpose.check_flags(&flags)?;
         let given = config.map(|name| files::find("experiments", name, "--config")).transpose()?;
-        let layer = |names: &[&str]| -> Result<Layered> {
+        let layer = |code: bool| -> Result<Layered> {
             let mut layered = Layered::default();
-            for name in names {
+            for name in purpose.defaults(code, given.is_some()) {
                 let file = files::find("experiments", name, "built in")?;
                 layered.file(&file.path, &file.text)?;
             }
@@ -260,14 +295,11 @@ impl Experiment {
             layered.flags(flags.clone(), training.clone());
             Ok(layered)
         };
-        if training.is_some() {
-            return resolve::experiment(layer(&[DEFAULTS, LORA_DEFAULTS])?, true);
+        let mut layered = layer(false)?;
+        // The task has defaults of its own: a corpus, a format.
+        if matches!(layered.settings.task.as_deref(), Some([task]) if task == "code") {
+            layered = layer(true)?;
         }
-        let layered = layer(&[DEFAULTS])?;
-        // The task has defaults of its own: a corpus, a direction, a format.
-        match layered.settings.task.as_deref() {
-            Some([task]) if task == "code" => resolve::experiment(layer(&[DEFAULTS, CODE_DEFAULTS])?, false),
-            _ => resolve::experiment(layered, false),
-        }
+        resolve::experiment(layered, purpose == Purpose::Lora)
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::files;
 use super::settings::parse_yaml;
 use crate::console::Bar;
-use crate::error::{input, printable, suggest};
+use crate::error::{absent, input, printable, suggest};
 use crate::hub::{self, HubSettings, ModelId, Progress, Wanted};
 use crate::inputs;
 use crate::model::{Arch, Checkpoint, Fields};
@@ -75,10 +75,8 @@ impl ModelChoice {
             let layers = described(path)?.layers;
             return Ok(Self { name, config: None, path: path.into(), hub: None, layers });
         }
-        if written.ends_with(".gguf") || written.starts_with(['.', '/']) {
-            let link = path.is_symlink();
-            let what = if link { "is a link to what does not exist" } else { "does not exist" };
-            return Err(input(format!("{origin}: {written} {what}")));
+        if let Some(why) = missing_path(written) {
+            return Err(absent(format!("{origin}: {why}")));
         }
         if written.contains('/') {
             let id: ModelId = written.parse().with_context(|| origin.to_string())?;
@@ -133,6 +131,33 @@ impl ModelChoice {
             self.config.as_ref().map_or("check the path".into(), |config| config.how_to_get(&self.path));
         format!("the model `{}` is not at {}: {how}", self.name, self.path.display())
     }
+}
+
+/// Why something that is not here is a path, and no id of the hub; `None` for what may be an id. Ids are `owner/name`, with
+/// `@REVISION` where one is meant; where a folder `owner` is here, only the latter is taken for an id.
+fn missing_path(written: &str) -> Option<String> {
+    if Path::new(written).is_symlink() {
+        return Some(format!("{written} is a link to what does not exist"));
+    }
+    let (id, revision) = written.split_once('@').map_or((written, None), |(id, after)| (id, Some(after)));
+    let path = written.ends_with(".gguf")
+        || written.starts_with(['.', '/', '~'])
+        || written.ends_with('/')
+        || (id.matches('/').count() > 1 && !id.contains("://"));
+    if path {
+        let more = match id.contains('/') && !written.starts_with(['.', '/', '~']) {
+            true => "; a model of the Hugging Face hub is written owner/name",
+            false => "",
+        };
+        return Some(format!("there is no folder or file {written}{more}"));
+    }
+    let (owner, _) = id.split_once('/')?;
+    (revision.is_none() && Path::new(owner).is_dir()).then(|| {
+        format!(
+            "there is no {written} in the folder {owner}/, and nothing was fetched; if you mean the model {written} of the \
+             Hugging Face hub, write {written}@main"
+        )
+    })
 }
 
 /// The architecture of a folder or a `.gguf` file; reads no weights, which need not be there yet.

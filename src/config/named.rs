@@ -90,10 +90,10 @@ pub fn find_mask(word: &str, origin: &str) -> Result<Treatment> {
         return Ok(parse_yaml::<MaskFile>(&file.path, &file.text, &["mask", "description"])?.mask);
     }
     if word == ABLATION {
-        return Err(input(format!("{origin}: `{word}` is a flag of its own: write --{ABLATION} LAYERS")));
+        return Err(input(format!("{origin}: `{word}` is a flag, not a mask: write --{ABLATION} LAYERS")));
     }
     if word == LORA {
-        return Err(input(format!("{origin}: `{word}` is a verb of its own: icl-mask {LORA}")));
+        return Err(input(format!("{origin}: `{word}` is a verb, not a mask: icl-mask {LORA}")));
     }
     word.parse().map_err(|error| {
         let known = files::names("mask");

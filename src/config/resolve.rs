@@ -1,15 +1,14 @@
 //! Settings as typed -> the experiment as meant.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::named::{bytes, chat, find_format, find_mask, policy, profile, task};
+use super::named::{bytes, find_mask, policy, task};
+use super::purpose::PROGRAMS;
 use super::settings::{Layered, Origins, Settings};
-use super::{
-    AdapterChoice, Cell, ChatChoice, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task, files,
-};
-use crate::data::{DataConfig, Direction, Kind, is_named_like_one};
+use super::{AdapterChoice, Cell, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task};
+use crate::data::Kind;
 use crate::error::input;
 use crate::mask::Treatment;
 use crate::prompt::Profile;
@@ -21,10 +20,6 @@ pub(super) struct Resolver {
     /// Adapters are to be trained.
     pub(super) training: bool,
 }
-
-/// Runs of a grid, and cells of all of them, at most: more are a slip of the pen, and would fill the memory before anything is
-/// computed.
-const MOST: [usize; 2] = [50_000, 2_000_000];
 
 /// Threads, generations of an item: more would not begin to run.
 const MOST_THREADS: usize = 4096;
@@ -74,143 +69,19 @@ impl Resolver {
         task(self.one("task", &self.settings.task)?, &self.origins.of("task"))
     }
 
-    /// The product of all lists.
-    fn runs(&self, task: Task) -> Result<Vec<Run>> {
-        let models = self.each("model", &self.settings.model, ModelChoice::resolve)?;
-        let directions = self.each("direction", &self.settings.direction, |word, origin| {
-            word.parse::<Direction>().map_err(|e| input(format!("{origin}: {e}")))
-        })?;
-        let formats = self.each("format", &self.settings.format, find_format)?;
-        let profiles = self.each("profile", &self.settings.profile, profile)?;
-        let seeds = self.numbers("seed", &self.settings.seed)?;
-        let nprompts = self.numbers("nprompts", &self.settings.nprompts)?;
-        let limit = self.count_or_all("limit", &self.settings.limit)?;
-        let new_tokens = match &self.settings.max_new_tokens {
-            None => None,
-            words => Some(self.count("max_new_tokens", words)?),
-        };
-        let drop_context = self.yes_or_no("drop_context", &self.settings.drop_context)?;
-        // Times are those of the same number of tokens.
-        let no_stop = self.yes_or_no("no_stop", &self.settings.no_stop)? || drop_context;
-        let data = self.data(task)?;
-        let sampling = self.sampling()?;
-        let adapter = self.adapter()?;
-        let trainings = if self.training { self.trainings()? } else { Vec::new() };
-        let lists = [
-            ("data", data.len()),
-            ("direction", directions.len()),
-            ("format", formats.len()),
-            ("profile", profiles.len()),
-            ("nprompts", nprompts.len()),
-            ("seed", seeds.len()),
-            ("chat_template", self.chats()?.len()),
-            ("train_size", trainings.len().max(1)),
-        ];
-        let of_model = lists.iter().fold(1, |product: usize, (_, length)| product.saturating_mul(*length));
-        let (mut runs, mut count) = (Vec::new(), [0usize; 2]);
-        for model in &models {
-            let cells = if self.training { self.adapted_cells(model)? } else { self.cells(model)? };
-            let cells_of_model = of_model.saturating_mul(cells.len());
-            count = [count[0].saturating_add(of_model), count[1].saturating_add(cells_of_model)];
-            if count[0] > MOST[0] || count[1] > MOST[1] {
-                let longest =
-                    lists.iter().max_by_key(|(_, length)| length).map_or("seed", |(field, _)| field);
-                return Err(input(format!(
-                    "{}: with all lists, that makes more than {} runs or {} cells; write shorter lists, in several calls",
-                    self.origins.of(longest),
-                    MOST[0],
-                    MOST[1]
-                )));
-            }
-            for data in &data {
-                for direction in &directions {
-                    for format in &formats {
-                        for &profile in &profiles {
-                            for &k in &nprompts {
-                                for &seed in &seeds {
-                                    runs.push(Run {
-                                        task,
-                                        model: model.clone(),
-                                        data: data.clone(),
-                                        direction: direction.clone(),
-                                        format: format.clone(),
-                                        nprompts: k as usize,
-                                        seed: seed as u32,
-                                        profile,
-                                        chat: None,
-                                        limit,
-                                        max_new_tokens: new_tokens.or(format.max_new_tokens).unwrap_or(50),
-                                        no_stop,
-                                        drop_context,
-                                        sampling,
-                                        adapter: adapter.clone(),
-                                        lora: None,
-                                        cells: cells.clone(),
-                                        others: Vec::new(),
-                                    });
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        let mut runs = self.with_chats(runs)?;
-        if self.training {
-            let with = |run: Run| {
-                trainings.iter().map(move |training| Run { lora: Some(training.clone()), ..run.clone() })
-            };
-            runs = runs.into_iter().flat_map(with).collect();
-        }
-        runs.iter().try_for_each(|run| self.check(run))?;
-        let mut folders = std::collections::HashSet::new();
-        match runs.iter().find(|run| !folders.insert(run.folder())) {
-            None => Ok(runs),
-            Some(run) => Err(input(format!(
-                "two runs would go to the folder {}, as what they are of has one name; call once for each, with a --results \
-                 folder of its own",
-                run.folder().display()
-            ))),
-        }
-    }
-
-    /// Each run with each of the chat templates asked for.
-    fn with_chats(&self, runs: Vec<Run>) -> Result<Vec<Run>> {
-        let chats = self.chats()?;
-        let each = |run: Run| chats.iter().map(move |chat| Run { chat: chat.clone(), ..run.clone() });
-        Ok(runs.into_iter().flat_map(each).collect())
-    }
-
-    /// With a chat template, without, or both; two templates would write into one folder.
-    fn chats(&self) -> Result<Vec<Option<ChatChoice>>> {
-        let words = &self.settings.chat_template;
-        if words.is_none() {
-            return Ok(vec![None]);
-        }
-        let chats = self.each("chat_template", words, chat)?;
-        let mut chosen = chats.iter().flatten();
-        let first = chosen.next();
-        if chosen.any(|chat| Some(chat) != first) {
-            return Err(input(format!(
-                "{}: takes one template a call, as results of two would go to one folder; call once for each, with a \
-                 --results folder of its own",
-                self.origins.of("chat_template")
-            )));
-        }
-        Ok(chats)
-    }
-
     /// Impossible combinations.
-    fn check(&self, run: &Run) -> Result<()> {
+    pub(super) fn check(&self, run: &Run) -> Result<()> {
         if run.profile == Profile::Sia2024 && run.nprompts != 5 {
             return Err(input(format!(
-                "{}: the study's code always uses 5 demonstrations; write --nprompts 5, or --profile exact",
+                "{}: profile sia2024 always uses 5 demonstrations, as the study's code does; write --nprompts 5, or --profile \
+                 exact",
                 self.origins.of("nprompts")
             )));
         }
         if run.profile == Profile::Sia2024 && run.chat.is_some() {
             return Err(input(format!(
-                "{}: the study's code knows no chat template; write --chat-template false, or --profile exact",
+                "{}: profile sia2024 has no chat template, as the study's code has none; write --chat-template false, or \
+                 --profile exact",
                 self.origins.of("chat_template")
             )));
         }
@@ -241,11 +112,38 @@ impl Resolver {
                 run.data.name
             )));
         }
-        Ok(())
+        self.check_direction(run)?;
+        self.check_task(run)
+    }
+
+    /// Languages must be known where something goes by them.
+    fn check_direction(&self, run: &Run) -> Result<()> {
+        match &run.direction {
+            Some(_) => Ok(()),
+            None if run.data.needs_direction() => Err(input(run.data.wants_direction())),
+            None if run.format.names_languages() => Err(input(format!(
+                "--direction is missing: the format {} writes the names of the languages, and the columns of {} name none; \
+                 write it as --direction en-it, or call the columns by their languages (en and it)",
+                run.format.name, run.data.name
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Flags that have no effect on this task are refused. An experiment file may hold settings for several.
+    fn check_task(&self, run: &Run) -> Result<()> {
+        let unused = PROGRAMS.iter().find(|field| run.task != Task::Code && self.origins.is_flag(field));
+        match unused {
+            None => Ok(()),
+            Some(field) => Err(input(format!(
+                "{}: has an effect on programs only; leave it out, or write --task code",
+                self.origins.of(field)
+            ))),
+        }
     }
 
     /// Masks times layers; every cell that hides nothing is the one baseline.
-    fn cells(&self, model: &ModelChoice) -> Result<Vec<Cell>> {
+    pub(super) fn cells(&self, model: &ModelChoice) -> Result<Vec<Cell>> {
         let ablated = match &self.settings.ablate_attention {
             None => Vec::new(),
             words => self.layers("ablate_attention", words, model)?,
@@ -270,14 +168,14 @@ impl Resolver {
     }
 
     /// The adapter that is at work everywhere, if there is one.
-    fn adapter(&self) -> Result<Option<AdapterChoice>> {
+    pub(super) fn adapter(&self) -> Result<Option<AdapterChoice>> {
         let Some(_) = &self.settings.adapter else { return Ok(None) };
         let path = PathBuf::from(self.one("adapter", &self.settings.adapter)?);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         match name.filter(|_| path.is_dir()) {
             Some(name) => Ok(Some(AdapterChoice { path, name })),
             None => Err(input(format!(
-                "{}: {} is no folder; an adapter is a folder with adapter_config.json and adapter_model.safetensors",
+                "{}: {} is not a folder; an adapter is a folder with adapter_config.json and adapter_model.safetensors",
                 self.origins.of("adapter"),
                 path.display()
             ))),
@@ -295,39 +193,8 @@ impl Resolver {
         Layers::parse(self.list(field, words)?, &origin)?.resolve(model.layers, &model.name, &origin)
     }
 
-    fn data(&self, task: Task) -> Result<Vec<DataConfig>> {
-        let one_off = match task {
-            Task::Mt => DataConfig::one_off,
-            Task::Code => DataConfig::one_off_code,
-        };
-        let file = |field, words: &'_ Option<Vec<String>>| match words {
-            None => Ok(None),
-            words => self.one(field, words).map(|file| Some(PathBuf::from(file))),
-        };
-        let test = file("test", &self.settings.test)?;
-        let demonstrations = file("demonstrations", &self.settings.demonstrations)?;
-        if let Some(test) = test {
-            return Ok(vec![one_off(&test, demonstrations.as_deref())]);
-        }
-        let data = self.each("data", &self.settings.data, |word, origin| {
-            if is_named_like_one(word) {
-                return Ok(one_off(Path::new(word), demonstrations.as_deref()));
-            }
-            let file = files::find("data", word, origin)?;
-            DataConfig::parse(&file.text, &file.path)
-        })?;
-        match (&demonstrations, data.iter().find(|data| data.origin.is_some())) {
-            (Some(_), Some(named)) => Err(input(format!(
-                "{}: the corpus {} has demonstrations of its own; give the test items as a file too, with --test",
-                self.origins.of("demonstrations"),
-                named.name
-            ))),
-            _ => Ok(data),
-        }
-    }
-
     /// How many generations of an item, and how they are drawn.
-    fn sampling(&self) -> Result<Sampling> {
+    pub(super) fn sampling(&self) -> Result<Sampling> {
         let samples = self.count("samples", &self.settings.samples)?;
         let temperature = self.number("temperature", &self.settings.temperature)?;
         let top_p = self.number("top_p", &self.settings.top_p)?;
@@ -348,7 +215,7 @@ impl Resolver {
             ),
             () if top_p < 1. && temperature == 0. => refuse(
                 "top_p",
-                "means nothing at temperature 0, which takes the likeliest token; write --top-p 1",
+                "has no effect at temperature 0, which takes the likeliest token; write --top-p 1",
             ),
             () => Ok(Sampling { samples, temperature, top_p }),
         }

@@ -15,23 +15,24 @@ use crate::error::{input, suggest};
 /// A value or a list of values, as written.
 pub type Words = Vec<String>;
 
-/// Declares settings once: each field is a flag, a YAML key, and mergeable.
+/// Declares settings once: each field is a flag below a heading, a YAML key, and mergeable.
 macro_rules! settings {
     ($(#[$top:meta])* $name:ident {
-        $($(#[$meta:meta])* $field:ident: $value:literal),* $(,)?
+        $($heading:literal { $($(#[$meta:meta])* $field:ident: $value:literal),* $(,)? })*
     } $($section:ident: $of:ty)?) => {
         $(#[$top])*
         #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct $name {
-            $(
-                #[arg(long, value_name = $value, value_delimiter = ',', num_args = 1, allow_negative_numbers = true)]
+            $($(
+                #[arg(long, help_heading = $heading, value_name = $value, value_delimiter = ',', num_args = 1,
+                      allow_negative_numbers = true)]
                 $(#[$meta])*
                 #[serde(deserialize_with = "words", skip_serializing_if = "Option::is_none")]
                 pub $field: Option<Vec<String>>,
-            )*
+            )*)*
             $(
-                /// Those of a verb of its own, in a section of the file.
+                /// Settings of another verb, in a section of the file.
                 #[arg(skip)]
                 #[serde(skip_serializing_if = "Option::is_none")]
                 pub $section: Option<$of>,
@@ -40,15 +41,21 @@ macro_rules! settings {
 
         impl $name {
             /// The keys a YAML file may hold.
-            pub const KEYS: &'static [&'static str] = &[$(stringify!($field),)* $(stringify!($section))?];
+            pub const KEYS: &'static [&'static str] = &[$($(stringify!($field),)*)* $(stringify!($section))?];
+
+            /// The fields that have a value, with it; those of a section are not among them.
+            pub fn given(&self) -> Vec<(&'static str, &[String])> {
+                let fields = [$($((stringify!($field), self.$field.as_deref()),)*)*];
+                fields.into_iter().filter_map(|(field, words)| Some((field, words?))).collect()
+            }
 
             fn take(&mut self, mut over: Self, origin: &Origin, origins: &mut Origins) {
-                $(
+                $($(
                     if let Some(value) = over.$field.take() {
                         self.$field = Some(value);
                         origins.0.insert(stringify!($field), origin.clone());
                     }
-                )*
+                )*)*
                 $(
                     if let Some(section) = over.$section.take() {
                         self.$section.get_or_insert_default().take(section, origin, origins);
@@ -62,110 +69,130 @@ macro_rules! settings {
 settings! {
 /// Every setting of an experiment, as typed. A comma list or a range makes a grid.
 Settings {
-    /// Model: a name of configs/model, a folder, a .gguf file, or owner/name of the hub, @REVISION may follow
-    model: "NAME|PATH",
-    /// Task: mt (translation), or code (programs, checked by running them)
-    task: "TASK",
-    /// Corpus: a name of configs/data, a .yaml file, or a TSV, CSV, JSONL or JSON file of test items
-    data: "NAME|PATH",
-    /// One-off test items instead of --data: TSV, CSV, JSONL or JSON with source and target, or JSONL of problems
-    test: "FILE",
-    /// One-off demonstrations instead of --data: TSV, CSV, JSONL or JSON with source and target
-    demonstrations: "FILE",
-    /// Languages, such as en-fr
-    direction: "SOURCE-TARGET",
-    /// Prompt format: a name of configs/format, or a .yaml file
-    format: "NAME|PATH",
-    /// What is hidden: none, all, or three letters T/F for instructions, examples, query
-    mask: "MASK",
-    /// First layer that hides it: 14, 0,7,14, 0..29 (both ends), all
-    from_layer: "LAYERS",
-    /// Take the attention out of one layer, each of these in turn: 14, 0..29, all. Without --mask, beside the baseline alone
-    ablate_attention: "LAYERS",
-    /// Number of demonstrations
-    nprompts: "K",
-    /// Seeds that draw the demonstrations: 0, or 0..3 (both ends)
-    seed: "SEEDS",
-    /// Number of test items, or all
-    limit: "N",
-    /// The prompt as one user message: true (the model's own chat template), false, or a .jinja file
-    #[arg(num_args = 0..=1, default_missing_value = "true")]
-    chat_template: "FILE",
-    /// Most tokens generated per item
-    max_new_tokens: "N",
-    /// exact (as the paper says) or sia2024 (as the study's code does)
-    profile: "PROFILE",
-    /// cpu; of a binary built with CUDA also cuda, the first GPU, or cuda:1
-    device: "DEVICE",
-    /// How weights are held: f32, f16, bf16, or stored (as in the file); products are computed in f32 on the CPU, on a GPU in
-    /// the same type, which cannot be stored
-    dtype: "DTYPE",
-    /// Threads, or all
-    threads: "N",
-    /// Generations decoded together at most
-    batch: "N",
-    /// Memory to use at most, such as 4GiB or 1500MiB; auto: most of what is available
-    memory: "SIZE",
-    /// Decode all --max-new-tokens, whatever is generated: true or false
-    #[arg(num_args = 0..=1, default_missing_value = "true")]
-    no_stop: "BOOL",
-    /// Compute each generation by itself and at full length, as one would serve it, with hidden columns dropped from the
-    /// start layer on, and time it: true or false
-    #[arg(num_args = 0..=1, default_missing_value = "true")]
-    drop_context: "BOOL",
-    /// Generations per item, for pass@k
-    samples: "N",
-    /// Draw tokens at this temperature; 0 takes the likeliest
-    temperature: "T",
-    /// Draw from the likeliest tokens that reach this probability
-    top_p: "P",
-    /// Programs run with every layer of the sandbox (required), with those that are there (best-effort), or with none (off)
-    sandbox: "HOW",
-    /// The Python that runs the programs
-    python: "NAME|PATH",
-    /// Processor seconds of a program; auto: by what the reference solutions take
-    time_limit: "SECONDS",
-    /// A LoRA adapter as PEFT saves it, at work in every row of every cell
-    adapter: "FOLDER",
-    /// Folder that results are written to
-    results: "FOLDER",
-    /// Lock what is computed, so that no other process does it too; false for a filesystem that has no locks
-    #[arg(num_args = 0..=1, default_missing_value = "true")]
-    locks: "BOOL",
+    "Model" {
+        /// Model: a name from `icl-mask models`, a folder, a .gguf file, or owner/name on the Hugging Face hub; @REVISION may follow
+        model: "NAME|PATH",
+        /// LoRA adapter in PEFT's format, applied to every token in every cell [default: none]
+        adapter: "FOLDER",
+    }
+    "Data and prompt" {
+        /// Task: mt (translation), or code (programs, scored by running them)
+        task: "TASK",
+        /// Corpus: a name from `icl-mask data list`, a .yaml file, or a file of test items
+        data: "NAME|PATH",
+        /// File of test items, used instead of --data: TSV, CSV, JSONL or JSON; with --task code JSONL of problems
+        /// [default: none]
+        test: "FILE",
+        /// File that demonstrations are drawn from, beside --test [default: none; with --task code, the other problems]
+        demonstrations: "FILE",
+        /// Source and target language, such as en-it [default: the languages that the header of --test names, or the
+        /// corpus' own direction]
+        direction: "SOURCE-TARGET",
+        /// Prompt format: a name from configs/format, or a .yaml file
+        format: "NAME|PATH",
+        /// Number of demonstrations in the prompt
+        nprompts: "K",
+        /// Seeds that draw the demonstrations: 0, or 0..3 (both ends)
+        seed: "SEEDS",
+        /// Number of test items, taken from the start of the file, or all
+        limit: "N",
+        /// Send the prompt as one user message: true (the model's own chat template), false, or a .jinja file [default:
+        /// false]
+        #[arg(num_args = 0..=1, default_missing_value = "true")]
+        chat_template: "FILE",
+        /// How the paper is read: exact (as the paper says) or sia2024 (as the study's code does)
+        profile: "PROFILE",
+    }
+    "Interventions" {
+        /// Parts of the prompt to hide: none, all, or three letters T (hidden) or F for instructions, examples, query
+        mask: "MASK",
+        /// First layer that hides them: 14, or 0,7,14, or 0..29 (both ends), or all (each in turn)
+        from_layer: "LAYERS",
+        /// Remove the attention of one layer, each of these in turn: 14, or 0..29, or all; without --mask, only the
+        /// baseline is computed beside it [default: none]
+        ablate_attention: "LAYERS",
+        /// Drop hidden tokens from the KV cache at the start layer instead of masking them, and compute and time each
+        /// generation alone, at full length: true or false
+        #[arg(num_args = 0..=1, default_missing_value = "true")]
+        drop_context: "BOOL",
+    }
+    "Generation" {
+        /// Maximum number of tokens to generate per item [default: max_new_tokens of the format, or 50]
+        max_new_tokens: "N",
+        /// Generate all --max-new-tokens tokens, even after the end of the answer: true or false
+        #[arg(num_args = 0..=1, default_missing_value = "true")]
+        no_stop: "BOOL",
+        /// Number of generations per item, for pass@k
+        samples: "N",
+        /// Sampling temperature; 0 always takes the likeliest token
+        temperature: "T",
+        /// Sample from the likeliest tokens whose probabilities add up to this (nucleus sampling)
+        top_p: "P",
+    }
+    "Scoring" {
+        /// Sandbox for programs: required (refuse to run without all of it), best-effort (use what the system offers), off
+        sandbox: "HOW",
+        /// Python that runs the programs
+        python: "NAME|PATH",
+        /// Processor seconds that a program may take; auto: set by the slowest reference solution
+        time_limit: "SECONDS",
+    }
+    "Resources" {
+        /// Where to compute: cpu, or cuda or cuda:1 in a binary that is built with CUDA
+        device: "DEVICE",
+        /// Number format of the weights: f32, f16, bf16, or stored (as in the file; CPU only); the CPU multiplies in f32
+        dtype: "DTYPE",
+        /// Number of threads, or all (one per core)
+        threads: "N",
+        /// Maximum number of generations decoded together
+        batch: "N",
+        /// Maximum memory to use, such as 4GiB or 1500MiB; auto takes most of what is available
+        memory: "SIZE",
+    }
+    "Output" {
+        /// Folder to write results to
+        results: "FOLDER",
+        /// Lock cells while they are computed, so that several processes can share a folder: true, or false for a file
+        /// system without locks
+        #[arg(num_args = 0..=1, default_missing_value = "true")]
+        locks: "BOOL",
+    }
 } lora: TrainingFlags
 }
 
 settings! {
 /// How adapters are trained, as typed.
 TrainingFlags {
-    /// Layers, each with an adapter of its own: 14, 0..29 (both ends), all
-    layers: "LAYERS",
-    /// Pairs to train on, the first ones of the training split
-    train_size: "N",
-    /// Pairs whose loss says when to stop; 0 for none
-    dev_size: "N",
-    /// What of the layer is adapted, of q, k, v, o, gate, up, down: o is the attention output
-    projection: "NAME",
-    /// Rank of the change
-    rank: "R",
-    /// It is scaled by this over the rank
-    alpha: "A",
-    /// Share of the adapter's inputs that are left out at random
-    dropout: "P",
-    /// Of AdamW at the first step; it falls linearly to 0
-    learning_rate: "RATE",
-    /// Of AdamW
-    weight_decay: "W",
-    /// Norm that gradients are scaled down to; none: never
-    max_grad_norm: "NORM",
-    /// Pairs of a step
-    train_batch: "N",
-    /// Times that all pairs are seen at most
-    epochs: "N",
-    /// Epochs without a smaller dev loss after which training ends
-    patience: "N",
-    /// Tokens whose loss is counted: whole (all, as in the study) or target (the answer's)
-    loss: "WHAT",
+    "Training" {
+        /// Layers to train an adapter on, one adapter each: 14, or 0..29 (both ends), or all
+        layers: "LAYERS",
+        /// Number of training pairs, taken from the start of the training split
+        train_size: "N",
+        /// Number of pairs for the dev loss, which ends training early; 0 never does
+        dev_size: "N",
+        /// Projections to adapt: some of q, k, v, o (attention output), gate, up, down
+        projection: "NAME",
+        /// Rank of the update
+        rank: "R",
+        /// LoRA alpha: the update is scaled by alpha / rank
+        alpha: "A",
+        /// Dropout on the adapter's inputs, as a probability
+        dropout: "P",
+        /// AdamW's initial learning rate, decayed linearly to 0
+        learning_rate: "RATE",
+        /// AdamW's weight decay
+        weight_decay: "W",
+        /// Maximum norm of the gradients, which are scaled down to it, or none
+        max_grad_norm: "NORM",
+        /// Number of pairs per optimizer step
+        train_batch: "N",
+        /// Maximum number of epochs
+        epochs: "N",
+        /// Number of epochs without a smaller dev loss before training ends
+        patience: "N",
+        /// Tokens that the loss counts: whole (all, as in the study) or target (the answer's)
+        loss: "WHAT",
+    }
 }
 }
 
@@ -200,14 +227,18 @@ impl Origins {
 }
 
 impl Origins {
-    /// Somebody asked for it: it stands on the command line or in the user's experiment file.
+    /// The user typed it as a flag.
+    pub fn is_flag(&self, field: &str) -> bool {
+        matches!(self.0.get(field), Some(Origin::Flag))
+    }
+
+    /// The user asked for it, on the command line or in an experiment file.
     pub fn is_asked_for(&self, field: &str) -> bool {
         match self.0.get(field) {
             Some(Origin::Flag) => true,
             Some(Origin::File(path, _)) => {
                 let name = path.file_stem().unwrap_or_default();
-                ![super::DEFAULTS, super::CODE_DEFAULTS, super::LORA_DEFAULTS]
-                    .contains(&&*name.to_string_lossy())
+                !super::ALL_DEFAULTS.contains(&&*name.to_string_lossy())
             }
             Some(Origin::Stored(_)) | None => false,
         }

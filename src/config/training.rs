@@ -26,23 +26,23 @@ pub struct Training {
     pub train_size: usize,
     /// Pairs whose loss says when to stop, the first ones of what demonstrations are drawn from.
     pub dev_size: usize,
-    /// What of the layer is adapted.
+    /// Projections that are adapted.
     pub projections: Vec<Projection>,
-    /// Rank of the change.
+    /// Rank of the update.
     pub rank: usize,
-    /// It is scaled by this over the rank.
+    /// The update is scaled by alpha / rank.
     pub alpha: f64,
-    /// Share of the adapter's inputs that are left out at random, in training.
+    /// Dropout on the adapter's inputs, as a probability.
     pub dropout: f64,
-    /// AdamW's, at the first step; it falls linearly to 0.
+    /// AdamW's initial learning rate, decayed linearly to 0.
     pub learning_rate: f64,
-    /// AdamW's.
+    /// AdamW's weight decay.
     pub weight_decay: f64,
     /// Gradients are scaled down to this norm; `None`: never.
     pub max_grad_norm: Option<f64>,
-    /// Pairs of a step.
+    /// Number of pairs per optimizer step.
     pub batch: usize,
-    /// Times that all pairs are seen at most.
+    /// Maximum number of epochs.
     pub epochs: usize,
     /// Epochs without a smaller dev loss after which training ends.
     pub patience: usize,
@@ -182,15 +182,16 @@ impl Resolver {
             () if run.chat.is_some() => {
                 refuse("chat_template", "adapters are trained on plain text; write false")
             }
-            () if run.adapter.is_some() => {
-                refuse("adapter", "is for run; lora trains adapters of its own, on the model as it is")
-            }
-            () if run.drop_context => refuse("drop_context", "is for run: an adapter drops no context"),
+            () if run.adapter.is_some() => refuse(
+                "adapter",
+                "has no effect on lora, which trains its own adapters on the bare model; leave it out",
+            ),
+            () if run.drop_context => refuse("drop_context", "has no effect on lora; leave it out"),
             () if masks.iter().any(|field| self.origins.is_asked_for(field)) => {
                 let field = masks.iter().find(|field| self.origins.is_asked_for(field)).unwrap_or(&"mask");
                 refuse(
                     field,
-                    "lora masks nothing; train first, then icl-mask run --adapter FOLDER --mask ...",
+                    "lora masks nothing; train first, then use icl-mask run --adapter FOLDER --mask ...",
                 )
             }
             () => Ok(()),

@@ -21,6 +21,8 @@ pub struct DataConfig {
     pub description: Option<String>,
     /// The script that makes the files; messages about missing files name it.
     pub prepare: Option<String>,
+    /// The direction that is meant where none is asked for.
+    pub direction: Option<Direction>,
     /// Where the text is.
     pub kind: Kind,
 }
@@ -102,7 +104,7 @@ impl Code {
     pub(super) fn read(
         &self,
         config: &DataConfig,
-        direction: &Direction,
+        direction: Option<&Direction>,
         part: Part,
     ) -> Result<Option<Vec<Example>>> {
         let file = &self.test.file;
@@ -179,8 +181,9 @@ impl fmt::Display for LineRange {
 }
 
 impl DataConfig {
-    /// A corpus of one file with test items and, unless no demonstrations are wanted, one to draw them from: TSV or CSV with
-    /// columns `source` and `target` (and `id`, if wanted), or JSON with these keys. Named after the test file.
+    /// A corpus of one file with test items and, unless no demonstrations are wanted, one to draw them from: TSV or CSV
+    /// with columns `source` and `target` or two languages such as `en` and `it` (and `id`, if wanted), or JSON with these keys.
+    /// Named after the test file.
     pub fn one_off(test: &Path, demonstrations: Option<&Path>) -> DataConfig {
         // A brace in the user's own path is no placeholder.
         let whole = |path: &Path| TableFile { file: path.display().to_string(), lines: None };
@@ -191,7 +194,14 @@ impl DataConfig {
             training: None,
             columns: Columns::default(),
         });
-        DataConfig { name: name_of(test), origin: None, description: None, prepare: None, kind }
+        DataConfig {
+            name: name_of(test),
+            origin: None,
+            description: None,
+            prepare: None,
+            direction: None,
+            kind,
+        }
     }
 
     /// Programming problems in a file, with demonstrations from another one or, without that, from the other problems.

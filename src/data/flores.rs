@@ -6,15 +6,16 @@ use anyhow::Result;
 
 use super::lines::Lines;
 use super::{DataConfig, Direction, Example, Flores, LineRange, Part, languages};
-use crate::error::input;
+use crate::error::{absent, input};
 
 /// The examples of one part; `None` if there is no such part.
 pub(super) fn read(
     config: &DataConfig,
     flores: &Flores,
-    direction: &Direction,
+    direction: Option<&Direction>,
     part: Part,
 ) -> Result<Option<Vec<Example>>> {
+    let direction = direction.ok_or_else(|| input(config.wants_direction()))?;
     let split = match part {
         Part::Demonstrations => Some(&flores.demonstrations),
         Part::Test => Some(&flores.test),
@@ -24,7 +25,7 @@ pub(super) fn read(
     let folder = flores.folder.join(&split.split);
     if !folder.is_dir() {
         let advice = config.advice("folder");
-        return Err(input(format!("the folder {} does not exist; {advice}", folder.display())));
+        return Err(absent(format!("the folder {} does not exist; {advice}", folder.display())));
     }
     let source = file_of(config, &folder, &split.split, &direction.source)?;
     let target = file_of(config, &folder, &split.split, &direction.target)?;
@@ -133,7 +134,7 @@ mod tests {
         let back = load(&config, "fr-en").unwrap();
         assert_eq!((back.test[0].source.as_str(), back.test[0].target.as_str()), ("X", "x"));
         assert_ne!(back.hash, corpus.hash);
-        let training = load_training(&config, &"en-fr".parse().unwrap()).unwrap();
+        let training = load_training(&config, Some(&"en-fr".parse().unwrap())).unwrap();
         assert_eq!(training.iter().map(|e| e.target.as_str()).collect::<Vec<_>>(), ["A", "B"]);
     }
 
@@ -185,7 +186,7 @@ mod tests {
         if let Kind::Flores(flores) = &mut config.kind {
             flores.training = None;
         }
-        let message = load_training(&config, &"en-fr".parse().unwrap()).unwrap_err().to_string();
+        let message = load_training(&config, Some(&"en-fr".parse().unwrap())).unwrap_err().to_string();
         assert!(
             message.ends_with("has no training split; add `training:` to configs/data/flores.yaml"),
             "{message}"

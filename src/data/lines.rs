@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::error::input;
+use crate::error::{absent, input};
 use crate::inputs::{self, MOST_TEXT, Trouble};
 
 /// A line longer than this (in bytes) is not text of a corpus: without a limit, a binary file without line ends
@@ -108,7 +108,7 @@ pub(super) fn unreadable(trouble: Trouble, path: &Path, advice: &str) -> anyhow:
         Trouble::Damaged(error) => {
             input(format!("{shown}:1 cannot be unpacked ({error}); fetch the file again"))
         }
-        missing if missing.is_missing() => input(format!("the file {shown} does not exist; {advice}")),
+        missing if missing.is_missing() => absent(format!("the file {shown} does not exist; {advice}")),
         Trouble::System(error) => anyhow::Error::from(error).context(format!("cannot open {shown}")),
         other => other.about(path),
     }

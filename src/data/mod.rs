@@ -8,6 +8,7 @@
 mod config;
 mod direction;
 mod flores;
+mod header;
 pub mod languages;
 mod lines;
 mod parse;
@@ -48,7 +49,7 @@ pub struct Corpus {
     /// Name of the corpus, as in results: `flores`.
     pub name: String,
     /// The direction that was read.
-    pub direction: Direction,
+    pub direction: Option<Direction>,
     /// What demonstrations are drawn from, in the order of the file.
     pub demonstrations: Vec<Example>,
     /// The test items, in the order of the file.
@@ -79,19 +80,27 @@ impl Part {
 }
 
 impl Corpus {
-    /// Reads the test items and the demonstrations of a corpus; the training split stays on disk.
+    /// Reads the test items and the demonstrations of a corpus in one direction; the training split stays on disk.
     ///
     /// # Errors
     /// An [`InputError`](crate::error::InputError) for anything wrong with the files: missing, not parallel, empty
     /// lines, not UTF-8, malformed rows, repeated ids, fewer lines than the configuration asks for.
     pub fn load(config: &DataConfig, direction: &Direction) -> Result<Corpus> {
+        Self::load_any(config, Some(direction))
+    }
+
+    /// The same for a corpus that may have no languages.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); also if its files or columns go by languages and no direction is given.
+    pub fn load_any(config: &DataConfig, direction: Option<&Direction>) -> Result<Corpus> {
         let test = read(config, direction, Part::Test)?.unwrap_or_default();
         // A table may do without demonstrations; drawing some from it is refused later, where their number is known.
         let demonstrations = read(config, direction, Part::Demonstrations)?.unwrap_or_default();
         let hash = hash(&demonstrations, &test);
         let leave_one_out =
             matches!(&config.kind, Kind::Code(code) if code.demonstrations == Some(Pool::LeaveOneOut));
-        let (name, direction) = (config.name.clone(), direction.clone());
+        let (name, direction) = (config.name.clone(), direction.cloned());
         Ok(Corpus { name, direction, demonstrations, test, leave_one_out, hash })
     }
 }
@@ -100,7 +109,7 @@ impl Corpus {
 ///
 /// # Errors
 /// As [`Corpus::load`]; and if the configuration names no training split.
-pub fn load_training(config: &DataConfig, direction: &Direction) -> Result<Vec<Example>> {
+pub fn load_training(config: &DataConfig, direction: Option<&Direction>) -> Result<Vec<Example>> {
     read(config, direction, Part::Training)?.ok_or_else(|| {
         let fix = match &config.origin {
             Some(file) => format!("add `training:` to {}", file.display()),
@@ -111,7 +120,7 @@ pub fn load_training(config: &DataConfig, direction: &Direction) -> Result<Vec<E
 }
 
 /// The examples of one part, or `None` if the configuration has no such part.
-fn read(config: &DataConfig, direction: &Direction, part: Part) -> Result<Option<Vec<Example>>> {
+fn read(config: &DataConfig, direction: Option<&Direction>, part: Part) -> Result<Option<Vec<Example>>> {
     let examples = match &config.kind {
         Kind::Flores(flores) => flores::read(config, flores, direction, part)?,
         Kind::Table(table) => table::read(config, table, direction, part)?,
@@ -173,12 +182,12 @@ mod tests {
         std::fs::write(&test, "target\tsource\tid\nbonjour\thello\ta1\n").unwrap();
         std::fs::write(&demonstrations, "{\"id\": 7, \"source\": \"s\", \"target\": \"t\"}\n").unwrap();
         let config = DataConfig::one_off(&test, Some(&demonstrations));
-        let direction = "en-fr".parse().unwrap();
+        let direction: Direction = "en-fr".parse().unwrap();
         let corpus = Corpus::load(&config, &direction).unwrap();
         assert_eq!(corpus.name, "my-test");
         assert_eq!(corpus.test, [example("a1", "hello", "bonjour")]);
         assert_eq!(corpus.demonstrations, [example("7", "s", "t")]);
-        let message = load_training(&config, &direction).unwrap_err().to_string();
+        let message = load_training(&config, Some(&direction)).unwrap_err().to_string();
         assert!(message.starts_with("the corpus `my-test` has no training split"), "{message}");
 
         std::fs::write(&test, "target\tsource\tid\nBonjour\thello\ta1\n").unwrap();

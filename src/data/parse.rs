@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
 
+use super::Direction;
 use super::config::{
     Code, Columns, DataConfig, Flores, Kind, LEAVE_ONE_OUT, LineRange, Pool, Split, Table, TableFile, name_of,
 };
@@ -64,6 +65,7 @@ struct FloresYaml {
     _kind: String,
     description: Option<String>,
     prepare: Option<String>,
+    direction: Option<Direction>,
     folder: PathBuf,
     demonstrations: Split,
     test: Split,
@@ -77,6 +79,7 @@ struct TableYaml {
     _kind: String,
     description: Option<String>,
     prepare: Option<String>,
+    direction: Option<Direction>,
     test: TableFile,
     demonstrations: Option<TableFile>,
     training: Option<TableFile>,
@@ -147,16 +150,42 @@ impl DataConfig {
             serde_yaml::from_str(text).map_err(|error| input(format!("{}: {error}", path.display())))
         }
         let kind = yaml::<Probe>(text, path)?.kind.unwrap_or_default();
-        let (description, prepare, kind) = match kind.as_str() {
+        let (description, prepare, direction, kind) = match kind.as_str() {
             "flores" => {
-                let FloresYaml { description, prepare, folder, demonstrations, test, training, .. } =
-                    yaml(text, path)?;
-                (description, prepare, Kind::Flores(Flores { folder, demonstrations, test, training }))
+                let FloresYaml {
+                    description,
+                    prepare,
+                    direction,
+                    folder,
+                    demonstrations,
+                    test,
+                    training,
+                    ..
+                } = yaml(text, path)?;
+                (
+                    description,
+                    prepare,
+                    direction,
+                    Kind::Flores(Flores { folder, demonstrations, test, training }),
+                )
             }
             "table" => {
-                let TableYaml { description, prepare, test, demonstrations, training, columns, .. } =
-                    yaml(text, path)?;
-                (description, prepare, Kind::Table(Table { test, demonstrations, training, columns }))
+                let TableYaml {
+                    description,
+                    prepare,
+                    direction,
+                    test,
+                    demonstrations,
+                    training,
+                    columns,
+                    ..
+                } = yaml(text, path)?;
+                (
+                    description,
+                    prepare,
+                    direction,
+                    Kind::Table(Table { test, demonstrations, training, columns }),
+                )
             }
             "code" => {
                 let CodeYaml {
@@ -176,6 +205,7 @@ impl DataConfig {
                 (
                     description,
                     prepare,
+                    None,
                     Kind::Code(Code { test, fields, demonstrations, demonstration_columns }),
                 )
             }
@@ -190,7 +220,14 @@ impl DataConfig {
                 return Err(input(format!("{}: unknown kind `{other}`; {hint}", path.display())));
             }
         };
-        Ok(DataConfig { name: name_of(path), origin: Some(path.to_path_buf()), description, prepare, kind })
+        Ok(DataConfig {
+            name: name_of(path),
+            origin: Some(path.to_path_buf()),
+            description,
+            prepare,
+            direction,
+            kind,
+        })
     }
 }
 

@@ -1,21 +1,24 @@
 //! Tables: one pair per row, as TSV or CSV with a header, as JSONL, or as one JSON list.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use super::rows::{Found, Row, Rows};
-use super::{Columns, DataConfig, Direction, Example, Part, Table, languages};
-use crate::error::input;
+use super::{Columns, DataConfig, Direction, Example, Part, Table, header, languages};
+use crate::error::{absent, input};
 
 /// The examples of one part; `None` if there is no such part.
 pub(super) fn read(
     config: &DataConfig,
     table: &Table,
-    direction: &Direction,
+    direction: Option<&Direction>,
     part: Part,
 ) -> Result<Option<Vec<Example>>> {
+    if direction.is_none() && config.needs_direction() {
+        return Err(input(config.wants_direction()));
+    }
     let file = match part {
         Part::Demonstrations => table.demonstrations.as_ref(),
         Part::Test => Some(&table.test),
@@ -59,7 +62,8 @@ pub(super) fn read(
 
 /// The paths or names a template stands for, the likeliest first: those that write both languages in one style of codes, then
 /// those that mix styles (`nb` and `eng`).
-fn expand(template: &str, direction: &Direction) -> Vec<String> {
+fn expand(template: &str, direction: Option<&Direction>) -> Vec<String> {
+    let Some(direction) = direction else { return vec![template.into()] };
     let codes = |code: &str| match languages::find(code) {
         Some(language) => language.codes().map(String::from).collect(),
         None => vec![code.to_string()],
@@ -81,17 +85,18 @@ fn expand(template: &str, direction: &Direction) -> Vec<String> {
 }
 
 /// The first file that exists among those a path template stands for.
-fn existing(template: &str, direction: &Direction, advice: &str) -> Result<PathBuf> {
+fn existing(template: &str, direction: Option<&Direction>, advice: &str) -> Result<PathBuf> {
     let candidates = expand(template, direction);
     let found = candidates.iter().map(PathBuf::from).find(|path| path.exists());
-    found.ok_or_else(|| match candidates.as_slice() {
-        [only] => input(format!("the file {only} does not exist; {advice}")),
-        _ => {
+    found.ok_or_else(|| match (candidates.as_slice(), direction) {
+        (_, None) => absent(format!("the file {template} does not exist; {advice}")),
+        ([only], _) => absent(format!("the file {only} does not exist; {advice}")),
+        (_, Some(direction)) => {
             let unknown = [&direction.source, &direction.target]
                 .into_iter()
                 .find_map(|code| languages::lookup(code).err());
             let hint = unknown.map_or(String::new(), |error| format!(" ({error})"));
-            input(format!("there is no file {template} for the direction {direction}{hint}; {advice}"))
+            absent(format!("there is no file {template} for the direction {direction}{hint}; {advice}"))
         }
     })
 }
@@ -104,11 +109,13 @@ struct Wanted {
     id: Option<Vec<String>>,
     source: Vec<String>,
     target: Vec<String>,
+    /// Of a file that no YAML file describes: its columns may be called by the languages.
+    languages: Option<Direction>,
     advice: String,
 }
 
 impl Wanted {
-    fn new(columns: &Columns, direction: &Direction, config: &DataConfig) -> Wanted {
+    fn new(columns: &Columns, direction: Option<&Direction>, config: &DataConfig) -> Wanted {
         let advice = match &config.origin {
             Some(file) => format!("name the right one under `columns:` in {}", file.display()),
             None => {
@@ -127,30 +134,59 @@ impl Wanted {
             id: columns.id.as_ref().map(|id| expand(id, direction)),
             source: of_tasks(&columns.source, "source", "input"),
             target: of_tasks(&columns.target, "target", "output"),
+            languages: direction.filter(|_| config.origin.is_none()).cloned(),
             advice,
         }
     }
 
     /// Under which names a row has id (if any), source and target.
-    fn names(&self, row: &Row) -> Result<(Option<&str>, &str, &str)> {
-        let need = |wanted: &'_ [String]| {
-            let found = wanted.iter().position(|name| row.get(name).is_some());
-            found.ok_or_else(|| {
-                let looked_for = wanted.first().map_or("", String::as_str);
-                let names = row.names();
-                let more = match names.len().saturating_sub(LISTED) {
-                    0 => String::new(),
-                    more => format!(" and {more} more"),
-                };
-                let listed = names[..names.len().min(LISTED)].join(", ");
-                row.refuse(&format!("has no column `{looked_for}` (it has {listed}{more}); {}", self.advice))
-            })
+    fn names(&self, row: &Row) -> Result<(Option<String>, String, String)> {
+        let lacks = |what: String| {
+            let names = row.names();
+            let more = match names.len().saturating_sub(LISTED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let listed = names[..names.len().min(LISTED)].join(", ");
+            row.refuse(&format!("has no {what} (it has {listed}{more}); {}", self.advice))
+        };
+        let need = |wanted: &[String]| {
+            let found = wanted.iter().find(|name| row.get(name).is_some());
+            let looked_for = wanted.first().map_or("", String::as_str);
+            found.cloned().ok_or_else(|| lacks(format!("column `{looked_for}`")))
+        };
+        let (source, target) = match self.spoken(row) {
+            Spoken::Both(source, target) => (source, target),
+            Spoken::Others(direction) => {
+                return Err(lacks(format!("columns `{}` and `{}`", direction.source, direction.target)));
+            }
+            Spoken::None => (need(&self.source)?, need(&self.target)?),
         };
         let id = match &self.id {
-            Some(wanted) => Some(wanted[need(wanted)?].as_str()),
-            None => row.get("id").map(|_| "id"),
+            Some(wanted) => Some(need(wanted)?),
+            // `id` is Indonesian, too.
+            None => Some("id").filter(|id| ![&*source, &*target].contains(id) && row.get(id).is_some()).map(String::from),
         };
-        Ok((id, &self.source[need(&self.source)?], &self.target[need(&self.target)?]))
+        Ok((id, source, target))
+    }
+
+    /// The columns that are called by languages, where that may be and none is called what is looked for.
+    fn spoken(&self, row: &Row) -> Spoken<'_> {
+        let Some(direction) = &self.languages else { return Spoken::None };
+        if self.source.iter().chain(&self.target).any(|name| row.get(name).is_some()) {
+            return Spoken::None;
+        }
+        let mut names = row.names();
+        let place = |names: &[String], code: &str| names.iter().position(|name| header::is_language(name, code));
+        match (place(&names, &direction.source), place(&names, &direction.target)) {
+            (Some(source), Some(target)) => {
+                Spoken::Both(std::mem::take(&mut names[source]), std::mem::take(&mut names[target]))
+            }
+            _ if names.iter().any(|name| name != "id" && header::language(name).is_some()) => {
+                Spoken::Others(direction)
+            }
+            _ => Spoken::None,
+        }
     }
 
     /// The row as an example; `number` is its id where it has none.
@@ -164,19 +200,38 @@ impl Wanted {
             Some(Found::Text(text)) => filled(name, text),
             _ => Err(row.refuse(&format!("has a `{name}` that is not a string; put it in quotes"))),
         };
-        let id = match id.map(|name| (name, row.get(name))) {
+        let id = match id.as_deref().map(|name| (name, row.get(name))) {
             None => number.to_string(),
             Some((_, Some(Found::Number(number)))) => number,
             Some((name, _)) => text(name)?,
         };
-        Ok(Example { id, source: text(source)?, target: text(target)?, problem: None })
+        Ok(Example { id, source: text(&source)?, target: text(&target)?, problem: None })
     }
+}
+
+/// Columns that are called by languages.
+enum Spoken<'a> {
+    /// By those of the direction.
+    Both(String, String),
+    /// By others than this direction.
+    Others(&'a Direction),
+    /// No such columns are looked for, or there are none.
+    None,
+}
+
+/// The names of a file's columns, as they are ordered in it: its header, or the keys of its first object.
+pub(super) fn names(path: &Path, advice: &str) -> Result<Vec<String>> {
+    let mut rows = Rows::open(path, advice)?;
+    let first = match rows.header() {
+        Some(header) => Some(header),
+        None => rows.next_row()?,
+    };
+    let first = first.ok_or_else(|| input(format!("{} has no rows; {advice}", path.display())))?;
+    Ok(first.names())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::data::Corpus;
 
@@ -281,8 +336,8 @@ mod tests {
             ),
             (
                 "x.jsonl",
-                b"{\"translation\":{\"en\":\"a\",\"fr\":\"b\"},\"n\":1}\n",
-                "x.jsonl:1 has no column `source` (it has translation.en, translation.fr, n)",
+                b"{\"translation\":{\"en\":\"a\",\"it\":\"b\"},\"n\":1}\n",
+                "x.jsonl:1 has no columns `en` and `fr` (it has translation.en, translation.it, n)",
             ),
             (
                 "x.jsonl",

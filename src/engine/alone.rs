@@ -38,8 +38,8 @@ struct One<'a> {
 }
 
 impl Observer for One<'_> {
-    fn tokens(&mut self, count: usize) {
-        self.observer.tokens(count);
+    fn passed(&mut self, tokens: usize, multiply_adds: u64) {
+        self.observer.passed(tokens, multiply_adds);
     }
 
     fn finished(&mut self, _: usize, generation: Generation) -> Result<()> {

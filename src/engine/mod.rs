@@ -29,7 +29,7 @@ pub use memory::{Holding, Limits, Memory, available, kv_bytes_a_token, weights};
 pub use plain::Plain;
 pub use stop::{Stop, StopRule};
 pub use sweep::generate;
-pub use work::Work;
+pub use work::{Expected, Work};
 
 use crate::mask::MaskPlan;
 use crate::prompt::Prompt;
@@ -67,8 +67,8 @@ pub struct Generation {
 
 /// What a batch reports while it works.
 pub trait Observer {
-    /// Tokens that went through the model since the last report, prompt and generated.
-    fn tokens(&mut self, _count: usize) {}
+    /// A pass through the model is done: tokens that went through it, prompt and generated, and its multiply-adds.
+    fn passed(&mut self, _tokens: usize, _multiply_adds: u64) {}
 
     /// Request `index` is finished.
     fn finished(&mut self, index: usize, generation: Generation) -> Result<()>;

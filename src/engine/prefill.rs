@@ -73,7 +73,7 @@ impl<D: Decoder> Sweep<'_, D> {
             now.iter().for_each(|forked| forked.add_to(&mut strands, None, [0, 0], arch.layers));
             let finished = forward(self.decoder, &strands, &mut self.kv)?;
             self.work.add_rows(arch, finished.row_layers, finished.reads);
-            self.observer.tokens(c);
+            self.report(c);
             if rest.is_empty() {
                 self.unshared = begun.elapsed().as_secs_f64();
                 return Ok(());
@@ -140,8 +140,7 @@ impl<D: Decoder> Sweep<'_, D> {
         let chosen = next_tokens(self.decoder, &finished.last_rows(last)?, &draws)?;
         self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
         self.work.add_chosen(self.decoder.arch(), chosen.len());
-        self.observer
-            .tokens(pass.iter().map(|(job, _)| self.layout.jobs[*job].prompt.tokens.len() - c).sum());
+        self.report(pass.iter().map(|(job, _)| self.layout.jobs[*job].prompt.tokens.len() - c).sum());
         let all = begun.elapsed().as_secs_f64() + std::mem::take(&mut self.unshared);
         let seconds = all / chosen.len() as f64;
         for (at, token) in pass.iter().flat_map(|(_, places)| places.clone()).zip(chosen) {

@@ -49,8 +49,8 @@ struct Renumbered<'a> {
 }
 
 impl Observer for Renumbered<'_> {
-    fn tokens(&mut self, count: usize) {
-        self.observer.tokens(count);
+    fn passed(&mut self, tokens: usize, multiply_adds: u64) {
+        self.observer.passed(tokens, multiply_adds);
     }
 
     fn finished(&mut self, index: usize, generation: Generation) -> Result<()> {
@@ -86,6 +86,7 @@ fn sweep<D: Decoder>(
         trunks: HashMap::new(),
         next_group: 0,
         work: Work::default(),
+        reported: 0,
         unshared: 0.,
     };
     sweep.compute_context()?;
@@ -147,6 +148,8 @@ pub(super) struct Sweep<'a, D: Decoder> {
     next_group: usize,
     /// What has been computed so far.
     pub work: Work,
+    /// Multiply-adds that the observer knows of.
+    reported: u64,
     /// Seconds that no branch has taken on yet: the context's.
     pub unshared: f64,
 }
@@ -259,7 +262,7 @@ impl<D: Decoder> Sweep<'_, D> {
         self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
         self.work.add_chosen(self.decoder.arch(), chosen.len());
         let each = begun.elapsed().as_secs_f64() / order.len() as f64;
-        self.observer.tokens(order.len());
+        self.report(order.len());
         for (&at, token) in order.iter().zip(chosen) {
             self.live[at].tokens.push(token);
             self.live[at].seconds += each;
@@ -302,6 +305,12 @@ impl<D: Decoder> Sweep<'_, D> {
             let tokens = live.tokens.clone();
             self.observer.finished(request, Generation { tokens, stop, seconds, multiply_adds: None })
         })
+    }
+
+    /// Tell the observer that a pass is done, which so many tokens went through.
+    pub fn report(&mut self, tokens: usize) {
+        let done = self.work.total();
+        self.observer.passed(tokens, done - std::mem::replace(&mut self.reported, done));
     }
 
     fn new_group(&mut self) -> usize {

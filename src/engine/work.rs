@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::layout::{Branch, Job, Layout};
+use super::Request;
+use super::layout::{Branch, Job, Layout, by_context};
 use crate::mask::Hidden;
 use crate::model::Arch;
 
@@ -39,6 +40,39 @@ impl Work {
     /// Tokens chosen.
     pub fn add_chosen(&mut self, arch: &Arch, tokens: usize) {
         self.vocabulary += (tokens * arch.vocab * arch.hidden) as u64;
+    }
+}
+
+/// The multiply-adds of a call, counted before it is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Of the prompts and the first token of each answer.
+    pub prompts: u64,
+    /// Of all if every answer has its full length, where those of an item never part.
+    pub least: u64,
+    /// The same where they part with the first token.
+    pub most: u64,
+}
+
+impl Expected {
+    /// Of some requests, so many of them decoded together; `alone` where each is computed by itself.
+    pub fn of(arch: &Arch, requests: &[Request], max_new_tokens: usize, batch: usize, alone: bool) -> Self {
+        let mut all = Self::default();
+        let mut add = |requests: &[Request]| {
+            let mut layout = Layout::new(arch, requests, max_new_tokens, batch);
+            let [most, least] = layout.work(arch).map(Work::total);
+            layout.max_new_tokens = 1;
+            let [prompts, _] = layout.work(arch).map(Work::total);
+            all = Self { prompts: all.prompts + prompts, least: all.least + least, most: all.most + most };
+        };
+        if alone {
+            requests.iter().for_each(|request| add(std::slice::from_ref(request)));
+            return all;
+        }
+        for group in by_context(requests) {
+            add(&group.iter().map(|&index| requests[index].clone()).collect::<Vec<_>>());
+        }
+        all
     }
 }
 

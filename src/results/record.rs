@@ -31,7 +31,8 @@ pub struct Settings {
     pub data: String,
     /// sha256 over its demonstrations and test items.
     pub data_sha256: String,
-    /// `en-fr`
+    /// `en-fr`; empty where the task has no languages.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub direction: String,
     /// Name of the prompt format.
     pub format: String,
@@ -155,7 +156,8 @@ pub struct ScoreRecord {
     pub model_sha256: String,
     /// Name of the corpus.
     pub data: String,
-    /// `en-fr`
+    /// `en-fr`; empty where the task has no languages.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub direction: String,
     /// Name of the prompt format.
     pub format: String,
@@ -308,6 +310,9 @@ pub struct Manifest {
     pub special_tokens: SpecialTokens,
     /// Strings that end an answer.
     pub stop_strings: Vec<String>,
+    /// The sentence about test items that the default limit left out, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
     /// Keys of the model's and the adapter's files that this version does not know.
     #[serde(default, skip_serializing_if = "Unread::is_empty")]
     pub unread_keys: Unread,

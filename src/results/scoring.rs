@@ -26,7 +26,7 @@ impl Scoring {
     ///
     /// # Errors
     /// A language whose tokenizer is not here.
-    pub fn new(task: Task, profile: Profile, direction: &Direction) -> Result<Self> {
+    pub fn new(task: Task, profile: Profile, direction: Option<&Direction>) -> Result<Self> {
         Ok(match (task, profile) {
             (Task::Mt, _) => Self::Text(text_scorer(direction)?),
             (Task::Code, Profile::Exact) => Self::Code(Assembly::AfterPrompt),
@@ -39,13 +39,13 @@ impl Scoring {
 ///
 /// # Errors
 /// A language whose tokenizer is not here.
-fn text_scorer(direction: &Direction) -> Result<TextScorer> {
-    let tokenize = match direction.target.as_str() {
+fn text_scorer(direction: Option<&Direction>) -> Result<TextScorer> {
+    let tokenize = match direction.map_or("", |direction| direction.target.as_str()) {
         "zh" => Tokenize::Zh,
         "ja" => {
-            return Err(input(format!(
-                "--direction {direction}: Japanese is scored with sacreBLEU's ja-mecab, which this version lacks"
-            )));
+            return Err(input(
+                "--direction: Japanese is scored with sacreBLEU's ja-mecab tokenizer, which this version lacks",
+            ));
         }
         _ => Tokenize::V13a,
     };

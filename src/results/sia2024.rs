@@ -41,13 +41,18 @@ pub fn path(record: &ScoreRecord) -> Option<PathBuf> {
         Treatment::All | Treatment::Ablation | Treatment::Lora => return None,
     };
     let ScoreRecord { format, nprompts, seed, direction, .. } = record;
+    // The study writes one for programs, too.
+    let direction = match (&record.scores, direction.as_str()) {
+        (Scores::Code(_), "") => "en-py",
+        (_, direction) => direction,
+    };
     let known = MODELS.iter().find(|(ours, _)| *ours == record.model);
     let model = known
         .map_or(record.model.replace(['/', '\\', '\0'], "--").replace("..", "--"), |(_, theirs)| {
             (*theirs).into()
         });
     // No name may lead out of the folder.
-    let [format, direction, sets] = [format.as_str(), direction.as_str(), &sets(&record.data)]
+    let [format, direction, sets] = [format.as_str(), direction, &sets(&record.data)]
         .map(|name| name.replace(['/', '\\', '\0'], "--").replace("..", "--"));
     Some(
         treated

@@ -94,7 +94,12 @@ impl Stored {
             return refuse(format!("items.jsonl: holds some of them twice ({})", item.id));
         }
         let task = task(&manifest.settings.task, &format!("{shown}/manifest.json"))?;
-        let scoring = Scoring::new(task, manifest.settings.profile, &manifest.settings.direction.parse()?)?;
+        // A task without languages has no direction.
+        let direction = match manifest.settings.direction.as_str() {
+            "" => None,
+            written => Some(written.parse()?),
+        };
+        let scoring = Scoring::new(task, manifest.settings.profile, direction.as_ref())?;
         Ok(Self { folder, manifest, items, task, scoring })
     }
 

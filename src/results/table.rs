@@ -6,40 +6,59 @@ use super::{Metric, ScoreRecord, Scores};
 use crate::mask::Treatment;
 use crate::sandbox::Verdict;
 
-/// Widest bar of the curve, in characters.
-const BAR: f64 = 24.;
+/// Widest bar of the curve, in characters; narrower where the table would not fit a terminal.
+const BAR: usize = 24;
+
+/// Columns of a terminal.
+const COLUMNS: usize = 80;
 
 /// Mask, layer, score, interval, seconds, and a bar to see the curve by. The score is this measure, or the task's usual
 /// one.
 pub fn table(records: &[ScoreRecord], metric: Option<Metric>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
     let Some(first) = records.first() else { return String::new() };
     let metric = metric.unwrap_or(first.scores.usual());
-    let value = |record: &ScoreRecord| record.scores.value(metric).unwrap_or(f64::NAN);
-    let second = |scores: &Scores| second(scores, metric);
-    let (name, _) = second(&first.scores);
-    table.set_header(["mask", "layer", &metric.to_string(), "95 %", name, "seconds", ""]);
-    let most = records.iter().map(value).fold(1e-9, f64::max);
-    for record in records {
-        let layer = match record.mask {
-            Treatment::None => "-".into(),
-            _ => record.from_layer.to_string(),
-        };
-        table.add_row([
-            record.mask.to_string(),
-            layer,
-            metric.shown(value(record)),
-            interval(&record.scores, metric),
-            second(&record.scores).1,
-            format!("{:.1}", record.seconds),
-            "█".repeat((value(record) / most * BAR).round() as usize),
-        ]);
+    let second = second(&first.scores, metric).0;
+    let header = ["mask", "layer", &metric.to_string(), "95 %", second, "seconds"].map(String::from);
+    let rows: Vec<[String; 6]> = records.iter().map(|record| row(record, metric)).collect();
+    let width = |column: usize| {
+        let cells = std::iter::once(&header).chain(&rows).map(|row| row[column].chars().count());
+        // Each column has a space on both sides.
+        2 + cells.max().unwrap_or(0)
+    };
+    let rest: usize = (0..header.len()).map(width).sum();
+    let bar = COLUMNS.saturating_sub(rest + 1).min(BAR) as f64;
+    let most = records.iter().map(|record| value(record, metric)).fold(1e-9, f64::max);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header.iter().cloned().chain([String::new()]));
+    for (record, row) in records.iter().zip(rows) {
+        let bar = "█".repeat((value(record, metric) / most * bar).round() as usize);
+        table.add_row(row.into_iter().chain([bar]));
     }
     for column in table.column_iter_mut().skip(1).take(5) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.trim_fmt()
+}
+
+fn value(record: &ScoreRecord, metric: Metric) -> f64 {
+    record.scores.value(metric).unwrap_or(f64::NAN)
+}
+
+/// All of a row but its bar.
+fn row(record: &ScoreRecord, metric: Metric) -> [String; 6] {
+    let layer = match record.mask {
+        Treatment::None => "-".into(),
+        _ => record.from_layer.to_string(),
+    };
+    [
+        record.mask.to_string(),
+        layer,
+        metric.shown(value(record, metric)),
+        interval(&record.scores, metric),
+        second(&record.scores, metric).1,
+        format!("{:.1}", record.seconds),
+    ]
 }
 
 fn interval(scores: &Scores, metric: Metric) -> String {
@@ -87,5 +106,11 @@ mod tests {
         let text = table(&records, Some(Metric::Chrf));
         let header: Vec<&str> = text.lines().next().unwrap_or_default().split_whitespace().collect();
         assert_eq!(header, ["mask", "layer", "chrF", "95", "%", "BLEU", "seconds"], "{text}");
+    }
+
+    #[test]
+    fn the_table_fits_a_terminal() {
+        let text = table(&[sample_record("none", 4, 20.), sample_record("ablate-attention", 31, 10.)]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80) && text.contains("██████"), "{text}");
     }
 }

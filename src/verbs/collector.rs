@@ -39,14 +39,12 @@ impl<'a> Collector<'a> {
     pub fn new(
         work: &'a Work,
         tokenizer: &'a Tokenizer,
-        n_layers: usize,
+        (n_layers, progress): (usize, Progress),
         wanted: Vec<(usize, usize)>,
         generations: Vec<Vec<Option<PartialLine>>>,
         checker: Option<&Checker>,
         json: bool,
     ) -> Self {
-        let title = work.folder.path().display().to_string();
-        let progress = Progress::new(&title, work.pending.len(), wanted.len());
         let judges = checker.map(|checker| (checker.pool(), checker.runner()));
         let (records, unheard) = (Vec::new(), None);
         Self { work, tokenizer, n_layers, progress, wanted, generations, judges, records, json, unheard }
@@ -182,13 +180,14 @@ impl<'a> Collector<'a> {
 }
 
 impl Observer for Collector<'_> {
-    fn tokens(&mut self, count: usize) {
-        self.progress.tokens(count);
+    fn passed(&mut self, tokens: usize, multiply_adds: u64) {
+        self.progress.passed(tokens, multiply_adds);
     }
 
     fn finished(&mut self, index: usize, generation: Generation) -> Result<()> {
         let (cell, slot) = self.wanted[index];
         let (seconds, multiply_adds) = (round(generation.seconds), generation.multiply_adds);
+        self.progress.generation(generation.tokens.len());
         let line = self.line(slot, generation);
         self.generations[cell][slot] = Some(PartialLine { line, seconds, multiply_adds });
         self.judge(cell, slot);
@@ -196,7 +195,6 @@ impl Observer for Collector<'_> {
             let cell = self.work.pending[cell];
             self.work.write(cell, |folder| folder.keep(cell, line))?;
         }
-        self.progress.generation();
         self.close_if_whole(cell)?;
         let judged = self.judges.as_mut().map(|(pool, _)| pool.ready()).transpose()?;
         self.take(judged.unwrap_or_default())

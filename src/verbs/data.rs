@@ -1,11 +1,12 @@
-//! `data`: the corpora by name, the scripts that make them, and what they hold.
+//! `data`: the corpora by name, the scripts that prepare them, and what they hold.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 
+use super::COLUMNS;
 use crate::cli::{DataAction, DataArgs};
 use crate::config::files;
 use crate::console::{note, say};
@@ -17,7 +18,7 @@ pub fn data(args: DataArgs) -> Result<()> {
     match args.action {
         DataAction::List => list(),
         DataAction::Prepare { name } => prepare(&config(&name)?),
-        DataAction::Verify { name, direction } => verify(&config(&name)?, &direction),
+        DataAction::Verify { name, direction } => verify(&config(&name)?, direction.as_deref()),
     }
 }
 
@@ -26,25 +27,28 @@ fn config(name: &str) -> Result<DataConfig> {
     DataConfig::parse(&file.text, &file.path)
 }
 
+/// All corpora. One whose file is malformed is named, and does not keep the others from being listed.
 fn list() -> Result<()> {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["corpus", "made by", "what it is"]);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(COLUMNS);
+    table.set_header(["corpus", "prepared by", "description"]);
     let mut wrong = 0;
     for name in files::names("data") {
-        let config = match config(&name) {
-            Ok(config) => config,
+        match config(&name) {
+            Ok(config) => table.add_row([
+                config.name,
+                config.prepare.unwrap_or_else(|| "your own files".into()),
+                config.description.unwrap_or_default(),
+            ]),
             Err(error) => {
                 note(format!("left out: {error:#}"));
                 wrong += 1;
                 continue;
             }
         };
-        table.add_row([
-            config.name,
-            config.prepare.unwrap_or_else(|| "your own files".into()),
-            config.description.unwrap_or_default(),
-        ]);
     }
     say(&table.trim_fmt())?;
     match wrong {
@@ -58,7 +62,10 @@ fn list() -> Result<()> {
 
 fn prepare(config: &DataConfig) -> Result<()> {
     let Some(script) = &config.prepare else {
-        return Err(input(format!("{}: has no script that makes it; put its files in place", config.name)));
+        return Err(input(format!(
+            "{}: has no script that prepares it; put its files in place",
+            config.name
+        )));
     };
     if !Path::new(script).exists() {
         return Err(input(format!("{script} is not here: run this in a checkout of icl-mask")));
@@ -70,18 +77,28 @@ fn prepare(config: &DataConfig) -> Result<()> {
     Ok(())
 }
 
-fn verify(config: &DataConfig, direction: &str) -> Result<()> {
-    let direction: Direction = direction.parse().context("--direction")?;
-    let corpus = Corpus::load(config, &direction)?;
+fn verify(config: &DataConfig, direction: Option<&str>) -> Result<()> {
+    let asked = direction.map(str::parse::<Direction>).transpose().context("--direction")?;
+    let direction = match asked {
+        Some(direction) => Some(direction),
+        None => config.own_direction()?,
+    };
+    let corpus = Corpus::load_any(config, direction.as_ref())?;
+    let direction = direction.map_or(String::new(), |direction| format!(" {direction}"));
     say(&format!(
-        "{} {direction}: {} demonstrations, {} test items, sha256 {}",
+        "{}{direction}: {} demonstrations, {} test items\nsha256 {}",
         corpus.name,
         corpus.demonstrations.len(),
         corpus.test.len(),
         corpus.hash
     ))?;
     match corpus.test.first() {
-        Some(first) => say(&format!("first test item {}:\n  {}\n  {}", first.id, first.source, first.target)),
+        Some(first) => say(&format!(
+            "first test item {}:\n  {}\n  {}",
+            first.id,
+            first.source,
+            first.target
+        )),
         None => Ok(()),
     }
 }

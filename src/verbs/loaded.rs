@@ -68,7 +68,7 @@ impl Loaded {
             None => Self::Host(Box::new(on_host(choice, model, dtype)?)),
             Some(device) => {
                 note(format!("loading {} ({})", choice.name, choice.path.display()));
-                let dtype = dtype.dtype().context("a GPU multiplies no weights as they are stored")?;
+                let dtype = dtype.dtype().context("--dtype stored is not supported on a GPU")?;
                 Self::Device(Box::new(DeviceTransformer::load(model.checkpoint()?, dtype, device)?))
             }
         })

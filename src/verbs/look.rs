@@ -9,7 +9,7 @@ use super::prepare::Prepared;
 use super::run::{fitting, set_threads};
 use super::used::{Verb, check_used};
 use crate::cli::AttentionArgs;
-use crate::config::{Cell, Compute, Experiment, Run};
+use crate::config::{Cell, Compute, Experiment, Purpose, Run};
 use crate::engine::Plain;
 use crate::error::input;
 use crate::figure::attention::Seen;
@@ -39,10 +39,8 @@ fn one(experiment: &Experiment) -> Result<(Run, Cell)> {
 
 /// One layer's attention over one prompt.
 pub fn attention(args: AttentionArgs) -> Result<()> {
-    let flags = args.settings.clone();
-    let experiment = Experiment::resolve(args.config.as_deref(), args.settings)?;
+    let experiment = Experiment::resolve_for(Purpose::Attention, args.config.as_deref(), args.settings)?;
     let (run, cell) = one(&experiment)?;
-    check_used(Verb::Attention, &flags, &run)?;
     if experiment.device != Compute::Cpu {
         return Err(input(format!(
             "--device {}: figure attention computes one prompt on the CPU; write --device cpu",

@@ -1,7 +1,7 @@
 //! `models`: the models by name, what they need, and whether they are here.
 
 use anyhow::Result;
-use comfy_table::{Table, presets};
+use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
 use crate::cli::ModelsArgs;
@@ -22,18 +22,7 @@ pub fn models(args: ModelsArgs) -> Result<()> {
 fn list(json: bool) -> Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header([
-        "model",
-        "family",
-        "layers",
-        "heads",
-        "parameters",
-        "f32",
-        "bf16",
-        "KV a token",
-        "here",
-        "what it is",
-    ]);
+    table.set_header(["model", "layers", "parameters", "f32 GiB", "bf16 GiB", "KiB/token", "here"]);
     for name in files::names("model") {
         let choice = ModelChoice::resolve(&name, "models")?;
         let Some(config) = &choice.config else { continue };
@@ -51,16 +40,16 @@ fn list(json: bool) -> Result<()> {
         }
         table.add_row([
             name,
-            json!(arch.family).as_str().unwrap_or_default().to_string(),
             arch.layers.to_string(),
-            arch.heads.to_string(),
-            format!("{:.3} B", arch.parameters() as f64 / 1e9),
-            gib(weights(&arch, Precision::F32, None)),
-            gib(weights(&arch, Precision::Bf16, None)),
-            format!("{:.0} KiB", kv_bytes_a_token(&arch) as f64 / 1024.),
+            parameters(&arch),
+            format!("{:.2}", gib(weights(&arch, Precision::F32, None))),
+            format!("{:.2}", gib(weights(&arch, Precision::Bf16, None))),
+            format!("{:.0}", kv_bytes_a_token(&arch) as f64 / 1024.),
             here.to_string(),
-            config.description.clone(),
         ]);
+    }
+    for column in table.column_iter_mut().skip(1).take(5) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
     if json { Ok(()) } else { say(&table.trim_fmt()) }
 }
@@ -75,18 +64,23 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
     if json {
         return say_json(&as_json(choice, &arch, stored));
     }
-    let stored = match (stored, &choice.config) {
-        (Some(bytes), _) => format!("as stored {}", gib(bytes)),
+    let whether_here = match (stored, &choice.config) {
+        (Some(bytes), _) => format!("at {}, {:.2} GiB as stored", choice.path.display(), gib(bytes)),
         (None, Some(config)) if !here => {
             format!("not at {}: {}", choice.path.display(), config.how_to_get(&choice.path))
         }
-        (None, _) => "not here yet".into(),
+        (None, _) => format!("weights not at {} yet", choice.path.display()),
     };
+    if let Some(config) = choice.config.as_ref().filter(|config| !config.description.is_empty()) {
+        say(&format!("{}: {}", choice.name, config.description))?;
+    } else {
+        say(&choice.name)?;
+    }
     say(&format!(
-        "{} ({})\n  {} layers, hidden {}, {} heads of {} over {} key/value heads, MLP {}, vocabulary {}, context {}\n  \
-         {:.1} M parameters; weights as f32 {}, as f16 or bf16 {}, {stored}; KV cache {:.1} KiB a token",
-        choice.name,
-        choice.path.display(),
+        "  {} family, {} parameters; {whether_here}\n  {} layers, hidden size {}, {} heads of {} over {} key/value heads\n  MLP {}, \
+         vocabulary {}, context {} tokens\n  weights as f32 {:.2} GiB, as f16 or bf16 {:.2} GiB; KV cache {:.1} KiB per token",
+        json!(arch.family).as_str().unwrap_or_default(),
+        parameters(&arch),
         arch.layers,
         arch.hidden,
         arch.heads,
@@ -95,7 +89,6 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
         arch.intermediate,
         arch.vocab,
         arch.context,
-        arch.parameters() as f64 / 1e6,
         gib(weights(&arch, Precision::F32, None)),
         gib(weights(&arch, Precision::Bf16, None)),
         kv_bytes_a_token(&arch) as f64 / 1024.,
@@ -111,6 +104,12 @@ fn header(choice: &ModelChoice) -> Result<(Arch, Option<u64>)> {
         Ok(checkpoint) => Ok((checkpoint.arch().clone(), checkpoint.size().ok())),
         Err(_) => Ok((arch, None)),
     }
+}
+
+/// The number of parameters, written alike in the list and for one model.
+fn parameters(arch: &Arch) -> String {
+    let count = arch.parameters() as f64;
+    if count < 1e9 { format!("{:.1} M", count / 1e6) } else { format!("{:.3} B", count / 1e9) }
 }
 
 fn as_json(choice: &ModelChoice, arch: &Arch, stored: Option<u64>) -> serde_json::Value {
@@ -133,6 +132,6 @@ fn as_json(choice: &ModelChoice, arch: &Arch, stored: Option<u64>) -> serde_json
     })
 }
 
-fn gib(bytes: u64) -> String {
-    format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
+fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
 }

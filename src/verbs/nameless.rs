@@ -16,7 +16,8 @@ pub fn tell(run: &Run) {
     if !run.format.names_languages() {
         return;
     }
-    for code in [&run.direction.source, &run.direction.target] {
+    let Some(direction) = &run.direction else { return };
+    for code in [&direction.source, &direction.target] {
         if languages::name(code).is_none()
             && TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(code.clone())
         {

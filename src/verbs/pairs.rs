@@ -18,7 +18,7 @@ pub fn pairs(
     format: &Format,
     model: &OpenModel,
 ) -> Result<(Vec<Text>, Option<String>)> {
-    let all = load_training(&run.data, &run.direction)?;
+    let all = load_training(&run.data, run.direction.as_ref())?;
     let first = |flag: &str, from: &[Example], n: usize, what: &str| match from.get(..n) {
         Some(some) => Ok(some.to_vec()),
         None => Err(input(format!("--{flag} {n}: {} has only {} {what}", corpus.name, from.len()))),

@@ -1,15 +1,19 @@
 //! `run --dry-run`: cells, prompts, tokens, memory and work estimated, nothing loaded but headers and tokenizers.
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
 use serde::Serialize;
 
+use super::idle::Idle;
 use super::loaded::{Place, holding};
 use super::model::OpenModel;
 use super::prepare::{Prepared, hidden_json};
+use super::wrapped;
 use crate::config::{Experiment, Run};
-use crate::console::{say, say_json};
+use crate::console::{note, say, say_json};
 use crate::engine::{Layout, Memory, Request, Work, by_context, kv_bytes_a_token, weights};
-use crate::error::InputError;
+use crate::error::is_absent;
 use crate::hub::Wanted;
 use crate::model::Arch;
 use crate::results::RunFolder;
@@ -42,6 +46,9 @@ struct Plan {
 #[derive(Serialize)]
 struct Prompts {
     items: usize,
+    /// The sentence about test items that the default limit leaves out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<String>,
     prompt_tokens: usize,
     longest_prompt: usize,
     max_new_tokens: usize,
@@ -67,15 +74,20 @@ struct Prompts {
 /// # Errors
 /// Wrong input; files that are merely not here yet are named in the plan instead.
 pub fn print(experiment: &Experiment, json: bool) -> Result<()> {
+    let (mut opened, mut idle) = (None, Idle::default());
     for run in &experiment.runs {
-        let plan = Plan::new(run, experiment)?;
+        let plan = Plan::new(run, experiment, &mut opened, &mut idle)?;
         if json { say_json(&plan)? } else { say(&plan.text())? }
     }
+    idle.sentences()?.iter().for_each(|sentence| note(wrapped(sentence, "  ")));
     Ok(())
 }
 
+/// The model that was opened last, by its path: the runs of one follow each other.
+type LastOpened = Option<(PathBuf, OpenModel)>;
+
 impl Plan {
-    fn new(run: &Run, experiment: &Experiment) -> Result<Self> {
+    fn new(run: &Run, experiment: &Experiment, opened: &mut LastOpened, idle: &mut Idle) -> Result<Self> {
         let folder = RunFolder::new(experiment.results.join(run.folder()));
         folder.check_place()?;
         let mut masks: Vec<(String, usize)> = Vec::new();
@@ -85,7 +97,7 @@ impl Plan {
                 _ => masks.push((cell.mask.to_string(), 1)),
             }
         }
-        let (arch, prompts, missing) = described(run, experiment)?;
+        let (arch, prompts, missing) = described(run, experiment, opened, idle)?;
         let whole = |items: usize| prompts.as_ref().is_none_or(|prompts| items >= prompts.items);
         let finished = run.cells.iter().filter(|cell| folder.items_of(**cell).is_some_and(whole)).count();
         Ok(Self {
@@ -106,47 +118,51 @@ impl Plan {
 
     fn text(&self) -> String {
         let masks: Vec<String> = self.masks.iter().map(|(mask, count)| format!("{mask} x {count}")).collect();
-        let mut text = format!(
-            "{}\n  {} of {} layers; {} cells ({}), {} of them finished\n  {:.1} M parameters, as {} {:.2} GiB; KV cache \
-             {:.1} KiB a token",
-            self.folder,
-            self.model,
-            self.n_layers,
-            self.cells,
-            masks.join(", "),
-            self.finished,
-            self.parameters as f64 / 1e6,
-            self.dtype,
-            self.weights_gib,
-            self.kv_cache_kib_a_token,
-        );
-        if let Some(prompts) = &self.prompts {
-            text += &prompts.text();
-        }
-        if let Some(missing) = &self.missing {
-            text += &format!("\n  not counted: {missing}");
-        }
-        text
+        let mut lines = vec![
+            format!(
+                "  {}, {} layers, {:.1} M parameters",
+                self.model,
+                self.n_layers,
+                self.parameters as f64 / 1e6
+            ),
+            format!("  {} cells ({}), {} of them finished", self.cells, masks.join(", "), self.finished),
+            format!(
+                "  weights as {} {:.2} GiB; KV cache {:.1} KiB per token",
+                self.dtype, self.weights_gib, self.kv_cache_kib_a_token
+            ),
+        ];
+        lines.extend(self.prompts.iter().flat_map(Prompts::lines));
+        lines.extend(self.missing.iter().map(|missing| format!("  not counted: {missing}")));
+        let lines: Vec<String> = lines.iter().map(|line| wrapped(line, "    ")).collect();
+        format!("{}\n{}", self.folder, lines.join("\n"))
     }
 }
 
 /// The architecture, the prompts if they can be made, and else why not. Files that have not been fetched yet are no
 /// mistake in a plan.
-fn described(run: &Run, experiment: &Experiment) -> Result<(Arch, Option<Prompts>, Option<String>)> {
-    let model = match OpenModel::open(&run.model, Wanted::Description) {
-        Ok(model) => model,
-        Err(error) => match &run.model.config {
-            Some(config) if !run.model.path.exists() => {
-                return Ok((config.arch()?, None, Some(format!("{error:#}"))));
-            }
-            _ => return Err(error),
-        },
-    };
-    match Prompts::new(run, experiment, &model) {
-        Ok(prompts) => Ok((model.arch, Some(prompts), None)),
+fn described(
+    run: &Run,
+    experiment: &Experiment,
+    opened: &mut LastOpened,
+    idle: &mut Idle,
+) -> Result<(Arch, Option<Prompts>, Option<String>)> {
+    if opened.as_ref().is_none_or(|(path, _)| *path != run.model.path) {
+        match OpenModel::open(&run.model, Wanted::Description) {
+            Ok(model) => *opened = Some((run.model.path.clone(), model)),
+            Err(error) => match &run.model.config {
+                Some(config) if !run.model.path.exists() => {
+                    return Ok((config.arch()?, None, Some(format!("{error:#}"))));
+                }
+                _ => return Err(error),
+            },
+        }
+    }
+    let Some((_, model)) = opened else { bail!("no model was opened") };
+    match Prompts::new(run, experiment, model, idle) {
+        Ok(prompts) => Ok((model.arch.clone(), Some(prompts), None)),
         // A corpus that is not prepared yet.
-        Err(error) if error.is::<InputError>() && error.to_string().contains("prepare") => {
-            Ok((model.arch, None, Some(format!("{error:#}"))))
+        Err(error) if is_absent(&error) && run.data.prepare.is_some() => {
+            Ok((model.arch.clone(), None, Some(format!("{error:#}"))))
         }
         Err(error) => Err(error),
     }
@@ -157,9 +173,10 @@ fn gib(bytes: u64) -> f64 {
 }
 
 impl Prompts {
-    fn new(run: &Run, experiment: &Experiment, model: &OpenModel) -> Result<Self> {
+    fn new(run: &Run, experiment: &Experiment, model: &OpenModel, idle: &mut Idle) -> Result<Self> {
         let arch = &model.arch;
         let prepared = Prepared::new(run.clone(), model)?;
+        idle.add(&prepared);
         let lengths = prepared.prompts.iter().map(|prompt| prompt.tokens.len());
         let longest = lengths.clone().max().unwrap_or(0);
         let requests = prepared.requests(&run.cells);
@@ -191,6 +208,7 @@ impl Prompts {
         let hidden = hidden.map(|mask| (mask.to_string(), hidden_json(&prepared.prompts[0].hidden(mask))));
         Ok(Self {
             items: prepared.prompts.len(),
+            left_out: prepared.left_out(),
             prompt_tokens: lengths.sum(),
             longest_prompt: longest,
             max_new_tokens: run.max_new_tokens,
@@ -205,24 +223,25 @@ impl Prompts {
         })
     }
 
-    fn text(&self) -> String {
+    fn lines(&self) -> Vec<String> {
         let hidden: Vec<String> =
             self.hidden.iter().map(|(mask, ranges)| format!("{mask} {ranges}")).collect();
-        format!(
-            "\n  {} prompts of {} tokens in all, the longest {}, the first {} common to all; at most {} new tokens each\n  \
-             memory: {:.2} GiB in all, {:.2} of it KV cache, {} generations together; work: {:.2} to {:.2} tera \
-             multiply-adds\n  hidden columns of the first prompt: {}",
-            self.items,
-            self.prompt_tokens,
-            self.longest_prompt,
-            self.context_tokens,
-            self.max_new_tokens,
-            self.memory_gib,
-            self.kv_cache_gib,
-            self.batch,
-            self.work_least.total() as f64 / 1e12,
-            self.work_most.total() as f64 / 1e12,
-            hidden.join(", ")
-        )
+        let mut lines: Vec<String> = self.left_out.iter().map(|sentence| format!("  {sentence}")).collect();
+        lines.extend([
+            format!(
+                "  {} prompts of {} tokens in total, the longest {}; all share the first {}",
+                self.items, self.prompt_tokens, self.longest_prompt, self.context_tokens
+            ),
+            format!("  at most {} new tokens each, {} generations together", self.max_new_tokens, self.batch),
+            format!(
+                "  memory {:.2} GiB, of which KV cache {:.2}; work {:.2} to {:.2} tera multiply-adds",
+                self.memory_gib,
+                self.kv_cache_gib,
+                self.work_least.total() as f64 / 1e12,
+                self.work_most.total() as f64 / 1e12
+            ),
+            format!("  hidden columns of the first prompt: {}", hidden.join(", ")),
+        ]);
+        lines
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use super::adapted::Adapted;
 use super::model::OpenModel;
 use super::pairs::pairs;
-use crate::config::{self, Cell, Compute, Experiment, Run, Sampling, Task};
+use crate::config::{self, Cell, Compute, Experiment, Limit, Run, Sampling, Task};
 use crate::data::{Corpus, Example, docstring, languages};
 use crate::engine::{Request, Sample, Stop, StopRule};
 use crate::error::input;
@@ -31,6 +31,8 @@ pub struct Prepared {
     pub substitute: Option<Example>,
     /// Test items.
     pub items: Vec<Example>,
+    /// Number of test items that the corpus has.
+    pub corpus_items: usize,
     /// Their prompts, in the same order.
     pub prompts: Vec<Prompt>,
     /// When a generation ends.
@@ -52,13 +54,15 @@ pub struct Prepared {
 impl Prepared {
     /// Read, draw, tokenize, check.
     pub fn new(run: Run, model: &OpenModel) -> Result<Self> {
-        let scoring = Scoring::new(run.task, run.profile, &run.direction)?;
+        let scoring = Scoring::new(run.task, run.profile, run.direction.as_ref())?;
         super::nameless::tell(&run);
-        let format = run.format.filled(name(&run.direction.source), name(&run.direction.target));
-        let mut corpus = Corpus::load(&run.data, &run.direction)?;
+        let (source, target) = languages_of(&run);
+        let format = run.format.filled(source, target);
+        let mut corpus = Corpus::load_any(&run.data, run.direction.as_ref())?;
         if run.profile == Profile::Sia2024 {
             corpus.test.iter_mut().chain(&mut corpus.demonstrations).try_for_each(ask_by_docstring)?;
         }
+        let corpus_items = corpus.test.len();
         let items = limited(&corpus, run.limit)?;
         // One more where a prompt may have to do without one of them.
         let spare = usize::from(corpus.leave_one_out && run.nprompts > 0);
@@ -86,6 +90,7 @@ impl Prepared {
             demonstrations,
             substitute,
             items,
+            corpus_items,
             prompts,
             rule,
             scoring,
@@ -96,6 +101,15 @@ impl Prepared {
             pairs_sha256,
             format,
             run,
+        })
+    }
+
+    /// The sentence about test items that the default limit leaves out, if there are some.
+    pub fn left_out(&self) -> Option<String> {
+        let (used, all) = (self.items.len(), self.corpus_items);
+        let default = matches!(self.run.limit, Limit::AtMost(_)) && used < all;
+        default.then(|| {
+            format!("{}: uses the first {used} of {all} test items; --limit all uses all", self.run.data.name)
         })
     }
 
@@ -146,7 +160,7 @@ impl Prepared {
             task: self.run.task.to_string(),
             data: data.name.clone(),
             data_sha256: self.data_sha256.clone(),
-            direction: direction.to_string(),
+            direction: direction.as_ref().map_or(String::new(), Direction::to_string),
             format: format.name.clone(),
             format_strings: format.clone(),
             languages: self.languages(),
@@ -172,10 +186,11 @@ impl Prepared {
     /// What [`Settings::languages`] notes.
     fn languages(&self) -> Option<[String; 2]> {
         let Run { direction, format, .. } = &self.run;
-        let codes = [&direction.source, &direction.target];
-        let renamed = |code: &&String| name(code) != code.as_str() && !is_of_0_1_0(code);
-        let other_names = format.names_languages() && codes.iter().any(renamed);
-        (other_names || format.is_read_anew()).then(|| codes.map(|code| name(code).to_string()))
+        let codes = direction.iter().flat_map(|direction| [&direction.source, &direction.target]);
+        let renamed = |code: &String| name(code) != code.as_str() && !is_of_0_1_0(code);
+        let other_names = format.names_languages() && codes.into_iter().any(renamed);
+        let (source, target) = languages_of(&self.run);
+        (other_names || format.is_read_anew()).then(|| [source.to_string(), target.to_string()])
     }
 
     /// What the run was, for the reader; of a `known` one that is there already treatments and cells are kept.
@@ -214,6 +229,7 @@ impl Prepared {
             unread_keys,
             decoding: decoding(self.run.sampling),
             not_applied: model.not_applied.clone(),
+            left_out: self.left_out(),
             version: env!("CARGO_PKG_VERSION").into(),
             git: option_env!("ICL_MASK_GIT").map(String::from),
             threads: rayon::current_num_threads(),
@@ -300,7 +316,7 @@ fn prompts(
     demonstrations: &[Example],
     substitute: Option<&Example>,
 ) -> Result<Vec<Prompt>> {
-    let languages = (name(&run.direction.source), name(&run.direction.target));
+    let languages = languages_of(run);
     let llama = model.arch.family == Family::Llama;
     let prompter = |demonstrations: &[Example]| {
         Prompter::new(&run.format, languages, demonstrations, &model.tokenizer, run.profile, llama)
@@ -318,8 +334,12 @@ fn prompts(
 }
 
 /// The first items of the test set.
-fn limited(corpus: &Corpus, limit: Option<usize>) -> Result<Vec<Example>> {
-    let n = limit.unwrap_or(corpus.test.len());
+fn limited(corpus: &Corpus, limit: Limit) -> Result<Vec<Example>> {
+    let n = match limit {
+        Limit::All => corpus.test.len(),
+        Limit::First(n) => n,
+        Limit::AtMost(n) => n.min(corpus.test.len()),
+    };
     match corpus.test.get(..n) {
         Some(items) if n > 0 => Ok(items.to_vec()),
         Some(_) => Err(input(format!("{}: has no test items", corpus.name))),
@@ -332,6 +352,11 @@ fn limited(corpus: &Corpus, limit: Option<usize>) -> Result<Vec<Example>> {
 }
 
 /// A language's name, or the code itself where a corpus has one of its own.
+/// The names of source and target, as the prompts say them; empty where the data has no languages.
+fn languages_of(run: &Run) -> (&str, &str) {
+    run.direction.as_ref().map_or(("", ""), |direction| (name(&direction.source), name(&direction.target)))
+}
+
 fn name(code: &str) -> &str {
     languages::name(code).unwrap_or(code)
 }

@@ -1,39 +1,48 @@
-//! Bars on stderr: cells, items, tokens a second, time left. Quiet where stderr is not a terminal.
+//! How far a run is, on stderr: a bar on a terminal, a line now and then elsewhere.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::console::Bar;
 
-/// The bar of one run.
+use super::estimate::{Estimate, about};
+use crate::console::{Bar, note};
+
+/// Where there is no terminal, a line at most this often.
+const BETWEEN_LINES: Duration = Duration::from_secs(30);
+
+/// The progress of one run.
 pub struct Progress {
     bar: Bar,
+    estimate: Estimate,
+    generations: usize,
+    finished: usize,
     cells: usize,
     cells_done: usize,
     tokens: usize,
     begun: Instant,
+    /// When the last line was written, the first one after the first pass.
+    told: Option<Instant>,
 }
 
 impl Progress {
-    /// A bar over all generations of `cells` cells.
-    pub fn new(title: &str, cells: usize, generations: usize) -> Self {
-        let bar = Bar::new(
-            "{prefix} {bar:24} {pos}/{len} generations, {msg}, {elapsed} gone, {eta} left",
-            generations as u64,
-        );
-        bar.prefix(title);
-        let progress = Self { bar, cells, cells_done: 0, tokens: 0, begun: Instant::now() };
-        progress.show();
-        progress
+    /// Of all generations of `cells` cells.
+    pub fn new(cells: usize, generations: usize, estimate: Estimate) -> Self {
+        let bar = Bar::new("{bar:16} {pos}/{len}, {msg}", generations as u64);
+        let begun = Instant::now();
+        Self { bar, estimate, generations, finished: 0, cells, cells_done: 0, tokens: 0, begun, told: None }
     }
 
-    /// Tokens went through the model.
-    pub fn tokens(&mut self, count: usize) {
-        self.tokens += count;
+    /// A pass is done, which tokens went through.
+    pub fn passed(&mut self, tokens: usize, multiply_adds: u64) {
+        self.tokens += tokens;
+        self.estimate.passed(multiply_adds);
         self.show();
     }
 
-    /// A generation is finished.
-    pub fn generation(&self) {
+    /// A generation is finished, with so many tokens.
+    pub fn generation(&mut self, tokens: usize) {
+        self.finished += 1;
+        self.estimate.finished(tokens);
         self.bar.advance();
     }
 
@@ -44,8 +53,34 @@ impl Progress {
         self.show();
     }
 
-    fn show(&self) {
-        let rate = self.tokens as f64 / self.begun.elapsed().as_secs_f64().max(1e-3);
-        self.bar.message(&format!("{}/{} cells, {rate:.0} tokens/s", self.cells_done, self.cells));
+    fn show(&mut self) {
+        let seconds = self.begun.elapsed().as_secs_f64();
+        let Some(left) = self.estimate.left(seconds) else { return };
+        let rate = self.tokens as f64 / seconds.max(1e-3);
+        let cells = format!("{}/{} cells", self.cells_done, self.cells);
+        self.bar.message(&format!("{cells}, {rate:.0} tokens/s, {} left", about(left)));
+        let now = Instant::now();
+        let line = match self.told {
+            None => format!(
+                "{} generations in {} cells: {}, estimated from the first pass",
+                self.generations,
+                self.cells,
+                about(seconds + left)
+            ),
+            Some(told) if self.bar.is_hidden() && now - told >= BETWEEN_LINES => format!(
+                "{} of {} generations, {} of {} cells: {} left",
+                self.finished,
+                self.generations,
+                self.cells_done,
+                self.cells,
+                about(left)
+            ),
+            Some(_) => return,
+        };
+        self.told = Some(now);
+        match self.bar.is_hidden() {
+            true => note(line),
+            false => self.bar.line(&line),
+        }
     }
 }

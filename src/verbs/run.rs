@@ -1,23 +1,26 @@
 //! `run`: the whole experiment. Everything is resolved, read and checked before weights are loaded; each cell is
 //! written as soon as it is finished.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::again::again;
 use super::checker::Checker;
+use super::idle::Idle;
 use super::loaded::{Loaded, Place, holding};
 use super::model::OpenModel;
 use super::plan;
 use super::prepare::Prepared;
-use super::used::{Verb, check_used};
+use super::wrapped;
 use super::work::{Work, table_metric};
 use crate::cli::RunArgs;
 use crate::config::{Experiment, ModelChoice, Run, Task, Training};
 use crate::data::Example;
-use crate::engine::{Holding, Limits, Memory, Request};
-use crate::error::{InputError, input};
+use crate::engine::{Holding, Limits, Memory};
+use crate::console::note;
+use crate::error::input;
 use crate::hub::Wanted;
 use crate::lora::{Text, peft};
 use crate::mask::Treatment;
@@ -29,9 +32,7 @@ pub fn run(args: RunArgs) -> Result<()> {
     if let Some(manifest) = &args.from_manifest {
         return again(manifest, args.settings);
     }
-    let flags = args.settings.clone();
     let mut experiment = Experiment::resolve(args.config.as_deref(), args.settings)?;
-    check_used(Verb::Run, &flags, &experiment.runs[0])?;
     if let Some(shard) = args.shard {
         experiment.keep(shard)?;
     }
@@ -40,23 +41,71 @@ pub fn run(args: RunArgs) -> Result<()> {
     if args.dry_run {
         return plan::print(&experiment, args.json);
     }
-    compute(&experiment, metric, args.json)
+    let place = Place::of(&experiment)?;
+    let models = open(&experiment, |_, _| Ok(()))?;
+    notes(&experiment, &models)?.iter().for_each(|sentence| note(wrapped(sentence, "  ")));
+    compute_all(&experiment, models, &place, metric, args.json)
+}
+
+/// What to know before a call is computed: which items are left out by default, which masks hide nothing, where an earlier
+/// version kept the same results.
+///
+/// # Errors
+/// No mask of the call hides anything.
+pub(super) fn notes(experiment: &Experiment, models: &[Opened]) -> Result<Vec<String>> {
+    let (mut notes, mut idle) = (Vec::new(), Idle::default());
+    for planned in models.iter().flat_map(|(_, _, planned)| planned) {
+        let prepared = &planned.prepared;
+        idle.add(prepared);
+        let older = earlier_folder(&prepared.run, experiment).map(|folder| {
+            format!(
+                "{} holds results of an earlier version; --direction en-py adds to them",
+                folder.display()
+            )
+        });
+        notes.extend(prepared.left_out().into_iter().chain(older));
+    }
+    notes.extend(idle.sentences()?);
+    let mut seen = HashSet::new();
+    notes.retain(|note| seen.insert(note.clone()));
+    Ok(notes)
+}
+
+/// Earlier versions gave programs a direction.
+fn earlier_folder(run: &Run, experiment: &Experiment) -> Option<PathBuf> {
+    let direction = "en-py".parse().ok().filter(|_| run.task == Task::Code && run.direction.is_none())?;
+    let folder = experiment.results.join(Run { direction: Some(direction), ..run.clone() }.folder());
+    folder.join("manifest.json").exists().then_some(folder)
 }
 
 /// All runs of an experiment; their tables show this measure, or the task's usual one.
 pub(super) fn compute(experiment: &Experiment, metric: Option<Metric>, json: bool) -> Result<()> {
     let place = Place::of(experiment)?;
+    compute_all(experiment, open(experiment, |_, _| Ok(()))?, &place, metric, json)
+}
+
+fn compute_all(
+    experiment: &Experiment,
+    models: Vec<Opened>,
+    place: &Place,
+    metric: Option<Metric>,
+    json: bool,
+) -> Result<()> {
     let mut ready = Vec::new();
-    for (choice, mut model, planned) in open(experiment, |_, _| Ok(()))? {
+    for (choice, mut model, planned) in models {
         model.fetch_weights(&choice)?;
-        let mut work = unfinished(&model, planned, experiment, &place)?;
+        let mut work = unfinished(&model, planned, experiment, place)?;
         work.iter_mut().for_each(|work| work.metric = metric);
         ready.push((choice, model, work));
+    }
+    let all: usize = ready.iter().map(|(_, _, work)| work.len()).sum();
+    for (at, work) in ready.iter_mut().flat_map(|(_, _, work)| work).enumerate() {
+        work.number = [at + 1, all];
     }
     // Programs that cannot be judged need not be generated.
     let checker = checker(experiment, ready.iter().flat_map(|(_, _, work)| work))?;
     for (choice, model, work) in ready {
-        run_model(&choice, &model, work, (experiment.dtype, &place), checker.as_ref(), json)?;
+        run_model(&choice, &model, work, (experiment.dtype, place), checker.as_ref(), json)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::model::OpenModel;
 use super::prepare::{Prepared, hidden_json};
 use super::used::{Verb, check_used};
 use crate::cli::ShowArgs;
-use crate::config::{Cell, Experiment};
+use crate::config::{Cell, Experiment, Purpose};
 use crate::console::{note, say, say_in_colour, say_json};
 use crate::error::{input, printable};
 use crate::hub::Wanted;
@@ -19,10 +19,8 @@ use crate::results::{Scoring, SpecialTokens};
 
 /// Show one prompt.
 pub fn show(args: ShowArgs) -> Result<()> {
-    let flags = args.settings.clone();
-    let experiment = Experiment::resolve(args.config.as_deref(), args.settings)?;
+    let experiment = Experiment::resolve_for(Purpose::Show, args.config.as_deref(), args.settings)?;
     let run = &experiment.runs[0];
-    check_used(Verb::Show, &flags, run)?;
     if experiment.runs.len() > 1 {
         note(format!("these settings make {} runs; a prompt of the first is shown", experiment.runs.len()));
     }
@@ -125,18 +123,18 @@ fn special_tokens(special: &SpecialTokens) -> String {
 fn hides(prompt: &Prompt, mask: Treatment, layers: &[usize], tokenizer: &Tokenizer) -> String {
     if mask == Treatment::Ablation {
         let layers: Vec<String> = layers.iter().map(usize::to_string).collect();
-        return format!("{mask}: the attention of one layer is taken out, of {}", layers.join(" or "));
+        return format!("{mask}: removes the attention of one layer: {}", layers.join(" or "));
     }
     let layers = match layers {
         [one] => format!("from layer {one} on"),
-        [first, .., last] => format!("from a layer of {first}..{last} on"),
+        [first, .., last] => format!("from the start layer on ({first}..{last})"),
         [] => String::new(),
     };
     match prompt.hidden(mask) {
-        Hidden::AllButOwn | Hidden::Attention | Hidden::Adapted => {
-            format!("{mask}: {layers} each row reads its own column only")
-        }
-        Hidden::Columns(columns) if columns.is_empty() => format!("{mask}: hides nothing"),
+        Hidden::AllButOwn => format!("{mask}: {layers}, each token attends only to itself"),
+        Hidden::Attention => format!("{mask}: removes the attention of one layer"),
+        Hidden::Adapted => format!("{mask}: hides nothing; one layer has an adapter"),
+        Hidden::Columns(columns) if columns.is_empty() => format!("{mask}: hides nothing in this prompt"),
         Hidden::Columns(columns) => {
             let n = prompt.tokens.len();
             let edge = |range: &Range<usize>| {
@@ -153,7 +151,7 @@ fn hides(prompt: &Prompt, mask: Treatment, layers: &[usize], tokenizer: &Tokeniz
                 )
             };
             let ranges: Vec<String> = columns.ranges().iter().map(edge).collect();
-            format!("{mask}: {layers} {} columns are hidden: {}", columns.len(), ranges.join(", "))
+            format!("{mask}: {layers}, {} tokens are hidden: {}", columns.len(), ranges.join(", "))
         }
     }
 }

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
 
-use super::{lora, run};
+use super::{lora, run, wrapped};
 use crate::cli::{Cli, SubmitArgs, Verb};
 use crate::config::Experiment;
-use crate::console::{say, say_exactly};
+use crate::console::{note, say, say_exactly};
 use crate::error::input;
 use crate::hash::Hash;
 use crate::results::write_atomically;
@@ -26,6 +25,9 @@ pub fn submit(args: &SubmitArgs) -> Result<()> {
     let (experiment, training) = resolve(&args.call)?;
     // The tasks will read all this again; here it is read so that mistakes are found now.
     let models = if training { lora::opened(&experiment)? } else { run::open(&experiment, |_, _| Ok(()))? };
+    if !training {
+        run::notes(&experiment, &models)?.iter().for_each(|sentence| note(wrapped(sentence, "  ")));
+    }
     for planned in models.iter().flat_map(|(_, _, planned)| planned) {
         // Whether the weights are the same the tasks will see: they may not be here yet, and reading them takes long.
         let weights = planned.folder.manifest()?.map(|known| known.settings.model_sha256).unwrap_or_default();
@@ -72,7 +74,7 @@ pub fn submit(args: &SubmitArgs) -> Result<()> {
 /// The call as it would be typed without `submit`.
 fn resolve(call: &[String]) -> Result<(Experiment, bool)> {
     let words = std::iter::once("icl-mask").chain(call.iter().map(String::as_str));
-    let cli = Cli::try_parse_from(words).map_err(|error| input(format!("after `--`: {error}")))?;
+    let cli = Cli::of(words).map_err(|error| input(format!("after `--`: {error}")))?;
     let refuse = |what: &str| Err(input(format!("after `--`: {what}")));
     match cli.verb {
         Verb::Run(args) if args.from_manifest.is_some() => refuse("--from-manifest cannot be shared out"),

@@ -8,14 +8,16 @@ use rayon::prelude::*;
 
 use super::checker::Checker;
 use super::collector::Collector;
+use super::estimate::Estimate;
 use super::model::OpenModel;
 use super::prepare::{Prepared, as_items};
-use super::print_record;
+use super::progress::Progress;
 use super::run::Planned;
+use super::{print_record, wrapped};
 use crate::config::{self, Cell, Experiment, Task};
-use crate::data::Example;
-use crate::engine::{Limits, Request, check_interrupted, generate, generate_alone};
 use crate::console::note;
+use crate::data::Example;
+use crate::engine::{Expected, Limits, Request, check_interrupted, generate, generate_alone};
 use crate::error::input;
 use crate::mask::Treatment;
 use crate::model::Decoder;
@@ -49,6 +51,8 @@ pub struct Work {
     /// Finished cells that a line of JSON was printed of.
     printed: HashSet<Cell>,
     pub(super) limits: Limits,
+    /// Which run of the call it is, counted from 1, and of how many.
+    pub(super) number: [usize; 2],
 }
 
 /// A cell that is finished, if only for fewer test items, checked.
@@ -152,6 +156,7 @@ impl Work {
             finished,
             printed: HashSet::new(),
             limits,
+            number: [1, 1],
         })
     }
 
@@ -297,9 +302,17 @@ impl Work {
             prepared.request(self.pending[cell], slot / samples, slot % samples)
         };
         let requests: Vec<Request> = wanted.iter().map(request).collect();
-        let n_layers = decoder.arch().layers;
-        let mut collector =
-            Collector::new(self, &model.tokenizer, n_layers, wanted, generations, checker, json);
+        let arch = decoder.arch();
+        let (longest, alone) = (prepared.run.max_new_tokens, prepared.run.drop_context);
+        let expected = Expected::of(arch, &requests, longest, self.limits.branches, alone);
+        let estimate = Estimate::new(expected, wanted.len(), longest);
+        let progress = Progress::new(self.pending.len(), wanted.len(), estimate);
+        let shown = (arch.layers, progress);
+        if self.number[1] > 1 {
+            let [at, all] = self.number;
+            note(format!("run {at} of {all}: {}", self.folder.path().display()));
+        }
+        let mut collector = Collector::new(self, &model.tokenizer, shown, wanted, generations, checker, json);
         collector.begin()?;
         let begun = Instant::now();
         let (tokenizer, rule) = (&model.tokenizer, &prepared.rule);
@@ -402,7 +415,7 @@ impl Work {
         masks.dedup();
         for mask in masks.into_iter().filter(|mask| *mask != Treatment::None) {
             if let Some(suggested) = suggested(&self.finished, mask, self.metric) {
-                note(format!("{mask}: {suggested}"));
+                note(wrapped(&format!("{mask}: {suggested}"), "     "));
             }
         }
     }

@@ -196,10 +196,15 @@ function markLayer(root, layer) {
     .forEach((row) => row.classList.toggle('now', row.dataset.layers.split(' ').includes(String(layer))));
 }
 
+/** Words in a row; a task without languages has no direction. */
+function named(...words) {
+  return words.filter((word) => word).join(', ');
+}
+
 /** What a panel shows, from top to bottom; `boxes` are filled later, and again when something else is chosen. */
 function panelSections(panel, drawn, boxes) {
   const recognised = panel.curves.some((curve) => curve.recognition.length);
-  const of = make('span', { class: 'of' }, ` ${panel.data}, ${panel.direction}`);
+  const of = make('span', { class: 'of' }, ` ${named(panel.data, panel.direction)}`);
   const tables = [
     section('Scores', boxes.scores),
     recognised ? section('Where the task is recognised', recognitionSection(panel)) : null,
@@ -253,7 +258,7 @@ function overview(choose) {
         'button',
         { type: 'button', click: () => choose(index) },
         make('span', { class: 'model' }, panel.name),
-        make('span', { class: 'name' }, `${panel.data}, ${panel.direction}, ${panel.metric}`),
+        make('span', { class: 'name' }, named(panel.data, panel.direction, panel.metric)),
         smallChart(panel, tops.get(panel.metric)),
       ),
     ),

@@ -32,7 +32,7 @@ pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
     let profile = profile(&args.profile, "--profile")?;
     let problems = problems(&args.data)?;
     let samples = samples(hyp, &problems)?;
-    let scoring = Scoring::new(Task::Code, profile, &"en-py".parse()?)?;
+    let scoring = Scoring::new(Task::Code, profile, None)?;
     let Scoring::Code(assembly) = scoring else { return Ok(()) };
     let items = samples.iter().map(|(item, _)| &problems[*item]);
     let checker = Checker::new(&running(args)?, items)?;
@@ -69,7 +69,7 @@ fn problems(data: &str) -> Result<Vec<Example>> {
     };
     // Its demonstrations play no part here, and need not be at hand.
     let kind = Kind::Code(crate::data::Code { demonstrations: None, ..code.clone() });
-    Ok(Corpus::load(&DataConfig { kind, ..config }, &"en-py".parse()?)?.test)
+    Ok(Corpus::load_any(&DataConfig { kind, ..config }, None)?.test)
 }
 
 /// The programs, each with the place of its problem. Problems may have programs in different numbers: pass@k is reported for

@@ -1,0 +1,249 @@
+//! The product of all lists of an experiment: one run for each combination.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::named::{chat, find_format, profile};
+use super::resolve::Resolver;
+use super::{Cell, ChatChoice, Limit, ModelChoice, Run, Task, Training, files};
+use crate::data::{DataConfig, Direction, is_named_like_one};
+use crate::error::input;
+use crate::prompt::{Format, Profile};
+
+/// Runs of a grid, and cells of all of them, at most. More would take minutes to plan and years to compute.
+const MOST: [usize; 2] = [2_000, 100_000];
+
+/// Tokens that are generated per item where neither flag nor format says how many.
+const NEW_TOKENS: usize = 50;
+
+/// What is listed, beside the models.
+struct Lists {
+    data: Vec<DataConfig>,
+    /// None where each corpus has its own, if any.
+    directions: Vec<Direction>,
+    formats: Vec<Format>,
+    profiles: Vec<Profile>,
+    nprompts: Vec<usize>,
+    seeds: Vec<u32>,
+    chats: Vec<Option<ChatChoice>>,
+    trainings: Vec<Option<Training>>,
+    max_new_tokens: Option<usize>,
+}
+
+impl Lists {
+    /// The lists' lengths, with the settings that they come from.
+    fn lengths(&self) -> [(&'static str, usize); 8] {
+        [
+            ("data", self.data.len()),
+            ("direction", self.directions.len().max(1)),
+            ("format", self.formats.len()),
+            ("profile", self.profiles.len()),
+            ("nprompts", self.nprompts.len()),
+            ("seed", self.seeds.len()),
+            ("chat_template", self.chats.len()),
+            ("train_size", self.trainings.len()),
+        ]
+    }
+
+    /// Every combination, of which `base` has what they have in common.
+    fn runs(&self, base: Run) -> Vec<Run> {
+        let mut runs = each(vec![base], &self.data, |run, data| {
+            run.data = data.clone();
+            run.direction = data.direction.clone();
+        });
+        if !self.directions.is_empty() {
+            runs = each(runs, &self.directions, |run, direction| run.direction = Some(direction.clone()));
+        }
+        runs = each(runs, &self.formats, |run, format| {
+            run.format = format.clone();
+            run.max_new_tokens = self.max_new_tokens.or(format.max_new_tokens).unwrap_or(NEW_TOKENS);
+        });
+        runs = each(runs, &self.profiles, |run, profile| run.profile = *profile);
+        runs = each(runs, &self.nprompts, |run, nprompts| run.nprompts = *nprompts);
+        runs = each(runs, &self.seeds, |run, seed| run.seed = *seed);
+        runs = each(runs, &self.chats, |run, chat| run.chat = chat.clone());
+        each(runs, &self.trainings, |run, training| run.lora = training.clone())
+    }
+}
+
+/// Each run with each value.
+fn each<T>(runs: Vec<Run>, values: &[T], set: impl Fn(&mut Run, &T)) -> Vec<Run> {
+    let mut all = Vec::with_capacity(runs.len() * values.len());
+    for run in &runs {
+        for value in values {
+            let mut run = run.clone();
+            set(&mut run, value);
+            all.push(run);
+        }
+    }
+    all
+}
+
+impl Resolver {
+    /// One run for each combination.
+    ///
+    /// # Errors
+    /// An unknown name, an impossible combination, more runs or cells than can be planned.
+    pub(super) fn runs(&self, task: Task) -> Result<Vec<Run>> {
+        let models = self.each("model", &self.settings.model, ModelChoice::resolve)?;
+        let lists = self.lists(task)?;
+        let (mut runs, mut count) = (Vec::new(), [0usize; 2]);
+        for model in models {
+            let cells = if self.training { self.adapted_cells(&model)? } else { self.cells(&model)? };
+            self.check_size(&mut count, &lists, cells.len())?;
+            runs.extend(lists.runs(self.base(task, &lists, model, cells)?));
+        }
+        runs.iter().try_for_each(|run| self.check(run))?;
+        let mut folders = std::collections::HashSet::new();
+        match runs.iter().find(|run| !folders.insert(run.folder())) {
+            None => Ok(runs),
+            Some(run) => Err(input(format!(
+                "two runs would share the folder {} because their inputs have the same name; run them separately with \
+                 different --results",
+                run.folder().display()
+            ))),
+        }
+    }
+
+    fn lists(&self, task: Task) -> Result<Lists> {
+        let directions = match &self.settings.direction {
+            None => Vec::new(),
+            words => self.each("direction", words, |word, origin| {
+                word.parse::<Direction>().map_err(|e| input(format!("{origin}: {e}")))
+            })?,
+        };
+        let mut data = self.data(task)?;
+        if directions.is_empty() {
+            for data in &mut data {
+                data.direction = data.own_direction()?;
+            }
+        }
+        let narrow = |field: &str, words| -> Result<Vec<u32>> {
+            // `numbers` lets nothing through that does not fit.
+            Ok(self.numbers(field, words)?.into_iter().map(|number| number as u32).collect())
+        };
+        let nprompts = narrow("nprompts", &self.settings.nprompts)?;
+        Ok(Lists {
+            data,
+            directions,
+            formats: self.each("format", &self.settings.format, find_format)?,
+            profiles: self.each("profile", &self.settings.profile, profile)?,
+            nprompts: nprompts.into_iter().map(|number| number as usize).collect(),
+            seeds: narrow("seed", &self.settings.seed)?,
+            chats: self.chats()?,
+            trainings: match self.training {
+                true => self.trainings()?.into_iter().map(Some).collect(),
+                false => vec![None],
+            },
+            max_new_tokens: match &self.settings.max_new_tokens {
+                None => None,
+                words => Some(self.count("max_new_tokens", words)?),
+            },
+        })
+    }
+
+    /// Refuse a grid that is too large, before it is made.
+    fn check_size(&self, count: &mut [usize; 2], lists: &Lists, cells: usize) -> Result<()> {
+        let lengths = lists.lengths();
+        let runs = lengths.iter().fold(1, |product: usize, (_, length)| product.saturating_mul(*length));
+        *count = [count[0].saturating_add(runs), count[1].saturating_add(runs.saturating_mul(cells))];
+        if count[0] <= MOST[0] && count[1] <= MOST[1] {
+            return Ok(());
+        }
+        let longest = lengths.iter().max_by_key(|(_, length)| length).map_or("seed", |(field, _)| field);
+        Err(input(format!(
+            "{}: the product of all lists has more than {} runs or {} cells; write shorter lists, in several calls",
+            self.origins.of(longest),
+            MOST[0],
+            MOST[1]
+        )))
+    }
+
+    /// A run of the first of all lists, with what is not listed.
+    fn base(&self, task: Task, lists: &Lists, model: ModelChoice, cells: Vec<Cell>) -> Result<Run> {
+        let first = "a list is empty";
+        let (data, format) = (lists.data.first(), lists.formats.first());
+        let drop_context = self.yes_or_no("drop_context", &self.settings.drop_context)?;
+        Ok(Run {
+            task,
+            model,
+            data: data.ok_or_else(|| input(first))?.clone(),
+            direction: None,
+            format: format.ok_or_else(|| input(first))?.clone(),
+            nprompts: 0,
+            seed: 0,
+            profile: Profile::Exact,
+            chat: None,
+            limit: self.limit()?,
+            max_new_tokens: NEW_TOKENS,
+            // Times are those of the same number of tokens.
+            no_stop: self.yes_or_no("no_stop", &self.settings.no_stop)? || drop_context,
+            drop_context,
+            sampling: self.sampling()?,
+            adapter: self.adapter()?,
+            lora: None,
+            cells,
+            others: Vec::new(),
+        })
+    }
+
+    /// How many test items: a number that the user did not ask for is a default, which smaller corpora may fall short of.
+    fn limit(&self) -> Result<Limit> {
+        Ok(match self.count_or_all("limit", &self.settings.limit)? {
+            None => Limit::All,
+            Some(count) if self.origins.is_asked_for("limit") => Limit::First(count),
+            Some(count) => Limit::AtMost(count),
+        })
+    }
+
+    /// With a chat template, without, or both; two templates would write into one folder.
+    fn chats(&self) -> Result<Vec<Option<ChatChoice>>> {
+        let words = &self.settings.chat_template;
+        if words.is_none() {
+            return Ok(vec![None]);
+        }
+        let chats = self.each("chat_template", words, chat)?;
+        let mut chosen = chats.iter().flatten();
+        let first = chosen.next();
+        if chosen.any(|chat| Some(chat) != first) {
+            return Err(input(format!(
+                "{}: takes one template a call, because the results of two would share a folder; run them separately with \
+                 different --results",
+                self.origins.of("chat_template")
+            )));
+        }
+        Ok(chats)
+    }
+
+    fn data(&self, task: Task) -> Result<Vec<DataConfig>> {
+        let one_off = match task {
+            Task::Mt => DataConfig::one_off,
+            Task::Code => DataConfig::one_off_code,
+        };
+        let file = |field, words: &'_ Option<Vec<String>>| match words {
+            None => Ok(None),
+            words => self.one(field, words).map(|file| Some(PathBuf::from(file))),
+        };
+        let test = file("test", &self.settings.test)?;
+        let demonstrations = file("demonstrations", &self.settings.demonstrations)?;
+        if let Some(test) = test {
+            return Ok(vec![one_off(&test, demonstrations.as_deref())]);
+        }
+        let data = self.each("data", &self.settings.data, |word, origin| {
+            if is_named_like_one(word) {
+                return Ok(one_off(Path::new(word), demonstrations.as_deref()));
+            }
+            let file = files::find("data", word, origin)?;
+            DataConfig::parse(&file.text, &file.path)
+        })?;
+        match (&demonstrations, data.iter().find(|data| data.origin.is_some())) {
+            (Some(_), Some(named)) => Err(input(format!(
+                "{}: the corpus {} has its own demonstrations; give the test items as a file too, with --test",
+                self.origins.of("demonstrations"),
+                named.name
+            ))),
+            _ => Ok(data),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The help texts: what `cli.rs` says of each flag, with the defaults that the files of `configs/experiments/` hold.
+
+use clap::{Arg, Command, CommandFactory};
+
+use crate::cli::Cli;
+use crate::config::{Purpose, TrainingFlags};
+
+/// The command with its help: each setting's default is read from the files of `configs/experiments/`, and settings that
+/// have no effect on a verb are not shown with it.
+pub fn command() -> Command {
+    let settings = |purpose: Purpose| {
+        move |command: Command| {
+            let defaults = Defaults::of(purpose);
+            command.mut_args(|arg| {
+                let hidden = purpose.ignores(arg.get_id().as_str());
+                defaults.explain(arg).hide(hidden)
+            })
+        }
+    };
+    Cli::command()
+        .mut_subcommand("run", settings(Purpose::Run))
+        .mut_subcommand("lora", settings(Purpose::Lora))
+        .mut_subcommand("show", settings(Purpose::Show))
+        .mut_subcommand("figure", |figure| figure.mut_subcommand("attention", settings(Purpose::Attention)))
+}
+
+/// The defaults of a verb's settings.
+struct Defaults {
+    usual: Vec<(String, String)>,
+    /// Those that differ for programs.
+    code: Vec<(String, String)>,
+}
+
+impl Defaults {
+    fn of(purpose: Purpose) -> Self {
+        let read = |code: bool| -> Vec<(String, String)> {
+            let settings = purpose.starts_from(code).unwrap_or_default();
+            let training = settings.lora.as_ref().map(TrainingFlags::given).unwrap_or_default();
+            let all = settings.given().into_iter().chain(training);
+            all.map(|(field, words)| (field.to_string(), words.join(","))).collect()
+        };
+        let usual = read(false);
+        let code = read(true).into_iter().filter(|entry| !usual.contains(entry)).collect();
+        Self { usual, code }
+    }
+
+    /// The flag with its default at the end of its help.
+    fn explain(&self, arg: Arg) -> Arg {
+        let of = |list: &[(String, String)]| {
+            list.iter().find(|(field, _)| field == arg.get_id().as_str()).map(|(_, value)| value.clone())
+        };
+        let (Some(usual), Some(help)) = (of(&self.usual), arg.get_help()) else { return arg };
+        let code = match of(&self.code).filter(|_| arg.get_id() != "task") {
+            Some(code) => format!("; {code} with --task code"),
+            None => String::new(),
+        };
+        let help = format!("{help} [default: {usual}{code}]");
+        arg.help(help)
+    }
+}

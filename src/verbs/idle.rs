@@ -1,0 +1,75 @@
+//! Masks that hide nothing of the prompts at hand, found before anything is computed.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use super::prepare::Prepared;
+use crate::error::input;
+use crate::mask::{Hidden, Treatment};
+
+/// The masks of a run that hide nothing of any of its prompts.
+pub fn masks(prepared: &Prepared) -> Vec<Treatment> {
+    let masks: BTreeSet<Treatment> = prepared.run.cells.iter().map(|cell| cell.mask).collect();
+    let segments = masks.into_iter().filter(|mask| matches!(mask, Treatment::Segments { .. }));
+    segments
+        .filter(|mask| prepared.prompts.iter().all(|prompt| prompt.hidden(*mask) == Hidden::NOTHING))
+        .collect()
+}
+
+/// What the masks of a call come to, run by run.
+#[derive(Default)]
+pub struct Idle {
+    /// Some cell is masked.
+    masked: bool,
+    /// Some masked cell hides something.
+    works: bool,
+    sentences: Vec<String>,
+}
+
+impl Idle {
+    /// Look at a run.
+    pub fn add(&mut self, prepared: &Prepared) {
+        let run = &prepared.run;
+        let idle = masks(prepared);
+        let masked = run.cells.iter().filter(|cell| cell.mask != Treatment::None);
+        for cell in masked {
+            self.masked = true;
+            self.works |= !idle.contains(&cell.mask);
+        }
+        for mask in idle {
+            let sentence = format!(
+                "--mask {mask} hides nothing with --format {} --nprompts {}: the prompts have no {}",
+                run.format.name,
+                run.nprompts,
+                missing(mask)
+            );
+            if !self.sentences.contains(&sentence) {
+                self.sentences.push(sentence);
+            }
+        }
+    }
+
+    /// What to say of those masks, whose cells equal the baseline.
+    ///
+    /// # Errors
+    /// No mask of the whole call hides anything.
+    pub fn sentences(self) -> Result<Vec<String>> {
+        if self.masked && !self.works {
+            return Err(input(format!(
+                "{}; write --mask none for the baseline alone, or choose another mask, format or number of demonstrations",
+                self.sentences.join("; ")
+            )));
+        }
+        let equal = |sentence| format!("{sentence}, so its cells equal the baseline");
+        Ok(self.sentences.into_iter().map(equal).collect())
+    }
+}
+
+/// The parts that a mask names.
+fn missing(mask: Treatment) -> String {
+    let Treatment::Segments { instructions, examples, query } = mask else { return "tokens to hide".into() };
+    let parts = [(instructions, "instructions"), (examples, "examples"), (query, "query")];
+    let parts: Vec<&str> = parts.iter().filter(|(hidden, _)| *hidden).map(|(_, part)| *part).collect();
+    parts.join(" and no ")
+}
