@@ -149,7 +149,7 @@ fn every_checkpoint_runs() {
         let original =
             [&name, name.split('-').next().unwrap(), &name.split('-').take(2).collect::<Vec<_>>().join("-")]
                 .into_iter()
-                .find(|name| golden("models").join(name.to_string()).join("expected.safetensors").exists())
+                .find(|name| golden("models").join(name).join("expected.safetensors").exists())
                 .unwrap()
                 .to_string();
         if folder.join("config.json").exists() {

@@ -165,7 +165,9 @@ impl Wanted {
         let id = match &self.id {
             Some(wanted) => Some(need(wanted)?),
             // `id` is Indonesian, too.
-            None => Some("id").filter(|id| ![&*source, &*target].contains(id) && row.get(id).is_some()).map(String::from),
+            None => Some("id")
+                .filter(|id| ![&*source, &*target].contains(id) && row.get(id).is_some())
+                .map(String::from),
         };
         Ok((id, source, target))
     }
@@ -177,7 +179,8 @@ impl Wanted {
             return Spoken::None;
         }
         let mut names = row.names();
-        let place = |names: &[String], code: &str| names.iter().position(|name| header::is_language(name, code));
+        let place =
+            |names: &[String], code: &str| names.iter().position(|name| header::is_language(name, code));
         match (place(&names, &direction.source), place(&names, &direction.target)) {
             (Some(source), Some(target)) => {
                 Spoken::Both(std::mem::take(&mut names[source]), std::mem::take(&mut names[target]))

@@ -18,7 +18,8 @@ pub use cleaner::Cleaner;
 pub use lines::{GenerationLine, Outcome, PartialLine};
 pub use metric::Metric;
 pub use record::{
-    Drawn, Item, Manifest, ManifestPrompt, NotApplied, ScoreRecord, Settings, SpecialTokens, TrainedOn, pair, round,
+    Drawn, Item, Manifest, ManifestPrompt, NotApplied, ScoreRecord, Settings, SpecialTokens, TrainedOn, pair,
+    round,
 };
 pub use scores::{CodeScores, Runner, Scores, TextScores};
 pub use scoring::{Scoring, scores};

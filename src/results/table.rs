@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_table_fits_a_terminal() {
-        let text = table(&[sample_record("none", 4, 20.), sample_record("ablate-attention", 31, 10.)]);
+        let text = table(&[sample_record("none", 4, 20.), sample_record("ablate-attention", 31, 10.)], None);
         assert!(text.lines().all(|line| line.chars().count() <= 80) && text.contains("██████"), "{text}");
     }
 }

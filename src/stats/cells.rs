@@ -7,7 +7,9 @@ use anyhow::Result;
 
 use crate::engine::check_interrupted;
 use crate::error::input;
-use crate::results::{FinishedCell, GenerationLine, Item, Manifest, Metric, Outcome, RunFolder, ScoreRecord, Stored};
+use crate::results::{
+    FinishedCell, GenerationLine, Item, Manifest, Metric, Outcome, RunFolder, ScoreRecord, Stored,
+};
 use crate::sandbox::Verdict;
 use crate::score::{Bleu, BleuStats, Chrf, ChrfStats, PairStats, pass_at_k};
 

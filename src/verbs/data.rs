@@ -93,12 +93,7 @@ fn verify(config: &DataConfig, direction: Option<&str>) -> Result<()> {
         corpus.hash
     ))?;
     match corpus.test.first() {
-        Some(first) => say(&format!(
-            "first test item {}:\n  {}\n  {}",
-            first.id,
-            first.source,
-            first.target
-        )),
+        Some(first) => say(&format!("first test item {}:\n  {}\n  {}", first.id, first.source, first.target)),
         None => Ok(()),
     }
 }

@@ -9,7 +9,7 @@ use crate::cli::ExportArgs;
 use crate::console::note;
 use crate::engine::check_interrupted;
 use crate::error::input;
-use crate::results::{RunFolder, ScoreRecord, Stored, check_place, sia2024};
+use crate::results::{RunFolder, ScoreRecord, Stored, check_place, read_json, sia2024};
 use crate::stats::find_runs;
 use crate::together::Together;
 
@@ -65,7 +65,9 @@ pub fn export(args: ExportArgs) -> Result<()> {
     files.publish()?;
     note(format!("{} score files in {}", cells.len(), args.out.join("results").display()));
     if shorter > 0 {
-        note(format!("{shorter} left out: they were finished for fewer test items than their folders now have"));
+        note(format!(
+            "{shorter} left out: they were finished for fewer test items than their folders now have"
+        ));
     }
     if nameless > 0 {
         note(format!(

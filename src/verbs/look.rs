@@ -7,7 +7,6 @@ use super::loaded::{Place, on_host};
 use super::model::OpenModel;
 use super::prepare::Prepared;
 use super::run::{fitting, set_threads};
-use super::used::{Verb, check_used};
 use crate::cli::AttentionArgs;
 use crate::config::{Cell, Compute, Experiment, Purpose, Run};
 use crate::engine::Plain;

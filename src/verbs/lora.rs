@@ -9,7 +9,6 @@ use super::loaded::{Place, on_host};
 use super::lora_plan;
 use super::model::OpenModel;
 use super::run::{Opened, open, set_threads, unfinished};
-use super::used::{Verb, check_used};
 use super::work::{Work, table_metric};
 use crate::cli::LoraArgs;
 use crate::config::{Cell, Experiment, Run, Training};
@@ -24,9 +23,7 @@ use crate::results::{Metric, RunFolder, allow_many_files, sync_folder, unfinishe
 
 /// Train and test.
 pub fn lora(args: LoraArgs) -> Result<()> {
-    let flags = args.settings.clone();
     let mut experiment = Experiment::resolve_training(args.config.as_deref(), args.settings, args.training)?;
-    check_used(Verb::Lora, &flags, &experiment.runs[0])?;
     if let Some(shard) = args.shard {
         experiment.keep(shard)?;
     }

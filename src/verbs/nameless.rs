@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use crate::config::Run;
-use crate::data::languages;
 use crate::console::note;
+use crate::data::languages;
 use crate::error::nearest;
 
 /// Codes that the user has been told of.

@@ -7,7 +7,7 @@ use super::adapted::Adapted;
 use super::model::OpenModel;
 use super::pairs::pairs;
 use crate::config::{self, Cell, Compute, Experiment, Limit, Run, Sampling, Task};
-use crate::data::{Corpus, Example, docstring, languages};
+use crate::data::{Corpus, Direction, Example, docstring, languages};
 use crate::engine::{Request, Sample, Stop, StopRule};
 use crate::error::input;
 use crate::hash::Hash;

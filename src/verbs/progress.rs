@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::console::Bar;
-
 use super::estimate::{Estimate, about};
 use crate::console::{Bar, note};
 

@@ -13,18 +13,18 @@ use super::loaded::{Loaded, Place, holding};
 use super::model::OpenModel;
 use super::plan;
 use super::prepare::Prepared;
-use super::wrapped;
 use super::work::{Work, table_metric};
+use super::wrapped;
 use crate::cli::RunArgs;
 use crate::config::{Experiment, ModelChoice, Run, Task, Training};
-use crate::data::Example;
-use crate::engine::{Holding, Limits, Memory};
 use crate::console::note;
-use crate::error::input;
+use crate::data::Example;
+use crate::engine::{Holding, Limits, Memory, Request};
+use crate::error::{InputError, input};
 use crate::hub::Wanted;
 use crate::lora::{Text, peft};
 use crate::mask::Treatment;
-use crate::model::{Arch, Precision};
+use crate::model::{Arch, NotFinite, Precision};
 use crate::results::{Metric, RunFolder};
 
 /// Run an experiment.
@@ -222,7 +222,7 @@ fn run_model(
         }
         let computed = decoder.compute(work, model, checker, json);
         computed.map_err(|error| match &work.prepared.run.adapter {
-            Some(adapter) if error.is::<InputError>() => {
+            Some(adapter) if error.is::<InputError>() || error.is::<NotFinite>() => {
                 error.context(format!("with the adapter {}", adapter.path.display()))
             }
             _ => error,

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::model::OpenModel;
 use super::prepare::{Prepared, hidden_json};
-use super::used::{Verb, check_used};
 use crate::cli::ShowArgs;
 use crate::config::{Cell, Experiment, Purpose};
 use crate::console::{note, say, say_in_colour, say_json};

@@ -22,8 +22,8 @@ use crate::error::input;
 use crate::mask::Treatment;
 use crate::model::Decoder;
 use crate::results::{
-    Claim, FinishedCell, Item, Metric, Outcome, PartialLine, RunFolder, ScoreRecord, Scoring, Settings, Stored,
-    table,
+    Claim, FinishedCell, Item, Metric, Outcome, PartialLine, RunFolder, ScoreRecord, Scoring, Settings,
+    Stored, table,
 };
 use crate::score::reported_ks;
 use crate::stats::{TooShort, suggested};
@@ -97,6 +97,8 @@ fn check_items(stored: &Stored, prepared: &Prepared) -> Result<()> {
             "its results are of other prompts (see manifest.json) than this version makes of the same settings",
         ),
     }
+}
+
 /// The measure that closing tables show, by its name: `None` for the task's usual one.
 ///
 /// # Errors
