@@ -11,6 +11,7 @@ use icl_mask::cli::{Cli, Verb};
 use icl_mask::console::{Abandoned, Unheard, note, unheard};
 use icl_mask::engine::{INTERRUPTED, Interrupted};
 use icl_mask::error::is_wrong_input;
+use icl_mask::model::NotFinite;
 use icl_mask::verbs;
 
 #[global_allocator]
@@ -116,7 +117,8 @@ fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     note(format!("error: {error:#}"));
-    if is_wrong_input(error) {
+    // Weights with which nothing can be computed are wrong input.
+    if is_wrong_input(error) || is(|cause| cause.is::<NotFinite>()) {
         ExitCode::from(2)
     } else if is(|cause| cause.is::<Interrupted>()) {
         ExitCode::from(130)

@@ -176,12 +176,12 @@ fn scores_that_are_not_finite_stop_the_run_with_layer_and_item() {
         folder.write(&world.path(name));
         let output = run(&world, name, "");
         let message = stderr(&output);
-        assert_eq!(output.status.code(), Some(1), "{name}: {message}");
+        assert_eq!(output.status.code(), Some(2), "{name}: {message}");
         let place = message.contains("item 7") || message.contains("the part that all prompts share");
         assert!(place && message.contains(layer) && message.contains("NaN or infinite"), "{name}: {message}");
         let attention =
             world.call(&format!("figure attention --model {name} {ASKED} --mask none --layer 0 --out drawn"));
-        assert_eq!(attention.status.code(), Some(1), "{name}: {}", stderr(&attention));
+        assert_eq!(attention.status.code(), Some(2), "{name}: {}", stderr(&attention));
         assert!(stderr(&attention).contains("item 7"), "{name}: {}", stderr(&attention));
         assert!(
             !world.path("drawn").exists()

@@ -45,7 +45,7 @@ fn flags_are_refused_before_anything_is_loaded() {
         ("--limit 0", vec!["--limit: must be at least 1"]),
         ("--limit all,3", vec!["--limit: takes one value, not 2"]),
         ("--limit many", vec!["--limit: `many` is not a whole number"]),
-        ("--demonstrations demonstrations.tsv --test= --data nations", vec!["--test: a value is empty"]),
+        ("--demonstrations demonstrations.tsv --test=", vec!["--test: a value is empty"]),
         ("--threads 0", vec!["--threads: must be at least 1"]),
         ("--test test.tsv,test.tsv", vec!["--test: takes one value"]),
         ("--limit 7", vec!["--limit 7", "only 6 test items"]),

@@ -534,7 +534,7 @@ fn places_that_cannot_be_are_refused_beforehand() {
 fn a_manifest_does_not_decide_what_is_executed() {
     let world = programs();
     ok(world.call(&format!("{PROGRAMS} --mask none --limit 2")));
-    let manifest = "results/tiny/problems.en-py/code_functions-k2-seed0/manifest.json";
+    let manifest = "results/tiny/problems.code/code_functions-k2-seed0/manifest.json";
     let script = world.path("theirs");
     world.write(
         "theirs",

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::run::set_threads;
 use super::status::ranges;
 use super::{lora, run};
-use crate::config::{Cell, Experiment, Settings};
+use crate::config::{Cell, Experiment, Settings, Task, task};
 use crate::console::{heard, note, say};
 use crate::engine::{Interrupted, check_interrupted};
 use crate::error::input;
@@ -93,12 +93,16 @@ impl Drop for Temporary {
 }
 
 /// What runs programs, how safely, and how much memory may be taken: the command line says it, or else these defaults. A manifest
-/// may be a stranger's.
-fn safe(over: Settings) -> Settings {
+/// may be a stranger's. Where no programs are run, how they are run is not said.
+fn safe(over: Settings, task: Task) -> Settings {
     let or = |given: Option<Vec<String>>, default: &str| given.or_else(|| Some(vec![default.into()]));
+    let of_programs = |given: Option<Vec<String>>, default: &str| match task {
+        Task::Code => or(given, default),
+        Task::Mt => given,
+    };
     Settings {
-        python: or(over.python, "python3"),
-        sandbox: or(over.sandbox, "required"),
+        python: of_programs(over.python, "python3"),
+        sandbox: of_programs(over.sandbox, "required"),
         memory: or(over.memory, "auto"),
         locks: or(over.locks, "true"),
         ..over
@@ -155,7 +159,8 @@ fn experiment(
         ));
     }
     let to = results.map(|results| vec![results.display().to_string()]);
-    let over = safe(Settings { results: over.results.clone().or(to), ..over });
+    let task = task(&manifest.settings.task, &path.display().to_string())?;
+    let over = safe(Settings { results: over.results.clone().or(to), ..over }, task);
     say_what_is_not_taken(&manifest.typed, &over);
     let mut experiment = Experiment::again(manifest.typed.clone(), path, over)?;
     experiment.runs.retain(|run| run.folder() == manifest.folder);

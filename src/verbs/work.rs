@@ -410,7 +410,7 @@ impl Work {
         self.finished.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
         note(format!("\n{}\n{}", self.folder.path().display(), table(&self.finished, self.metric)));
         if let Some(too_short) = self.too_short() {
-            note(too_short);
+            note(wrapped(&too_short.to_string(), "  "));
             return;
         }
         let mut masks: Vec<Treatment> = self.finished.iter().map(|record| record.mask).collect();
