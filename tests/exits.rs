@@ -247,7 +247,7 @@ fn places_that_cannot_be_written_to() {
             ("figure masks there --out one.txt/figures", 2, "one.txt/figures"),
             ("figure masks there --out /proc/figures", 1, "cannot write"),
             ("report there --out LONG.html", 2, "a name can have 255"),
-            ("report there --out one.txt/report.html", 2, "one.txt/report.html"),
+            ("report there --out one.txt/report.html", 2, "one.txt is not a folder"),
             ("report there --out /proc/report.html", 1, "cannot write"),
             ("export there --layout sia2024 --out one.txt", 2, "one.txt"),
             ("export there --layout sia2024 --out LONG", 2, "a name can have 255"),
