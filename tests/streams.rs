@@ -302,7 +302,13 @@ fn what_is_wrong_stays_wrong_without_a_reader() {
     // So does what was made again and came out otherwise.
     let generations = path.with_extension("jsonl");
     let text = fs::read_to_string(&generations).unwrap();
-    fs::write(&generations, text.replacen("\"prompt_tokens\":", "\"prompt_tokens\":1", 1)).unwrap();
+    // A token is all that differs, and there is no sha256, as in results of earlier versions: only this can find it.
+    let at = text.find("\"tokens\":[").unwrap() + 10;
+    let other = if text[at..].starts_with('1') { "2" } else { "1" };
+    fs::write(&generations, format!("{}{other}{}", &text[..at], &text[at + 1..])).unwrap();
+    let scores = fs::read_to_string(&path).unwrap();
+    let unsealed = scores.lines().filter(|line| !line.contains("generations_sha256"));
+    fs::write(&path, unsealed.collect::<Vec<_>>().join("\n")).unwrap();
     let manifest = format!("results/{}/manifest.json", world::RUN);
     let again = ["run", "--from-manifest", &manifest, "--results", "again"];
     let output = Lost::DeadPipe.start(&verb(&world, &again), 1).wait_with_output().unwrap();
