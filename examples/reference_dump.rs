@@ -17,7 +17,7 @@ use icl_mask::hub::Wanted;
 use icl_mask::mask::Hidden;
 use icl_mask::model::{Decoder, Precision, Transformer};
 use icl_mask::prompt::Prompt;
-use icl_mask::verbs::{OpenModel, Prepared, hidden_json};
+use icl_mask::run::{OpenModel, Prepared, hidden_json};
 use serde_json::json;
 
 #[derive(Parser)]

@@ -36,6 +36,30 @@ pub enum Unheard {
 )]
 pub struct Abandoned;
 
+/// Columns of a terminal that what is printed for people fits into; paths and texts of users may be longer.
+pub const COLUMNS: u16 = 80;
+
+/// A text broken at spaces into lines that fit a terminal; every line but the first begins with `indent`.
+pub fn wrapped(text: &str, indent: &str) -> String {
+    let body = text.trim_start_matches(' ');
+    let mut lines = text[..text.len() - body.len()].to_string();
+    let (mut width, mut begins) = (lines.len(), true);
+    for word in body.split(' ') {
+        let length = word.chars().count();
+        if !begins && width + 1 + length > usize::from(COLUMNS) {
+            lines.push('\n');
+            lines.push_str(indent);
+            width = indent.chars().count();
+        } else if !begins {
+            lines.push(' ');
+            width += 1;
+        }
+        lines.push_str(word);
+        (width, begins) = (width + length, false);
+    }
+    lines
+}
+
 /// Say something on stderr, for people. That it cannot be written is no reason to stop.
 pub fn note(text: impl Display) {
     let line = format!("{}\n", printable(&text.to_string()));
@@ -195,6 +219,18 @@ mod tests {
         assert!(!written.chars().any(is_obeyed), "{written}");
         assert!(written.contains("\\u202e") && written.contains("\\udb40\\udc41"), "{written}");
         assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+    }
+
+    #[test]
+    fn long_lines_are_broken_at_spaces() {
+        let text = format!("  {} end", "word ".repeat(20).trim_end());
+        let lines: Vec<String> = wrapped(&text, "    ").lines().map(String::from).collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("  word word") && lines[0].len() <= 80, "{lines:?}");
+        assert!(lines[1].starts_with("    word") && lines[1].ends_with("word end"), "{lines:?}");
+        assert_eq!(wrapped("short", "  "), "short");
+        let long = "x".repeat(100);
+        assert_eq!(wrapped(&format!("a {long} b"), " "), format!("a\n {long}\n b"));
     }
 
     #[test]

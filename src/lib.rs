@@ -53,7 +53,10 @@ pub mod figure;
 // Results -> one HTML file.
 pub mod report;
 
-// One module per verb of the command line: they put the above together.
+// An experiment carried out.
+pub mod run;
+
+// One module per verb of the command line: parse, call, print.
 pub mod verbs;
 
 // Mistakes of the user's, as sentences.
@@ -61,6 +64,7 @@ pub mod error;
 
 // Files that the user gives, opened and decoded.
 pub mod inputs;
+
 // What is said on stdout and stderr.
 pub mod console;
 

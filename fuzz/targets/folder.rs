@@ -13,7 +13,7 @@ use icl_mask::lora::peft;
 use icl_mask::model::{Arch, Checkpoint, Precision, Transformer};
 use icl_mask::prompt::Tokenizer;
 use icl_mask::prompt::chat::{ChatTemplate, Source};
-use icl_mask::verbs::OpenModel;
+use icl_mask::run::OpenModel;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
 /// As in fuzz/seeds.py.

@@ -10,7 +10,7 @@ use icl_mask::hub::Wanted;
 use icl_mask::model::{Checkpoint, Precision, Transformer};
 use icl_mask::prompt::Tokenizer;
 use icl_mask::prompt::chat::{ChatTemplate, Source};
-use icl_mask::verbs::OpenModel;
+use icl_mask::run::OpenModel;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
 /// Pre-tokenizers with patterns that take ten milliseconds to compile, whatever the input.

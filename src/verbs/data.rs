@@ -6,10 +6,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::COLUMNS;
 use crate::cli::{DataAction, DataArgs};
 use crate::config::files;
-use crate::console::{note, say};
+use crate::console::{COLUMNS, note, say};
 use crate::data::{Corpus, DataConfig, Direction};
 use crate::error::input;
 

@@ -1,25 +1,19 @@
 //! `figure`: results, or one look into a model, as SVG, PDF, PNG and CSV.
 
-use std::io::Write;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use rayon::prelude::*;
-use serde::Serialize;
 
-use super::look::attention;
-use crate::cli::{CurvesArgs, FigureArgs, FigureKind, SelectionArgs, StyleArgs};
+use super::attention::attention;
+use super::output::{check_out, named, style, write};
+use crate::cli::{CurvesArgs, FigureArgs, FigureKind, SelectionArgs};
 use crate::console::{note, say, say_json};
-use crate::engine::check_interrupted;
-use crate::error::{input, suggest};
-use crate::figure::{
-    Axis, Image, Names, Saved, Style, curves, names, plain, rows, savings, titles, with_ending,
-};
+use crate::error::input;
+use crate::figure::{Axis, Saved, curves, names, plain, rows, savings, titles};
 use crate::mask::{Kind, Treatment};
-use crate::results::{Metric, Settings, check_place};
+use crate::results::{Metric, Settings};
 use crate::stats::{Curve, Panel, StoredRun, Study, find_runs};
-use crate::together::Together;
 
 /// Draw.
 pub fn figure(args: FigureArgs) -> Result<()> {
@@ -135,70 +129,6 @@ fn models(study: &Study) -> impl Iterator<Item = &str> {
     study.runs.iter().map(|run| run.manifest.settings.model.as_str())
 }
 
-/// How a figure of these models is to look.
-///
-/// # Errors
-/// A name for none of them, or letters of an absurd size.
-pub fn style<'a>(args: &StyleArgs, models: impl Iterator<Item = &'a str>) -> Result<Style> {
-    let names = display_names(&args.name, models)?;
-    if !SIZES.contains(&args.font_size) {
-        let [least, most] = [SIZES.start(), SIZES.end()];
-        return Err(input(format!("--font-size {}: give {least} to {most} pixels", args.font_size)));
-    }
-    Ok(Style {
-        width: args.width.map(f64::from),
-        font: args.font_size,
-        title: args.title.clone(),
-        svg_text: args.svg_text,
-        names,
-    })
-}
-
-/// Letters that can be read, and leave room for something else.
-const SIZES: RangeInclusive<f64> = 5.0..=48.0;
-
-/// `MODEL=TEXT`, as `--name` gives them.
-///
-/// # Errors
-/// A word of another form, a model that is not there, one that is named twice.
-pub fn display_names<'a>(words: &[String], models: impl Iterator<Item = &'a str>) -> Result<Names> {
-    let mut there: Vec<&str> = models.collect();
-    there.sort_unstable();
-    there.dedup();
-    let mut names = Names::default();
-    for word in words {
-        let Some((model, text)) = word.split_once('=').filter(|(_, text)| !text.trim().is_empty()) else {
-            let model = there.first().copied().unwrap_or("MODEL");
-            return Err(input(format!("--name `{word}`: write MODEL=TEXT, such as {model}=\"My model\"")));
-        };
-        named("name", &[model.into()], there.iter().copied())?;
-        if names.0.insert(model.into(), text.into()).is_some() {
-            return Err(input(format!("--name: `{model}` is named twice")));
-        }
-    }
-    let shown = |model: &&str| names.of(model).to_string();
-    let twin =
-        there.iter().find(|model| there.iter().any(|other| other != *model && shown(other) == shown(model)));
-    match twin {
-        Some(model) => Err(input(format!("--name: two models would be called `{}`", shown(model)))),
-        None => Ok(names),
-    }
-}
-
-/// The folder that is written to must be one, where it is there.
-pub fn check_out(out: &Path) -> Result<()> {
-    check_place(out, "--out")
-}
-
-/// Each name that is asked for must be there.
-fn named<'a>(flag: &str, asked: &[String], there: impl Iterator<Item = &'a str>) -> Result<()> {
-    let there: Vec<&str> = there.collect();
-    match asked.iter().find(|name| !there.contains(&name.as_str())) {
-        Some(name) => Err(input(format!("--{flag}: no run of `{name}`; {}", suggest(name, &there)))),
-        None => Ok(()),
-    }
-}
-
 fn draw_curves(study: &Study, args: &CurvesArgs, name: &str) -> Result<()> {
     let style = style(&args.selection.style, models(study))?;
     let first: usize = args.selection.count_from.into();
@@ -272,75 +202,5 @@ fn incomplete(panel: &Panel, curve: &Curve) -> String {
         }
         Some(_) if curve.recognised.is_empty() => ": not the same seeds at every layer".into(),
         Some(_) => String::new(),
-    }
-}
-
-/// `<out>/<name>.svg`, `.pdf`, `.png` and `.csv`.
-pub fn write(out: &Path, name: &str, image: &Image, rows: &[impl Serialize]) -> Result<()> {
-    check_interrupted()?;
-    let base = out.join(name);
-    let csv = with_ending(&base, "csv");
-    // Drawing and numbers are of the same results, whenever this is killed.
-    let mut files = Together::within(out)?;
-    let [svg, pdf, png] = image.write(Path::new(name), &mut files)?;
-    files.write(&with_ending(Path::new(name), "csv"), |out| write_csv(out, rows))?;
-    files.publish()?;
-    let [svg, pdf, png] = [svg, pdf, png].map(|name| out.join(name));
-    note(format!("{}, {}, {}, {}", svg.display(), pdf.display(), png.display(), csv.display()));
-    Ok(())
-}
-
-/// Cells of text that a spreadsheet would compute begin with an apostrophe there.
-fn write_csv(out: &mut dyn Write, rows: &[impl Serialize]) -> Result<()> {
-    let mut plain = csv::Writer::from_writer(Vec::new());
-    rows.iter().try_for_each(|row| plain.serialize(row))?;
-    let plain = plain.into_inner().map_err(|error| error.into_error())?;
-    let mut safe = csv::Writer::from_writer(out);
-    for record in csv::ReaderBuilder::new().has_headers(false).from_reader(plain.as_slice()).records() {
-        safe.write_record(record?.iter().map(harmless))?;
-    }
-    Ok(safe.flush()?)
-}
-
-/// A cell that no spreadsheet takes for a formula. Numbers stay as they are.
-fn harmless(cell: &str) -> String {
-    match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err() {
-        true => format!("'{cell}"),
-        false => cell.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_no_formulas_and_formulas_no_cells() {
-        for cell in ["", "-0.25", "-1e-7", "+3", "-inf", "NaN", "TTF", "a=b", "'=1", "0:1.5 1:-2"] {
-            assert_eq!(harmless(cell), cell);
-        }
-        for cell in ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "-", "@SUM(A1)", "\t=1", "\r=1", "=", "-1:2"] {
-            assert_eq!(harmless(cell), format!("'{cell}"));
-        }
-    }
-
-    #[test]
-    fn a_table_keeps_its_cells() {
-        #[derive(Serialize)]
-        struct Row {
-            text: &'static str,
-            number: f64,
-            none: Option<f64>,
-        }
-        let rows = [
-            Row { text: "=HYPERLINK(\"x\",\"y\")", number: -0.1, none: None },
-            Row { text: "a, \"b\"\nc", number: 1.0, none: Some(f64::NAN) },
-        ];
-        let mut csv = Vec::new();
-        write_csv(&mut csv, &rows).unwrap();
-        assert_eq!(
-            String::from_utf8(csv).unwrap(),
-            "text,number,none\n\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\",-0.1,\n\"a, \"\"b\"\"\nc\",1.0,NaN\n"
-        );
     }
 }

@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 
-use super::command;
-use super::figure::{display_names, read_runs};
+use super::figure::read_runs;
+use super::output::display_names;
 use crate::cli::ReportArgs;
 use crate::console::note;
 use crate::error::input;
 use crate::report::{Report, html};
 use crate::results::{check_names, check_place};
+use crate::run::command;
 use crate::stats::Study;
 use crate::together::write_alone;
 

@@ -5,8 +5,6 @@ use std::ops::Range;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::model::OpenModel;
-use super::prepare::{Prepared, hidden_json};
 use crate::cli::ShowArgs;
 use crate::config::{Cell, Experiment, Purpose};
 use crate::console::{note, say, say_in_colour, say_json};
@@ -15,6 +13,7 @@ use crate::hub::Wanted;
 use crate::mask::{Hidden, Treatment};
 use crate::prompt::{Prompt, Tokenizer};
 use crate::results::{Scoring, SpecialTokens};
+use crate::run::{OpenModel, Prepared, hidden_json};
 
 /// Show one prompt.
 pub fn show(args: ShowArgs) -> Result<()> {

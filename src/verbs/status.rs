@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use serde::Serialize;
 
+use super::output::ranges;
 use crate::cli::StatusArgs;
 use crate::config::Cell;
 use crate::console::{say, say_json};
@@ -159,27 +160,4 @@ fn so_far(what: &str, some: &[&Begun]) -> String {
         sum(|begun| begun.generations),
         sum(|begun| begun.of)
     )
-}
-
-/// `0..4, 7`
-pub fn ranges(numbers: &BTreeSet<usize>) -> String {
-    let numbers: Vec<usize> = numbers.iter().copied().collect();
-    let range = |some: &[usize]| match some {
-        [one] => one.to_string(),
-        [first, .., last] => format!("{first}..{last}"),
-        [] => String::new(),
-    };
-    numbers.chunk_by(|a, b| a + 1 == *b).map(range).collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn layers_in_a_row_are_one_range() {
-        let ranges = |numbers: &[usize]| ranges(&numbers.iter().copied().collect());
-        assert_eq!(ranges(&[0, 1, 2, 5, 7, 8]), "0..2, 5, 7..8");
-        assert_eq!(ranges(&[]), "");
-    }
 }

@@ -5,13 +5,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{lora, run, wrapped};
 use crate::cli::{Cli, SubmitArgs, Verb};
 use crate::config::Experiment;
-use crate::console::{note, say, say_exactly};
+use crate::console::{note, say, say_exactly, wrapped};
 use crate::error::input;
 use crate::hash::Hash;
 use crate::results::write_atomically;
+use crate::run::{notes, open, train};
 
 /// Seconds before the time limit at which a task is told to stop and queue up again: a step of the largest models and the
 /// writing of what is finished take less.
@@ -24,9 +24,9 @@ const WARNING: usize = 120;
 pub fn submit(args: &SubmitArgs) -> Result<()> {
     let (experiment, training) = resolve(&args.call)?;
     // The tasks will read all this again; here it is read so that mistakes are found now.
-    let models = if training { lora::opened(&experiment)? } else { run::open(&experiment, |_, _| Ok(()))? };
+    let models = if training { train::opened(&experiment)? } else { open(&experiment, |_, _| Ok(()))? };
     if !training {
-        run::notes(&experiment, &models)?.iter().for_each(|sentence| note(wrapped(sentence, "  ")));
+        notes(&experiment, &models)?.iter().for_each(|sentence| note(wrapped(sentence, "  ")));
     }
     for planned in models.iter().flat_map(|(_, _, planned)| planned) {
         // Whether the weights are the same the tasks will see: they may not be here yet, and reading them takes long.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
-use super::status::{asked_for, ranges};
+use super::output::ranges;
+use super::status::asked_for;
 use crate::cli::VerifyArgs;
 use crate::config::Cell;
 use crate::console::{heard, say, say_json};

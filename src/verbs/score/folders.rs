@@ -2,8 +2,6 @@
 
 use anyhow::Result;
 
-use super::super::checker::Checker;
-use super::super::print_record;
 use super::programs::running;
 use crate::cli::ScoreArgs;
 use crate::config::Task;
@@ -14,6 +12,7 @@ use crate::mask::Treatment;
 use crate::results::{
     FinishedCell, GenerationLine, Item, Outcome, RunFolder, ScoreRecord, Stored, sha256_of_lines, table,
 };
+use crate::run::{Checker, print_record};
 use crate::sandbox::Pool;
 use crate::stats::find_runs;
 

@@ -6,7 +6,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::super::checker::Checker;
 use super::samples::{self, Sample, Text};
 use crate::cli::ScoreArgs;
 use crate::config::{Running, Task, files, policy, profile};
@@ -14,6 +13,7 @@ use crate::console::{say, say_json};
 use crate::data::{Corpus, DataConfig, Example, Kind, is_named_like_one};
 use crate::error::input;
 use crate::results::{CodeScores, Scores, Scoring};
+use crate::run::Checker;
 use crate::sandbox::{Judged, Trial, Verdict};
 use crate::score::{Assembly, PassScore};
 use crate::together::write_alone;

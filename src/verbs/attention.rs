@@ -2,11 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::figure::{check_out, style, write};
-use super::loaded::{Place, on_host};
-use super::model::OpenModel;
-use super::prepare::Prepared;
-use super::run::{fitting, set_threads};
+use super::output::{check_out, style, write};
 use crate::cli::AttentionArgs;
 use crate::config::{Cell, Compute, Experiment, Purpose, Run};
 use crate::engine::Plain;
@@ -16,6 +12,7 @@ use crate::hub::Wanted;
 use crate::lora::peft;
 use crate::mask::Treatment;
 use crate::model::{Decoder, Matrix, Transformer};
+use crate::run::{OpenModel, Place, Prepared, fitting, on_host, set_threads};
 
 /// The one run and cell that are to be shown: beside a baseline, the other.
 fn one(experiment: &Experiment) -> Result<(Run, Cell)> {

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::run::set_threads;
-use super::status::ranges;
-use super::{lora, run};
+use super::output::ranges;
 use crate::config::{Cell, Experiment, Settings, Task, task};
 use crate::console::{heard, note, say};
 use crate::engine::{Interrupted, check_interrupted};
@@ -15,12 +13,13 @@ use crate::error::input;
 use crate::hash::Hash;
 use crate::mask::Treatment;
 use crate::results::{self, Manifest, RunFolder, ScoreRecord, Scores, Stored, check_names, read_json};
+use crate::run::{compute, open, set_threads, train};
 
 /// Make the run again, with as many threads, so much memory and in such batches as `over` says; none of them changes results.
 ///
 /// # Errors
 /// It cannot be made again, or comes out otherwise.
-pub fn again(path: &Path, over: Settings) -> Result<()> {
+pub fn repeat(path: &Path, over: Settings) -> Result<()> {
     let refuse = |what: String| Err(input(format!("--from-manifest {}: {what}", path.display())));
     check_names(path, "--from-manifest")?;
     if path.is_dir() {
@@ -46,8 +45,8 @@ pub fn again(path: &Path, over: Settings) -> Result<()> {
     }
     check(path, &manifest.settings, &experiment)?;
     let computed = match made.lora {
-        Some(_) => lora::compute(&experiment, None, false),
-        None => run::compute(&experiment, None, false),
+        Some(_) => train::compute(&experiment, None, false),
+        None => compute(&experiment, None, false),
     };
     if computed.as_ref().is_err_and(|error| error.is::<Interrupted>()) && temporary.is_some() {
         note("nothing of it is kept without --results FOLDER");
@@ -188,7 +187,7 @@ fn experiment(
 
 /// Refuse before anything is computed what cannot come out the same: the model, the corpus or a format are others now.
 fn check(path: &Path, settings: &results::Settings, experiment: &Experiment) -> Result<()> {
-    for (choice, mut model, planned) in run::open(experiment, |_, _| Ok(()))? {
+    for (choice, mut model, planned) in open(experiment, |_, _| Ok(()))? {
         model.fetch_weights(&choice)?;
         let model_sha256 = model.checkpoint()?.hash()?;
         for planned in planned {

@@ -3,16 +3,17 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{lora, plan};
+use super::dry_run;
 use crate::config::{Experiment, Training};
 use crate::console::{say, say_json};
 use crate::lora::Text;
 use crate::model::Arch;
+use crate::run::train;
 
 /// Print both.
 pub fn print(experiment: &Experiment, json: bool) -> Result<()> {
-    plan::print(experiment, json)?;
-    for (_, model, planned) in &lora::opened(experiment)? {
+    dry_run::print(experiment, json)?;
+    for (_, model, planned) in &train::opened(experiment)? {
         for one in planned {
             let Some(training) = one.training() else { continue };
             let plan = TrainingPlan::new(&model.arch, training, one.texts(), &one.layers());

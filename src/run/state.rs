@@ -1,32 +1,25 @@
 //! One run being worked on: which cells are finished, which are this process's to compute, and which another's.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
-use super::checker::Checker;
-use super::collector::Collector;
-use super::estimate::Estimate;
+use super::inputs::Prepared;
+use super::manifest::as_items;
 use super::model::OpenModel;
-use super::prepare::{Prepared, as_items};
-use super::progress::Progress;
-use super::run::Planned;
-use super::{print_record, wrapped};
-use crate::config::{self, Cell, Experiment, Task};
+use super::open::Planned;
+use super::print::print_record;
+use crate::config::{self, Cell, Experiment};
 use crate::console::note;
 use crate::data::Example;
-use crate::engine::{Expected, Limits, Request, check_interrupted, generate, generate_alone};
+use crate::engine::{Limits, check_interrupted};
 use crate::error::input;
-use crate::mask::Treatment;
-use crate::model::Decoder;
 use crate::results::{
     Claim, FinishedCell, Item, Metric, Outcome, PartialLine, RunFolder, ScoreRecord, Scoring, Settings,
-    Stored, table,
+    Stored,
 };
-use crate::score::reported_ks;
-use crate::stats::{TooShort, suggested};
 
 /// One run's cells, finished and not.
 pub struct Work {
@@ -47,7 +40,7 @@ pub struct Work {
     pub(super) metric: Option<Metric>,
     /// Other processes compute these.
     pub(super) others: Vec<Cell>,
-    finished: Vec<ScoreRecord>,
+    pub(super) finished: Vec<ScoreRecord>,
     /// Finished cells that a line of JSON was printed of.
     printed: HashSet<Cell>,
     pub(super) limits: Limits,
@@ -97,23 +90,6 @@ fn check_items(stored: &Stored, prepared: &Prepared) -> Result<()> {
             "its results are of other prompts (see manifest.json) than this version makes of the same settings",
         ),
     }
-}
-
-/// The measure that closing tables show, by its name: `None` for the task's usual one.
-///
-/// # Errors
-/// There is no such measure, or a run's scores will not hold it.
-pub(super) fn table_metric(word: Option<&str>, experiment: &Experiment) -> Result<Option<Metric>> {
-    let Some(word) = word else { return Ok(None) };
-    let metric: Metric = word.parse()?;
-    for run in &experiment.runs {
-        let held = match run.task {
-            Task::Mt => Metric::of_text(),
-            Task::Code => reported_ks(run.sampling.samples).map(Metric::PassAt).collect(),
-        };
-        metric.among(&held, &format!("a run of the task {}", run.task))?;
-    }
-    Ok(Some(metric))
 }
 
 /// Between two looks at what other processes do.
@@ -278,77 +254,21 @@ impl Work {
         })
     }
 
-    pub(super) fn compute<D: Decoder>(
-        &mut self,
-        decoder: &D,
-        model: &OpenModel,
-        checker: Option<&Checker>,
-        json: bool,
-    ) -> Result<()> {
-        self.begin(model)?;
-        let prepared = &self.prepared;
+    /// By cell and slot, what is there already of what is to be computed; the rest is `None`.
+    pub(super) fn take_kept(&mut self) -> Vec<Vec<Option<PartialLine>>> {
         let slots = self.slots();
         let none = || vec![None; slots];
-        let generations: Vec<Vec<Option<PartialLine>>> =
-            self.pending.iter().map(|cell| self.kept.remove(cell).unwrap_or_else(none)).collect();
-        // Item by item, so that all cells of a prompt stand together and share its trunk.
-        let samples = prepared.run.sampling.samples;
-        let mut wanted: Vec<(usize, usize)> = Vec::new();
-        for item in 0..prepared.prompts.len() {
-            for (cell, generations) in generations.iter().enumerate() {
-                let slots = item * samples..(item + 1) * samples;
-                wanted.extend(slots.filter(|&slot| generations[slot].is_none()).map(|slot| (cell, slot)));
-            }
-        }
-        let request = |&(cell, slot): &(usize, usize)| {
-            prepared.request(self.pending[cell], slot / samples, slot % samples)
-        };
-        let requests: Vec<Request> = wanted.iter().map(request).collect();
-        let arch = decoder.arch();
-        let (longest, alone) = (prepared.run.max_new_tokens, prepared.run.drop_context);
-        let expected = Expected::of(arch, &requests, longest, self.limits.branches, alone);
-        let estimate = Estimate::new(expected, wanted.len(), longest);
-        let progress = Progress::new(self.pending.len(), wanted.len(), estimate);
-        let shown = (arch.layers, progress);
-        if self.number[1] > 1 {
-            let [at, all] = self.number;
-            note(format!("run {at} of {all}: {}", self.folder.path().display()));
-        }
-        let mut collector = Collector::new(self, &model.tokenizer, shown, wanted, generations, checker, json);
-        collector.begin()?;
-        let begun = Instant::now();
-        let (tokenizer, rule) = (&model.tokenizer, &prepared.rule);
-        let done = match prepared.run.drop_context {
-            false => generate(decoder, tokenizer, &requests, rule, self.limits, &mut collector),
-            true => generate_alone(decoder, tokenizer, &requests, rule, &mut collector),
-        };
-        let seconds = begun.elapsed().as_secs_f64();
-        let judged = if done.is_ok() { collector.end() } else { Ok(()) };
-        let (records, unheard) = (std::mem::take(&mut collector.records), collector.unheard.take());
-        drop(collector);
-        let generations = requests.len();
-        if json {
+        self.pending.iter().map(|cell| self.kept.remove(cell).unwrap_or_else(none)).collect()
+    }
+
+    /// These cells are finished, and `printed` if lines of JSON are wanted. Nothing is claimed any more.
+    pub(super) fn add(&mut self, records: Vec<ScoreRecord>, printed: bool) {
+        if printed {
             let cell = |record: &ScoreRecord| Cell { mask: record.mask, from_layer: record.from_layer };
             self.printed.extend(records.iter().map(cell));
         }
         self.finished.extend(records);
         self.claims.clear();
-        if let Some(error) = unheard {
-            // It is why this was interrupted.
-            return Err(error);
-        }
-        let work = done?.total() as f64;
-        judged?;
-        self.pending.clear();
-        if generations == 0 {
-            return Ok(());
-        }
-        note(format!(
-            "{generations} generations: {:.3} tera multiply-adds in {seconds:.2} s, {:.0} GFLOP/s",
-            work / 1e12,
-            2e-9 * work / seconds
-        ));
-        Ok(())
     }
 
     /// Generations of a cell: each item has as many as there are samples.
@@ -395,30 +315,5 @@ impl Work {
             kept[slot] = Some(line);
         }
         Ok(kept)
-    }
-
-    /// Why the measure of the table cannot judge these answers, if it cannot.
-    fn too_short(&self) -> Option<TooShort> {
-        let Scoring::Text(scorer) = &self.prepared.scoring else { return None };
-        let words = |item: &Example| scorer.pair("", &item.target).bleu.ref_len;
-        let references: Vec<u64> = self.prepared.items.iter().map(words).collect();
-        TooShort::new(self.metric.unwrap_or(Metric::Bleu), &references)
-    }
-
-    /// The closing table and what it suggests.
-    pub(super) fn close(mut self) {
-        self.finished.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
-        note(format!("\n{}\n{}", self.folder.path().display(), table(&self.finished, self.metric)));
-        if let Some(too_short) = self.too_short() {
-            note(wrapped(&too_short.to_string(), "  "));
-            return;
-        }
-        let mut masks: Vec<Treatment> = self.finished.iter().map(|record| record.mask).collect();
-        masks.dedup();
-        for mask in masks.into_iter().filter(|mask| *mask != Treatment::None) {
-            if let Some(suggested) = suggested(&self.finished, mask, self.metric) {
-                note(wrapped(&format!("{mask}: {suggested}"), "     "));
-            }
-        }
     }
 }

@@ -5,18 +5,14 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::idle::Idle;
-use super::loaded::{Place, holding};
-use super::model::OpenModel;
-use super::prepare::{Prepared, hidden_json};
-use super::wrapped;
 use crate::config::{Experiment, Run};
-use crate::console::{note, say, say_json};
+use crate::console::{note, say, say_json, wrapped};
 use crate::engine::{Layout, Memory, Request, Work, by_context, kv_bytes_a_token, weights};
 use crate::error::is_absent;
 use crate::hub::Wanted;
 use crate::model::Arch;
 use crate::results::RunFolder;
+use crate::run::{Idle, OpenModel, Place, Prepared, hidden_json, holding};
 
 /// What one run would do.
 #[derive(Serialize)]

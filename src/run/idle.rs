@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::prepare::Prepared;
+use super::inputs::Prepared;
 use crate::error::input;
 use crate::mask::{Hidden, Treatment};
 

@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::checker::Checker;
-use super::prepare::Prepared;
-use super::print_record;
+use super::inputs::Prepared;
+use super::print::print_record;
 use super::progress::Progress;
-use super::work::Work;
+use super::state::Work;
 use crate::engine::{Generation, INTERRUPTED, Observer};
 use crate::mask::Treatment;
 use crate::prompt::{Profile, Tokenizer};

@@ -1,0 +1,35 @@
+//! What a run says when all of it is finished: the table, and what it suggests.
+
+use super::state::Work;
+use crate::console::{note, wrapped};
+use crate::data::Example;
+use crate::mask::Treatment;
+use crate::results::{Metric, Scoring, table};
+use crate::stats::{TooShort, suggested};
+
+impl Work {
+    /// Why the measure of the table cannot judge these answers, if it cannot.
+    fn too_short(&self) -> Option<TooShort> {
+        let Scoring::Text(scorer) = &self.prepared.scoring else { return None };
+        let words = |item: &Example| scorer.pair("", &item.target).bleu.ref_len;
+        let references: Vec<u64> = self.prepared.items.iter().map(words).collect();
+        TooShort::new(self.metric.unwrap_or(Metric::Bleu), &references)
+    }
+
+    /// The closing table and what it suggests.
+    pub fn close(mut self) {
+        self.finished.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
+        note(format!("\n{}\n{}", self.folder.path().display(), table(&self.finished, self.metric)));
+        if let Some(too_short) = self.too_short() {
+            note(wrapped(&too_short.to_string(), "  "));
+            return;
+        }
+        let mut masks: Vec<Treatment> = self.finished.iter().map(|record| record.mask).collect();
+        masks.dedup();
+        for mask in masks.into_iter().filter(|mask| *mask != Treatment::None) {
+            if let Some(suggested) = suggested(&self.finished, mask, self.metric) {
+                note(wrapped(&format!("{mask}: {suggested}"), "     "));
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! A run made ready: corpus read, demonstrations drawn, prompts tokenized, everything checked that can be without
+//! weights.
+
+use anyhow::Result;
+
+use super::adapted::Adapted;
+use super::model::OpenModel;
+use super::pairs::pairs;
+use super::stop::stop_rule;
+use crate::config::{Cell, Limit, Run, Sampling};
+use crate::data::{Corpus, Example, docstring, languages};
+use crate::engine::{Request, Sample, StopRule};
+use crate::error::input;
+use crate::hash::Hash;
+use crate::lora::Text;
+use crate::mask::MaskPlan;
+use crate::model::Family;
+use crate::prompt::{ChatTemplate, Format, Profile, Prompt, Prompter, demonstrations};
+use crate::results::{Cleaner, Scoring};
+
+/// A run made ready.
+pub struct Prepared {
+    /// As resolved.
+    pub run: Run,
+    /// The format with the names of the languages in it.
+    pub format: Format,
+    /// Demonstrations, in the order of the prompt.
+    pub demonstrations: Vec<Example>,
+    /// Where they are test items: what is the last one in the prompt of an item that is among them.
+    pub substitute: Option<Example>,
+    /// Test items.
+    pub items: Vec<Example>,
+    /// Number of test items that the corpus has.
+    pub corpus_items: usize,
+    /// Their prompts, in the same order.
+    pub prompts: Vec<Prompt>,
+    /// When a generation ends.
+    pub rule: StopRule,
+    /// How outputs are scored.
+    pub scoring: Scoring,
+    /// sha256 of the corpus.
+    pub(super) data_sha256: String,
+    /// sha256 of the chat template, if there is one.
+    pub(super) chat_sha256: Option<String>,
+    /// The adapter that is at work, if there is one.
+    pub adapted: Option<Adapted>,
+    /// What adapters are trained on, if they are: pairs to train on, then those of the dev loss.
+    pub texts: Vec<Text>,
+    /// sha256 over them.
+    pub(super) pairs_sha256: Option<String>,
+}
+
+impl Prepared {
+    /// Read, draw, tokenize, check.
+    pub fn new(run: Run, model: &OpenModel) -> Result<Self> {
+        let scoring = Scoring::new(run.task, run.profile, run.direction.as_ref())?;
+        super::nameless::tell(&run);
+        let (source, target) = languages_of(&run);
+        let format = run.format.filled(source, target);
+        let mut corpus = Corpus::load_any(&run.data, run.direction.as_ref())?;
+        if run.profile == Profile::Sia2024 {
+            corpus.test.iter_mut().chain(&mut corpus.demonstrations).try_for_each(ask_by_docstring)?;
+        }
+        let corpus_items = corpus.test.len();
+        let items = limited(&corpus, run.limit)?;
+        // One more where a prompt may have to do without one of them.
+        let spare = usize::from(corpus.leave_one_out && run.nprompts > 0);
+        let mut demonstrations = demonstrations(&corpus.demonstrations, run.nprompts + spare, run.seed)?;
+        let substitute = if spare > 0 { demonstrations.pop() } else { None };
+        let chat = run.chat.as_ref().map(|choice| model.chat_template(choice)).transpose()?;
+        let prompts = prompts(&run, model, chat.as_ref(), &items, &demonstrations, substitute.as_ref())?;
+        for prompt in &prompts {
+            model.check_embedded(|| format!("item {}: its prompt holds", prompt.item), &prompt.tokens)?;
+        }
+        if !run.no_stop {
+            model.check_end_of_text()?;
+        }
+        let context = model.arch.context;
+        prompts.iter().try_for_each(|prompt| prompt.check_fits(run.max_new_tokens, context))?;
+        let (texts, pairs_sha256) = match &run.lora {
+            Some(training) => pairs(&run, training, &corpus, &format, model)?,
+            None => (Vec::new(), None),
+        };
+        let adapted = run.adapter.as_ref().map(|adapter| Adapted::open(adapter, &model.arch)).transpose()?;
+        let rule = stop_rule(&run, &format, model);
+        let chat_sha256 = chat.map(|chat| chat.sha256().to_string());
+        let data_sha256 = corpus.hash;
+        Ok(Self {
+            demonstrations,
+            substitute,
+            items,
+            corpus_items,
+            prompts,
+            rule,
+            scoring,
+            data_sha256,
+            chat_sha256,
+            adapted,
+            texts,
+            pairs_sha256,
+            format,
+            run,
+        })
+    }
+
+    /// The sentence about test items that the default limit leaves out, if there are some.
+    pub fn left_out(&self) -> Option<String> {
+        let (used, all) = (self.items.len(), self.corpus_items);
+        let default = matches!(self.run.limit, Limit::AtMost(_)) && used < all;
+        default.then(|| {
+            format!("{}: uses the first {used} of {all} test items; --limit all uses all", self.run.data.name)
+        })
+    }
+
+    /// What a cell hides of a prompt.
+    pub fn plan(&self, cell: Cell, prompt: &Prompt) -> MaskPlan {
+        MaskPlan::new(cell.from_layer, prompt.hidden(cell.mask))
+    }
+
+    /// The request for one generation of an item: `sample` counts from 0.
+    pub fn request(&self, cell: Cell, item: usize, sample: usize) -> Request<'_> {
+        let prompt = &self.prompts[item];
+        let Sampling { temperature, top_p, .. } = self.run.sampling;
+        let stream = || {
+            let mut hash = Hash::default();
+            hash.bytes(format!("{} {sample} {}", self.run.seed, self.items[item].id));
+            u64::from_str_radix(&hash.hex()[..16], 16).unwrap_or_default()
+        };
+        let draws = self.run.sampling.draws();
+        let sample = draws.then(|| Sample { temperature, top_p, stream: stream() });
+        Request { prompt, plan: self.plan(cell, prompt), sample }
+    }
+
+    /// All generations of some cells, item by item, so that those of a prompt stand together.
+    pub fn requests(&self, cells: &[Cell]) -> Vec<Request<'_>> {
+        let mut all = Vec::with_capacity(self.prompts.len() * cells.len() * self.run.sampling.samples);
+        for item in 0..self.prompts.len() {
+            for &cell in cells {
+                all.extend((0..self.run.sampling.samples).map(|sample| self.request(cell, item, sample)));
+            }
+        }
+        all
+    }
+
+    /// How raw output becomes what is scored.
+    pub fn cleaner(&self) -> Cleaner<'_> {
+        let stops = self.rule.strings.iter().map(|(string, _)| string.as_str()).collect();
+        Cleaner { task: self.run.task, profile: self.run.profile, format: &self.format, stops }
+    }
+}
+
+/// The study asks for a program by its docstring alone.
+fn ask_by_docstring(example: &mut Example) -> Result<()> {
+    let Some(problem) = example.problem.as_ref().filter(|problem| !problem.prompt.is_empty()) else {
+        return Ok(());
+    };
+    let text = docstring(&problem.prompt).ok_or_else(|| {
+        input(format!(
+            "{}: its prompt has no docstring, by which the study's code asks; use --profile exact",
+            example.id
+        ))
+    })?;
+    example.source = text.into();
+    Ok(())
+}
+
+/// The prompts of all items. With a substitute, the demonstrations are test items: no prompt holds the item it asks for.
+fn prompts(
+    run: &Run,
+    model: &OpenModel,
+    chat: Option<&ChatTemplate>,
+    items: &[Example],
+    demonstrations: &[Example],
+    substitute: Option<&Example>,
+) -> Result<Vec<Prompt>> {
+    let languages = languages_of(run);
+    let llama = model.arch.family == Family::Llama;
+    let prompter = |demonstrations: &[Example]| {
+        Prompter::new(&run.format, languages, demonstrations, &model.tokenizer, run.profile, llama)
+            .with_chat(chat)
+    };
+    let common = prompter(demonstrations);
+    let prompt = |item: &Example| {
+        let among = demonstrations.iter().any(|demonstration| demonstration.id == item.id);
+        let (true, Some(substitute)) = (among, substitute) else { return common.prompt(item) };
+        let others = demonstrations.iter().filter(|demonstration| demonstration.id != item.id);
+        let others: Vec<Example> = others.chain([substitute]).cloned().collect();
+        prompter(&others).prompt(item)
+    };
+    items.iter().map(prompt).collect()
+}
+
+/// The first items of the test set.
+fn limited(corpus: &Corpus, limit: Limit) -> Result<Vec<Example>> {
+    let n = match limit {
+        Limit::All => corpus.test.len(),
+        Limit::First(n) => n,
+        Limit::AtMost(n) => n.min(corpus.test.len()),
+    };
+    match corpus.test.get(..n) {
+        Some(items) if n > 0 => Ok(items.to_vec()),
+        Some(_) => Err(input(format!("{}: has no test items", corpus.name))),
+        None => Err(input(format!(
+            "--limit {n}: {} has only {} test items; write --limit all",
+            corpus.name,
+            corpus.test.len()
+        ))),
+    }
+}
+
+/// The names of source and target, as the prompts say them; empty where the data has no languages.
+pub(super) fn languages_of(run: &Run) -> (&str, &str) {
+    run.direction.as_ref().map_or(("", ""), |direction| (name(&direction.source), name(&direction.target)))
+}
+
+/// A language's name, or the code itself where a corpus has one of its own.
+pub(super) fn name(code: &str) -> &str {
+    languages::name(code).unwrap_or(code)
+}

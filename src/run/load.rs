@@ -1,0 +1,54 @@
+//! A model with its weights, where it computes.
+
+use anyhow::{Context, Result};
+
+use super::model::OpenModel;
+use super::place::Place;
+use crate::config::ModelChoice;
+use crate::console::note;
+use crate::model::{Adapter, DeviceTransformer, Precision, Transformer};
+
+/// A model, ready to compute.
+pub enum Loaded {
+    /// On the processor.
+    Host(Box<Transformer>),
+    /// On a GPU.
+    Device(Box<DeviceTransformer>),
+}
+
+/// The weights of a model, on the processor.
+///
+/// # Errors
+/// As [`Loaded::load`].
+pub fn on_host(choice: &ModelChoice, model: &OpenModel, dtype: Precision) -> Result<Transformer> {
+    note(format!("loading {} ({})", choice.name, choice.path.display()));
+    Transformer::load(model.checkpoint()?, dtype)
+}
+
+impl Loaded {
+    /// The weights of a model.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or weights that are not the model's.
+    pub fn load(choice: &ModelChoice, model: &OpenModel, dtype: Precision, place: &Place) -> Result<Self> {
+        Ok(match &place.gpu {
+            None => Self::Host(Box::new(on_host(choice, model, dtype)?)),
+            Some(device) => {
+                note(format!("loading {} ({})", choice.name, choice.path.display()));
+                let dtype = dtype.dtype().context("--dtype stored is not supported on a GPU")?;
+                Self::Device(Box::new(DeviceTransformer::load(model.checkpoint()?, dtype, device)?))
+            }
+        })
+    }
+
+    /// Put an adapter to work in every row.
+    ///
+    /// # Errors
+    /// It belongs to another model.
+    pub fn adapt(&mut self, adapter: Adapter) -> Result<()> {
+        match self {
+            Self::Host(decoder) => decoder.adapt(adapter, true),
+            Self::Device(decoder) => decoder.adapt(&adapter, true),
+        }
+    }
+}

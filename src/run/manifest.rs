@@ -1,0 +1,163 @@
+//! What a run writes of itself: its settings, and the manifest.
+
+use super::inputs::{Prepared, languages_of, name};
+use super::model::OpenModel;
+use crate::config::{self, Compute, Experiment, Run, Sampling};
+use crate::data::{Direction, Example, languages};
+use crate::mask::Hidden;
+use crate::prompt::{Prompt, Tokenizer};
+use crate::results::{Drawn, Item, Manifest, ManifestPrompt, Settings, SpecialTokens, TrainedOn, pair};
+
+impl Prepared {
+    /// What the results depend on.
+    pub fn settings(&self, model_sha256: &str, experiment: &Experiment) -> Settings {
+        let Run { model, data, direction, format, nprompts, seed, profile, max_new_tokens, no_stop, .. } =
+            &self.run;
+        let Sampling { samples, temperature, top_p } = self.run.sampling;
+        Settings {
+            model: model.name.clone(),
+            model_sha256: model_sha256.into(),
+            task: self.run.task.to_string(),
+            data: data.name.clone(),
+            data_sha256: self.data_sha256.clone(),
+            direction: direction.as_ref().map_or(String::new(), Direction::to_string),
+            format: format.name.clone(),
+            format_strings: format.clone(),
+            languages: self.languages(),
+            nprompts: *nprompts,
+            seed: *seed,
+            profile: *profile,
+            chat_template: self.chat_sha256.clone(),
+            n: self.items.len(),
+            max_new_tokens: *max_new_tokens,
+            no_stop: *no_stop,
+            drop_context: self.run.drop_context,
+            adapter: self.adapted.as_ref().map(|adapted| adapted.sha256.clone()),
+            lora: self.run.lora.clone().map(|training| TrainedOn {
+                pairs_sha256: self.pairs_sha256.clone().unwrap_or_default(),
+                training,
+            }),
+            sampling: self.run.sampling.draws().then_some(Drawn { samples, temperature, top_p }),
+            dtype: experiment.dtype.to_string(),
+            device: (experiment.device != Compute::Cpu).then(|| "cuda".into()),
+        }
+    }
+
+    /// What [`Settings::languages`] notes.
+    fn languages(&self) -> Option<[String; 2]> {
+        let Run { direction, format, .. } = &self.run;
+        let codes = direction.iter().flat_map(|direction| [&direction.source, &direction.target]);
+        let renamed = |code: &String| name(code) != code.as_str() && !is_of_0_1_0(code);
+        let other_names = format.names_languages() && codes.into_iter().any(renamed);
+        let (source, target) = languages_of(&self.run);
+        (other_names || format.is_read_anew()).then(|| [source.to_string(), target.to_string()])
+    }
+
+    /// What the run was, for the reader; of a `known` one that is there already treatments and cells are kept.
+    pub fn manifest(
+        &self,
+        settings: Settings,
+        model: &OpenModel,
+        typed: &config::Settings,
+        known: Option<Manifest>,
+    ) -> Manifest {
+        let first = &self.prompts[0];
+        let mut unread_keys = model.unread.clone();
+        self.adapted.iter().for_each(|adapted| unread_keys.join(adapted.unread.clone()));
+        let (mut hidden, mut cells) = known.map(|known| (known.hidden, known.cells)).unwrap_or_default();
+        for cell in self.run.cells.iter().chain(&self.run.others) {
+            hidden.insert(cell.mask.to_string(), hidden_json(&first.hidden(cell.mask)));
+            cells.entry(cell.mask).or_default().insert(cell.from_layer);
+        }
+        Manifest {
+            settings_sha256: settings.hash(),
+            device: settings.device.clone().unwrap_or_else(|| "cpu".into()),
+            settings,
+            demonstrations: as_items(&self.demonstrations),
+            substitute: self.substitute.as_ref().map(as_item),
+            prompt: ManifestPrompt {
+                id: first.item.clone(),
+                text: first.text.clone(),
+                tokens: first.tokens.clone(),
+                token_texts: first.tokens.iter().map(|token| model.tokenizer.token_text(*token)).collect(),
+                segments: first.segments.clone(),
+            },
+            hidden,
+            cells,
+            special_tokens: self.special_tokens(first, &model.tokenizer),
+            stop_strings: self.rule.strings.iter().map(|(string, _)| string.clone()).collect(),
+            unread_keys,
+            decoding: decoding(self.run.sampling),
+            not_applied: model.not_applied.clone(),
+            left_out: self.left_out(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            git: option_env!("ICL_MASK_GIT").map(String::from),
+            threads: rayon::current_num_threads(),
+            command: command(),
+            typed: typed.clone(),
+            folder: self.run.folder(),
+        }
+    }
+}
+
+impl Prepared {
+    /// BOS and end of text as a prompt and its generation have them, with what says so.
+    pub fn special_tokens(&self, prompt: &Prompt, tokenizer: &Tokenizer) -> SpecialTokens {
+        let special = tokenizer.special();
+        let bos = prompt.tokens.get(prompt.segments.bos.clone()).and_then(|bos| bos.first().copied());
+        let bos_from = match (&self.chat_sha256, bos) {
+            (None, _) => special.bos_from.clone(),
+            (Some(_), Some(_)) => "written by the chat template".into(),
+            (Some(_), None) => "none: the chat template writes none".into(),
+        };
+        let text = |id: u32| tokenizer.token_text(id);
+        SpecialTokens {
+            bos,
+            eos: self.rule.eos.clone(),
+            bos_text: bos.map(text),
+            bos_from,
+            eos_texts: special.eos.keys().copied().map(text).collect(),
+            eos_from: special.eos.values().map(|places| places.join(", ")).collect(),
+        }
+    }
+}
+
+/// How tokens are chosen, in words.
+fn decoding(sampling: Sampling) -> String {
+    let how = match sampling.draws() {
+        false => "greedy: the token of the greatest logit, the lowest id among equals".to_string(),
+        true => format!("drawn at temperature {} from the top-p {}", sampling.temperature, sampling.top_p),
+    };
+    format!("{how}; no repetition or other penalties, whatever the model's files ask for")
+}
+
+/// Ranges as pairs; `"own"` where every column but the row's own is hidden, `"attention"` where a layer has none,
+/// `"adapter"` where it has one.
+pub fn hidden_json(hidden: &Hidden) -> serde_json::Value {
+    match hidden {
+        Hidden::Columns(columns) => columns.ranges().iter().map(pair).map(Vec::from).collect(),
+        Hidden::AllButOwn => "own".into(),
+        Hidden::Attention => "attention".into(),
+        Hidden::Adapted => "adapter".into(),
+    }
+}
+
+/// Examples as the results hold them.
+pub fn as_items(examples: &[Example]) -> Vec<Item> {
+    examples.iter().map(as_item).collect()
+}
+
+fn as_item(example: &Example) -> Item {
+    let Example { id, source, target, problem } = example.clone();
+    Item { id, source, target, problem }
+}
+
+/// The command line, wherever the program lies.
+pub fn command() -> Vec<String> {
+    std::iter::once("icl-mask".into()).chain(std::env::args().skip(1)).collect()
+}
+
+/// Whether version 0.1.0 had this name for the code.
+fn is_of_0_1_0(code: &str) -> bool {
+    code == "py" || languages::is_of_flores(code)
+}

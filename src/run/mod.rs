@@ -1,0 +1,33 @@
+//! An experiment carried out: opened and checked, placed, loaded, computed or trained, collected, written.
+
+mod adapted;
+mod checker;
+mod close;
+mod collect;
+mod compute;
+mod estimate;
+mod idle;
+mod inputs;
+mod load;
+mod manifest;
+mod model;
+mod nameless;
+mod open;
+mod pairs;
+mod place;
+mod print;
+mod progress;
+mod state;
+mod stop;
+pub mod train;
+
+pub use checker::Checker;
+pub use compute::{compute, compute_all, fitting};
+pub use idle::Idle;
+pub use inputs::Prepared;
+pub use load::on_host;
+pub use manifest::{command, hidden_json};
+pub use model::OpenModel;
+pub use open::{Opened, notes, open, set_threads};
+pub use place::{Place, holding};
+pub use print::{print_record, table_metric};

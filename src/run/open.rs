@@ -1,0 +1,108 @@
+//! What a call asks for, read and checked for the whole grid, before weights are fetched or anything is computed.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::idle::Idle;
+use super::inputs::Prepared;
+use super::model::OpenModel;
+use crate::config::{Experiment, ModelChoice, Run, Task, Training};
+use crate::hub::Wanted;
+use crate::lora::Text;
+use crate::mask::Treatment;
+use crate::model::Arch;
+use crate::results::RunFolder;
+
+/// A model with its runs.
+pub type Opened = (ModelChoice, OpenModel, Vec<Planned>);
+
+/// Read and check what is asked for, for the whole grid, before weights are fetched, let alone anything computed for its first
+/// part.
+pub fn open(experiment: &Experiment, check: impl Fn(&Run, &Arch) -> Result<()>) -> Result<Vec<Opened>> {
+    let mut models: Vec<Opened> = Vec::new();
+    for run in &experiment.runs {
+        if models.last().is_none_or(|(choice, ..)| choice.path != run.model.path) {
+            models.push((run.model.clone(), OpenModel::open(&run.model, Wanted::Description)?, Vec::new()));
+        }
+        if let Some((_, model, planned)) = models.last_mut() {
+            check(run, &model.arch)?;
+            planned.push(Planned::new(run, model, &experiment.results)?);
+        }
+    }
+    Ok(models)
+}
+
+/// Compute with so many threads, or with one a core.
+///
+/// # Errors
+/// The threads were started before.
+pub fn set_threads(threads: Option<usize>) -> Result<()> {
+    let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    // candle's matrix products ask this variable, everything else the pool.
+    // SAFETY: nothing else runs yet that could read the environment.
+    unsafe { std::env::set_var("RAYON_NUM_THREADS", threads.to_string()) };
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")
+}
+
+/// A run made ready, with its folder.
+pub struct Planned {
+    pub prepared: Prepared,
+    pub folder: RunFolder,
+}
+
+impl Planned {
+    pub fn new(run: &Run, model: &OpenModel, results: &Path) -> Result<Self> {
+        let folder = RunFolder::new(results.join(run.folder()));
+        folder.check_place()?;
+        Ok(Self { prepared: Prepared::new(run.clone(), model)?, folder })
+    }
+}
+
+/// Of a run that trains adapters.
+impl Planned {
+    pub fn training(&self) -> Option<&Training> {
+        self.prepared.run.lora.as_ref()
+    }
+
+    pub fn texts(&self) -> &[Text] {
+        &self.prepared.texts
+    }
+
+    pub fn layers(&self) -> Vec<usize> {
+        let cells = self.prepared.run.cells.iter();
+        cells.filter(|cell| cell.mask == Treatment::Lora).map(|cell| cell.from_layer).collect()
+    }
+}
+
+/// What to know before a call is computed: which items are left out by default, which masks hide nothing, where an earlier
+/// version kept the same results.
+///
+/// # Errors
+/// No mask of the call hides anything.
+pub fn notes(experiment: &Experiment, models: &[Opened]) -> Result<Vec<String>> {
+    let (mut notes, mut idle) = (Vec::new(), Idle::default());
+    for planned in models.iter().flat_map(|(_, _, planned)| planned) {
+        let prepared = &planned.prepared;
+        idle.add(prepared);
+        let older = earlier_folder(&prepared.run, experiment).map(|folder| {
+            format!(
+                "{} holds results of an earlier version; --direction en-py adds to them",
+                folder.display()
+            )
+        });
+        notes.extend(prepared.left_out().into_iter().chain(older));
+    }
+    notes.extend(idle.sentences()?);
+    let mut seen = HashSet::new();
+    notes.retain(|note| seen.insert(note.clone()));
+    Ok(notes)
+}
+
+/// Earlier versions gave programs a direction.
+fn earlier_folder(run: &Run, experiment: &Experiment) -> Option<PathBuf> {
+    let direction = "en-py".parse().ok().filter(|_| run.task == Task::Code && run.direction.is_none())?;
+    let folder = experiment.results.join(Run { direction: Some(direction), ..run.clone() }.folder());
+    folder.join("manifest.json").exists().then_some(folder)
+}

@@ -1,0 +1,37 @@
+//! What a run prints of its results: a line of JSON a cell, and which measure its tables show.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::config::{Experiment, Task};
+use crate::console::{say_json, until_the_end};
+use crate::results::{Metric, ScoreRecord};
+use crate::score::reported_ks;
+
+/// One line of JSON for a finished cell.
+///
+/// # Errors
+/// Nobody reads stdout any more.
+pub fn print_record(record: &ScoreRecord, path: &Path) -> Result<()> {
+    let mut value = serde_json::to_value(record)?;
+    value["path"] = path.display().to_string().into();
+    until_the_end(say_json(&value))
+}
+
+/// The measure that closing tables show, by its name: `None` for the task's usual one.
+///
+/// # Errors
+/// There is no such measure, or a run's scores will not hold it.
+pub fn table_metric(word: Option<&str>, experiment: &Experiment) -> Result<Option<Metric>> {
+    let Some(word) = word else { return Ok(None) };
+    let metric: Metric = word.parse()?;
+    for run in &experiment.runs {
+        let held = match run.task {
+            Task::Mt => Metric::of_text(),
+            Task::Code => reported_ks(run.sampling.samples).map(Metric::PassAt).collect(),
+        };
+        metric.among(&held, &format!("a run of the task {}", run.task))?;
+    }
+    Ok(Some(metric))
+}
