@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::{Request, Sample};
 use crate::mask::{Columns, Fork, Hidden, MaskPlan};
-use crate::model::{Arch, BlockId, Extent, Read};
+use crate::model::{Arch, Extent};
 use crate::prompt::Prompt;
 
 /// What all requests of a call share, and the work that is left for each item.
@@ -180,16 +180,15 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// Bytes of keys and values, an element of which takes so many.
 impl Layout<'_> {
-    /// Of the context, for the whole call.
+    /// Bytes of the context's keys and values, for the whole call; each element takes so many.
     pub fn context_bytes(&self, arch: &Arch, element: usize) -> u64 {
         let branches = self.context_branches.iter().map(|branch| self.context_branch_extent(branch));
         let extents = std::iter::once(self.context_extent()).chain(branches);
         extents.map(|extent| extent.bytes(arch, element)).sum()
     }
 
-    /// Of a job, while it is decoded.
+    /// Bytes of a job's keys and values, while it is decoded.
     pub fn job_bytes(&self, arch: &Arch, job: usize, element: usize) -> u64 {
         let job = &self.jobs[job];
         let branches = job.branches.iter().flat_map(|branch| self.branch_extents(job, branch));
@@ -225,50 +224,8 @@ impl Branch {
     }
 }
 
-/// The blocks that the columns of a sequence stand in.
-#[derive(Debug, Clone, Copy)]
-pub struct Blocks {
-    /// The context's trunk.
-    pub context: BlockId,
-    /// The context's rows that differ.
-    pub context_branch: Option<BlockId>,
-    /// The item's trunk.
-    pub trunk: BlockId,
-    /// Generated columns below the start layer.
-    pub shared: BlockId,
-    /// The item's rows that differ, and generated columns above.
-    pub own: BlockId,
-}
-
-/// The columns `0..end` that `hidden` leaves at a layer, by the block that holds each: of the prompt (`prompt` columns,
-/// `context` of them in the context) those that have forked by then are the branch's own.
-pub fn reads(
-    blocks: &Blocks,
-    forks: [&[Fork]; 2],
-    layer: usize,
-    hidden: &Columns,
-    [context, prompt, end]: [usize; 3],
-) -> Vec<Read> {
-    let [of_context, of_item] = forks.map(|forks| forked_by(forks, layer));
-    let place = |column: usize| match blocks.context_branch {
-        Some(block) if column < context && of_context.contains(column) => block,
-        _ if column < context => blocks.context,
-        _ if column >= prompt || of_item.contains(column) => blocks.own,
-        _ => blocks.trunk,
-    };
-    let mut reads: Vec<Read> = Vec::new();
-    for column in hidden.complement(end).ranges().iter().cloned().flatten() {
-        let block = place(column);
-        match reads.last_mut() {
-            Some(read) if read.block == block && read.end == column => read.end += 1,
-            _ => reads.push(Read { block, start: column, end: column + 1 }),
-        }
-    }
-    reads
-}
-
 /// Rows that have forked at a layer.
-fn forked_by(forks: &[Fork], layer: usize) -> Columns {
+pub(super) fn forked_by(forks: &[Fork], layer: usize) -> Columns {
     let forks = forks.iter().filter(|fork| fork.layer <= layer);
     Columns::new(forks.flat_map(|fork| fork.rows.ranges().iter().cloned()))
 }

@@ -10,13 +10,18 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Result;
 use serde::Serialize;
 
+mod admit;
+mod advance;
 mod alone;
 mod choose;
+mod decode;
 mod layout;
 mod memory;
 mod pass;
 mod plain;
 mod prefill;
+mod stage;
+mod state;
 mod stop;
 mod sweep;
 mod trie;

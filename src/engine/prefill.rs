@@ -1,18 +1,19 @@
 //! Prompts through all layers: the context once for a whole call, then each item's own rows and its branches', packed
 //! into passes.
 
-use std::ops::Range;
 use std::time::Instant;
 
 use anyhow::Result;
 
+use super::admit::Started;
 use super::check_interrupted;
 use super::choose::next_tokens;
-use super::layout::{Blocks, Job, reads};
-use super::pass::{Origin, Stage, StageReads, Strand, forward};
-use super::sweep::Sweep;
-use crate::mask::{Columns, Fork, Hidden, MaskPlan};
-use crate::model::{BlockId, Decoder, KvCache, Read};
+use super::layout::Job;
+use super::pass::{Origin, Stage, Strand, forward};
+use super::stage::{Blocks, stages, whole};
+use super::state::Sweep;
+use crate::mask::{Columns, Fork};
+use crate::model::{Decoder, KvCache};
 
 /// Rows that one pass over prompts holds at most (but see [`context_room`]): enough to fill the
 /// matrix units, few enough that activations stay small.
@@ -27,9 +28,6 @@ pub fn context_room(pass_rows: usize, c: usize) -> usize {
     pass_rows.saturating_sub(c).max(4 * c)
 }
 
-/// A job and the places of its branches among the live ones.
-pub type Started = (usize, Range<usize>);
-
 /// The rows of a prompt that a branch computes for itself in one pass.
 struct Forked {
     /// By fork: its first layer, its rows within the parent, what they read.
@@ -39,7 +37,7 @@ struct Forked {
 
 impl<D: Decoder> Sweep<'_, D> {
     /// The context's trunk, and its rows that differ under some mask: as many branches a pass as there is room for.
-    pub fn compute_context(&mut self) -> Result<()> {
+    pub fn prefill_context(&mut self) -> Result<()> {
         let begun = Instant::now();
         let (arch, c) = (self.decoder.arch(), self.layout.context.len());
         let trunk = self.kv.add(arch, self.layout.context_extent())?;
@@ -88,7 +86,8 @@ impl<D: Decoder> Sweep<'_, D> {
         let mut rows = 0;
         for (job, live) in started {
             let trunk = self.layout.jobs[*job].prompt.tokens.len() - self.layout.context.len();
-            for (branch, at) in self.layout.jobs[*job].branches.iter().zip(live.clone()) {
+            for at in live.clone() {
+                let branch = &self.layout.jobs[*job].branches[self.live[at].branch];
                 let joins = pass.last().is_some_and(|(last, _)| last == job);
                 let more = branch.rows() + if joins { 0 } else { trunk };
                 if rows > 0 && rows + more > self.limits.pass_rows {
@@ -109,7 +108,7 @@ impl<D: Decoder> Sweep<'_, D> {
         }
         self.prefill_pass(&pass)?;
         let first = started[0].1.start;
-        self.finish_step(first)
+        self.advance(first)
     }
 
     fn prefill_pass(&mut self, pass: &[Started]) -> Result<()> {
@@ -127,10 +126,9 @@ impl<D: Decoder> Sweep<'_, D> {
         // By branch, what it computes itself.
         let mut forked: Vec<Forked> = Vec::new();
         for (job, places) in pass {
-            let first = self.live.iter().position(|live| live.job == *job).unwrap_or(0);
-            for at in places.clone() {
-                let branch = &self.layout.jobs[*job].branches[at - first];
-                forked.push(Forked { forks: within(&branch.forks, c), stages: self.live[at].stages.clone() });
+            for live in &self.live[places.clone()] {
+                let branch = &self.layout.jobs[*job].branches[live.branch];
+                forked.push(Forked { forks: within(&branch.forks, c), stages: live.stages.clone() });
             }
         }
         let (strands, last) = self.strands(pass, &trunk_stages, &forked);
@@ -225,33 +223,4 @@ fn fitting(forked: &[Forked], room: usize) -> usize {
 fn within(forks: &[Fork], first: usize) -> Vec<(usize, Columns)> {
     let moved = |rows: &Columns| Columns::new(rows.ranges().iter().map(|r| r.start - first..r.end - first));
     forks.iter().map(|fork| (fork.layer, moved(&fork.rows))).collect()
-}
-
-/// Whole ranges of blocks.
-pub fn whole(ranges: &[(BlockId, Range<usize>)]) -> StageReads {
-    let ranges = ranges.iter().filter(|(_, range)| !range.is_empty());
-    let read =
-        |(block, range): &(BlockId, Range<usize>)| Read { block: *block, start: range.start, end: range.end };
-    StageReads::Columns(ranges.map(read).collect())
-}
-
-/// What a branch's own rows read from its start layer on: anew whenever more rows have forked or something else is
-/// hidden.
-pub fn stages(blocks: &Blocks, forks: [&[Fork]; 2], plan: &MaskPlan, sizes: [usize; 3]) -> Vec<Stage> {
-    let forked = forks.iter().flat_map(|forks| forks.iter()).map(|fork| fork.layer);
-    let mut layers: Vec<usize> = forked.chain(plan.changes()).collect();
-    layers.sort_unstable();
-    layers.dedup();
-    let stage = |layer: usize| Stage {
-        from: layer,
-        write: blocks.own,
-        reads: match plan.at(layer) {
-            Hidden::Columns(hidden) => StageReads::Columns(reads(blocks, forks, layer, hidden, sizes)),
-            Hidden::AllButOwn => StageReads::Own,
-            Hidden::Attention => StageReads::Nothing,
-            Hidden::Adapted => StageReads::Columns(reads(blocks, forks, layer, &Columns::default(), sizes)),
-        },
-        adapted: *plan.at(layer) == Hidden::Adapted,
-    };
-    layers.into_iter().map(stage).collect()
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::sweep::Live;
+use super::state::Live;
 
 /// A leader's generated keys and values that its group's new leader takes over, by places in the list.
 #[derive(Debug, PartialEq, Eq)]
