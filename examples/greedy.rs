@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Parser;
 use icl_mask::engine::Plain;
-use icl_mask::mask::MaskPlan;
+use icl_mask::intervene::Plan;
 use icl_mask::model::{Checkpoint, Precision, Transformer};
 
-const UNMASKED: &MaskPlan = &MaskPlan::UNMASKED;
+const UNMASKED: &Plan = &Plan::UNMASKED;
 
 #[derive(Parser)]
 struct Args {

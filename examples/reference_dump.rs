@@ -14,7 +14,7 @@ use clap::Parser;
 use icl_mask::config::{Cell, Experiment, Run, Settings};
 use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, generate};
 use icl_mask::hub::Wanted;
-use icl_mask::mask::Hidden;
+use icl_mask::intervene::Change;
 use icl_mask::model::{Decoder, Precision, Transformer};
 use icl_mask::prompt::Prompt;
 use icl_mask::run::{OpenModel, Prepared, hidden_json};
@@ -57,14 +57,14 @@ fn main() -> Result<()> {
                 logits.write_all(&logit.to_le_bytes())?;
             }
             let mut line = describe(run, prompt);
-            let hidden = prompt.hidden(cell.mask);
+            let change = cell.mask.change(prompt);
             line["mask"] = cell.mask.to_string().into();
             line["from_layer"] = cell.from_layer.into();
             line["n_layers"] = decoder.arch().layers.into();
-            line["own_column_only"] = (hidden == Hidden::AllButOwn).into();
-            line["hidden"] = match hidden {
-                Hidden::AllButOwn => json!([]),
-                hidden => hidden_json(&hidden),
+            line["own_column_only"] = (change == Change::OnlySelf).into();
+            line["hidden"] = match change {
+                Change::OnlySelf => json!([]),
+                change => hidden_json(&change),
             };
             line["generated"] = generation.context("a generation is missing")?.tokens.into();
             line["logits_index"] = index.into();

@@ -23,8 +23,8 @@ pub mod data;
 // Text -> tokens with segments.
 pub mod prompt;
 
-// Which columns each layer hides.
-pub mod mask;
+// What is done to a run: as written, as edits, compiled.
+pub mod intervene;
 
 // Config and weights -> one decoder.
 pub mod model;

@@ -15,7 +15,7 @@ use candle_nn::VarBuilder;
 use candle_transformers::models::{gemma3, llama, qwen2, starcoder2};
 use drawn::Drawn;
 use icl_mask::engine::Plain;
-use icl_mask::mask::MaskPlan;
+use icl_mask::intervene::Plan;
 use icl_mask::model::{Arch, Fields, Held, Precision, Transformer, Weights};
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ fn both(family: &str, candle: impl Fn(Value, VarBuilder, &Tensor) -> candle_core
     let tokens = drawn.token_ids(40, arch.vocab);
     let noted = Noted { drawn, tensors: Mutex::default() };
     let model = Transformer::new(arch, &noted, Precision::F32).unwrap();
-    let ours = Plain::new(&model, &MaskPlan::UNMASKED, tokens.len()).unwrap().logits(&tokens).unwrap();
+    let ours = Plain::new(&model, &Plan::UNMASKED, tokens.len()).unwrap().logits(&tokens).unwrap();
 
     let vars = VarBuilder::from_tensors(noted.tensors.into_inner().unwrap(), DType::F32, &Device::Cpu);
     let tokens = Tensor::new(tokens, &Device::Cpu).unwrap().unsqueeze(0).unwrap();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use icl_mask::engine::Plain;
 use icl_mask::error::InputError;
-use icl_mask::mask::MaskPlan;
+use icl_mask::intervene::Plan;
 use icl_mask::model::{Checkpoint, Decoder, Precision, Transformer};
 
 /// Largest difference as a share of the largest logit: only the order of sums may differ.
@@ -55,7 +55,7 @@ fn expected(name: &str, logits: &str) -> (Vec<u32>, Vec<f32>) {
 
 fn logits(path: &Path, precision: Precision, prompt: &[u32]) -> anyhow::Result<Vec<f32>> {
     let model = Transformer::load(&Checkpoint::open(path)?, precision)?;
-    let states = Plain::new(&model, &MaskPlan::UNMASKED, prompt.len())?.feed(prompt, |_, _| ())?;
+    let states = Plain::new(&model, &Plan::UNMASKED, prompt.len())?.feed(prompt, |_, _| ())?;
     Ok(model.logits(&states)?.data().to_vec())
 }
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use candle_core::{IndexOp, Tensor};
 use icl_mask::engine::{Limits, Plain, Request, StopRule, generate};
-use icl_mask::mask::{Columns, Hidden, MaskPlan};
+use icl_mask::intervene::{Change, Columns, Plan};
 use icl_mask::model::{Decoder, Matrix, Transformer};
 use icl_mask::prompt::{Prompt, Segments};
 use serde::Deserialize;
@@ -71,7 +71,7 @@ fn a_layer_without_attention_is_that_of_transformers() {
         let (model, prompt, inside, arrays) = open(family);
         assert_eq!(inside.ablated.len(), model.arch().layers);
         let expected: Vec<Vec<f32>> = arrays["ablated_logits"].to_vec2().unwrap();
-        let plans = inside.ablated.iter().map(|ablated| MaskPlan::new(ablated.layer, Hidden::Attention));
+        let plans = inside.ablated.iter().map(|ablated| Plan::at_layer(ablated.layer, Change::NoAttention));
         let requests: Vec<Request> = plans.map(|plan| Request::new(&prompt, plan)).collect();
         for (request, expected) in requests.iter().zip(&expected) {
             let mut sequence = Plain::new(&model, &request.plan, prompt.tokens.len()).unwrap();
@@ -90,14 +90,14 @@ fn a_layer_without_attention_is_that_of_transformers() {
     println!("largest relative error of a logit: {worst:e}");
 }
 
-fn plan(attention: &Attention) -> MaskPlan {
+fn plan(attention: &Attention) -> Plan {
     let columns = || Columns::new(attention.hidden.iter().map(|&[from, till]| from..till));
-    let hidden = if attention.mask == "all" { Hidden::AllButOwn } else { Hidden::Columns(columns()) };
-    MaskPlan::new(attention.from_layer, hidden)
+    let change = if attention.mask == "all" { Change::OnlySelf } else { Change::Hide(columns()) };
+    Plan::from_layer(attention.from_layer, change)
 }
 
 /// The states that enter a layer.
-fn entering(model: &Transformer, prompt: &Prompt, plan: &MaskPlan, layer: usize) -> Matrix {
+fn entering(model: &Transformer, prompt: &Prompt, plan: &Plan, layer: usize) -> Matrix {
     let positions: Vec<usize> = (0..prompt.tokens.len()).collect();
     let mut states = model.embed(&prompt.tokens, &positions).unwrap();
     let mut sequence = Plain::new(model, plan, prompt.tokens.len()).unwrap();
@@ -119,8 +119,7 @@ fn attention_weights_are_those_of_transformers() {
         for (index, attention) in inside.attention.iter().enumerate() {
             let plan = plan(attention);
             let states = entering(&model, &prompt, &plan, attention.layer);
-            let hidden = plan.at(attention.layer);
-            let head = |head: usize| model.attention(attention.layer, &states, hidden, head).unwrap();
+            let head = |head: usize| model.attention(attention.layer, &states, &plan, head).unwrap();
             let found: Vec<Matrix> = (0..model.arch().heads).map(head).collect();
             let expected = &arrays[&format!("attention_{index}")];
             assert_eq!(expected.dims()[..2], [found.len(), inside.rows.len()]);

@@ -2,9 +2,11 @@
 
 mod tiny;
 
+use std::ops::Range;
+
 use anyhow::Result;
 use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, Sample, StopRule, generate};
-use icl_mask::mask::{Columns, Hidden, MaskPlan};
+use icl_mask::intervene::{Change, Columns, Edit, Plan};
 use icl_mask::model::{Decoder, Family, Transformer};
 use icl_mask::prompt::{Profile, Prompt, Tokenizer};
 use proptest::prelude::*;
@@ -95,7 +97,7 @@ fn worlds() -> Vec<(Transformer, Tokenizer, Profile)> {
 fn the_run_from_layer_l_is_the_baseline() {
     for (model, tokenizer, profile) in worlds() {
         for prompt in &tiny::prompts(&tokenizer, profile, 3, 2) {
-            let baseline = logits(&model, &Request::new(prompt, MaskPlan::UNMASKED));
+            let baseline = logits(&model, &Request::new(prompt, Plan::UNMASKED));
             for mask in MASKS {
                 let plan = tiny::plan(prompt, mask, LAYERS);
                 assert_eq!(baseline, logits(&model, &Request::new(prompt, plan)), "{mask}");
@@ -108,7 +110,7 @@ fn the_run_from_layer_l_is_the_baseline() {
 fn every_mask_changes_something() {
     for (model, tokenizer, profile) in worlds().into_iter().take(5) {
         let prompt = &tiny::prompts(&tokenizer, profile, 3, 1)[0];
-        let baseline = logits(&model, &Request::new(prompt, MaskPlan::UNMASKED));
+        let baseline = logits(&model, &Request::new(prompt, Plan::UNMASKED));
         for mask in MASKS.into_iter().filter(|mask| *mask != "none") {
             let masked = logits(&model, &Request::new(prompt, tiny::plan(prompt, mask, 1)));
             assert_ne!(baseline, masked, "{mask}");
@@ -183,27 +185,52 @@ fn whoever_ends_is_missed_by_nobody() {
     }
 }
 
-/// Columns hidden at random, as no treatment hides them.
-fn any_hidden(length: usize) -> impl Strategy<Value = Hidden> {
+/// Changes drawn at random, as no treatment makes them: any columns hidden, generated ones among them.
+fn any_change(length: usize) -> impl Strategy<Value = Change> {
     let ranges = proptest::collection::vec((0..length + 4, 1..length / 2), 0..4);
     prop_oneof![
-        8 => ranges.prop_map(|ranges| Hidden::Columns(Columns::new(ranges.into_iter().map(|(at, n)| at..at + n)))),
-        1 => Just(Hidden::AllButOwn),
-        1 => Just(Hidden::Attention),
-        1 => Just(Hidden::Adapted),
+        8 => ranges.prop_map(|ranges| Change::Hide(Columns::new(ranges.into_iter().map(|(at, n)| at..at + n)))),
+        1 => Just(Change::OnlySelf),
+        1 => Just(Change::NoAttention),
+        1 => Just(Change::Adapt),
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+/// From a layer on, at one layer, or at some in a row.
+fn any_layers() -> impl Strategy<Value = Range<usize>> {
+    (0..=LAYERS, prop_oneof![Just(usize::MAX), Just(1), 1..LAYERS])
+        .prop_map(|(from, count)| from..from.saturating_add(count))
+}
 
-    /// Any windows, any hidden columns from any layers, any prompts that share a beginning of any length.
+/// All rows, or some of the prompt and of the generated ones.
+fn any_rows(length: usize) -> impl Strategy<Value = Columns> {
+    let ranges = proptest::collection::vec((0..length + 4, 1..length), 1..4);
+    prop_oneof![
+        2 => Just(Columns::all()),
+        3 => ranges.prop_map(|ranges| Columns::new(ranges.into_iter().map(|(at, n)| at..at + n))),
+    ]
+}
+
+/// Several edits at a time.
+fn any_plan(length: usize) -> impl Strategy<Value = Plan> {
+    let edit = (any_layers(), any_rows(length), any_change(length)).prop_map(|(layers, rows, change)| Edit {
+        layers,
+        rows,
+        change,
+    });
+    proptest::collection::vec(edit, 1..4).prop_map(Plan::new)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any windows, any edits of any rows at any layers, any prompts that share a beginning of any length.
     #[test]
-    fn any_masks_behind_any_windows_on_any_prompts(
+    fn any_edits_behind_any_windows_on_any_prompts(
         windows in proptest::array::uniform4(proptest::option::weighted(0.5, 1usize..40)),
         shared in 0usize..40,
         lengths in proptest::collection::vec(1usize..24, 1..4),
-        masks in proptest::collection::vec((any_hidden(48), 0..=LAYERS), 1..8),
+        edited in proptest::collection::vec(any_plan(48), 1..8),
         branches in 1usize..30,
         qwen in any::<bool>(),
     ) {
@@ -215,8 +242,7 @@ proptest! {
             let own = (0..length).map(|i| 100 + (item * 37 + i * 11) as u32 % 50);
             prompt.tokens = (0..shared).map(|i| 20 + (i * 7) as u32 % 60).chain(own).collect();
         }
-        let plans = masks.iter().map(|(hidden, from)| MaskPlan::new(*from, hidden.clone()));
-        let plans: Vec<MaskPlan> = plans.chain([MaskPlan::UNMASKED]).collect();
+        let plans: Vec<Plan> = edited.into_iter().chain([Plan::UNMASKED]).collect();
         let of = |prompt| plans.iter().map(move |plan| Request::new(prompt, plan.clone()));
         let requests: Vec<Request> = prompts.iter().flat_map(of).collect();
         let alone: Vec<_> = requests.iter().map(|request| plain(&model, request)).collect();
@@ -249,19 +275,16 @@ fn rows_do_not_depend_on_the_batch() {
     }
 }
 
-/// All rows through all layers; then keys and values of hidden columns at the masked layers are replaced by noise, and
-/// the next row is computed.
-fn next_row(model: &Transformer, prompt: &Prompt, plan: &MaskPlan, noise: bool) -> Vec<f32> {
+/// All rows through all layers; then keys and values of the columns that the next row does not read are replaced by noise, and
+/// that row is computed.
+fn next_row(model: &Transformer, prompt: &Prompt, plan: &Plan, noise: bool) -> Vec<f32> {
     let n = prompt.tokens.len();
     let arch = model.arch();
     let mut sequence = Plain::new(model, plan, n + 1).unwrap();
     sequence.feed(&prompt.tokens, |_, _| ()).unwrap();
     for layer in (0..arch.layers).filter(|_| noise) {
-        let hidden: Vec<usize> = match plan.at(layer) {
-            Hidden::AllButOwn | Hidden::Attention => (0..n).collect(),
-            Hidden::Adapted => Vec::new(),
-            Hidden::Columns(columns) => (0..n).filter(|&column| columns.contains(column)).collect(),
-        };
+        let read = plan.sight(layer, n).columns(n);
+        let hidden: Vec<usize> = (0..n).filter(|&column| !read.contains(column)).collect();
         for column in hidden {
             let noise: Vec<f32> = (0..arch.kv_heads * arch.head_dim)
                 .map(|i| (((i * 31 + column * 17 + layer * 7) % 101) as f32 - 50.) * 3.)
@@ -293,7 +316,8 @@ fn a_row_with_nothing_to_read_gets_zeros() {
     let model = tiny::model(Family::Llama, &tokenizer);
     let prompt = &tiny::prompts(&tokenizer, Profile::Exact, 2, 1)[0];
     let plan = tiny::plan(prompt, "TTT", 0);
-    assert!(plan.at(0).visible_to(prompt.tokens.len() - 1).is_empty());
+    let last = prompt.tokens.len() - 1;
+    assert!(plan.sight(0, last).columns(last).is_empty());
     // Then attention adds nothing: the row depends on its own token alone.
     let of_prompt = logits(&model, &Request::new(prompt, plan));
     let mut other = prompt.clone();

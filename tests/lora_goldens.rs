@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use candle_core::Tensor;
 use icl_mask::config::{LossOn, Training};
 use icl_mask::engine::Plain;
+use icl_mask::intervene::{Change, Plan};
 use icl_mask::lora::{Frozen, Text, Trainer, initial, peft};
-use icl_mask::mask::{Hidden, MaskPlan};
 use icl_mask::model::grad::{Differentiable, Gradient, Loss, Pass};
 use icl_mask::model::{Adapter, Decoder, LowRank, Matrix, Projection, Transformer, module_name};
 use icl_mask::prompt::Segments;
@@ -289,7 +289,7 @@ fn twenty_steps_are_those_of_peft() {
 }
 
 /// Logits of the last token of a sequence.
-fn logits(model: &Transformer, tokens: &[u32], plan: &MaskPlan) -> Vec<f32> {
+fn logits(model: &Transformer, tokens: &[u32], plan: &Plan) -> Vec<f32> {
     Plain::new(model, plan, tokens.len()).unwrap().logits(tokens).unwrap()
 }
 
@@ -313,17 +313,17 @@ fn what_peft_saves_works_here_and_comes_back_the_same() {
         near(loss.mean(), *expected, 1e-5, family);
         near(plain_loss.mean(), *plain_expected, 1e-5, family);
         let tokens = case.texts[*sequence].tokens.clone();
-        let adapted = MaskPlan::new(layer, Hidden::Adapted);
-        let check = |model: &Transformer, plan: &MaskPlan, expected: &[f32]| {
+        let adapted = Plan::at_layer(layer, Change::Adapt);
+        let check = |model: &Transformer, plan: &Plan, expected: &[f32]| {
             let error = error(&logits(model, &tokens, plan), expected);
             assert!(error <= TOLERANCE, "{family}: {error:e}");
         };
-        check(&case.model, &MaskPlan::UNMASKED, without);
+        check(&case.model, &Plan::UNMASKED, without);
         case.model.adapt(saved.clone(), false).unwrap();
-        check(&case.model, &MaskPlan::UNMASKED, without);
+        check(&case.model, &Plan::UNMASKED, without);
         check(&case.model, &adapted, with);
         case.model.adapt(saved.clone(), true).unwrap();
-        check(&case.model, &MaskPlan::UNMASKED, with);
+        check(&case.model, &Plan::UNMASKED, with);
 
         let folder = tempfile::tempdir().unwrap();
         peft::write(folder.path(), &saved, &arch, family, alpha, 0.).unwrap();

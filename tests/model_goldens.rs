@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use candle_core::{DType, IndexOp, Tensor};
 use icl_mask::engine::{Limits, Plain, Request, StopRule, generate};
-use icl_mask::mask::{Columns, Hidden, MaskPlan};
+use icl_mask::intervene::{Change, Columns, Plan};
 use icl_mask::model::{Decoder, Transformer};
 use icl_mask::prompt::{Profile, Prompt, Segments};
 use serde::Deserialize;
@@ -50,12 +50,12 @@ struct Cell {
 }
 
 impl Cell {
-    fn plan(&self) -> MaskPlan {
+    fn plan(&self) -> Plan {
         let hidden = match self.mask.as_str() {
-            "all" => Hidden::AllButOwn,
-            _ => Hidden::Columns(Columns::new(self.hidden.iter().map(|&[from, till]| from..till))),
+            "all" => Change::OnlySelf,
+            _ => Change::Hide(Columns::new(self.hidden.iter().map(|&[from, till]| from..till))),
         };
-        MaskPlan::new(self.from_layer, hidden)
+        Plan::from_layer(self.from_layer, hidden)
     }
 
     fn place(&self, family: &str) -> String {

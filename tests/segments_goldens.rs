@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use icl_mask::data::Example;
-use icl_mask::mask::Hidden;
+use icl_mask::intervene::{Change, Treatment};
 use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 use serde::Deserialize;
 use serde_json::Value;
@@ -94,9 +94,9 @@ fn pair(range: &std::ops::Range<usize>) -> [usize; 2] {
 }
 
 fn hidden(prompt: &Prompt, mask: &str) -> Vec<[usize; 2]> {
-    match prompt.hidden(mask.parse().unwrap()) {
-        Hidden::Columns(columns) => columns.ranges().iter().map(pair).collect(),
-        Hidden::AllButOwn | Hidden::Attention | Hidden::Adapted => panic!("{mask} hides columns"),
+    match mask.parse::<Treatment>().unwrap().change(prompt) {
+        Change::Hide(columns) => columns.ranges().iter().map(pair).collect(),
+        Change::OnlySelf | Change::NoAttention | Change::Adapt => panic!("{mask} hides columns"),
     }
 }
 

@@ -11,7 +11,7 @@ use anyhow::Result;
 use icl_mask::allowance::Counting;
 use icl_mask::engine::Plain;
 use icl_mask::error::InputError;
-use icl_mask::mask::MaskPlan;
+use icl_mask::intervene::Plan;
 use icl_mask::model::{Decoder, Transformer};
 
 /// Bytes that nothing needs which is read from an input of some kilobytes.
@@ -118,7 +118,7 @@ pub fn forward(model: &Transformer) {
     let tokens = [0, arch.vocab as u32 - 1, 0];
     let room = arch.context.min(5);
     let tokens = &tokens[..room.min(3)];
-    let unmasked = MaskPlan::UNMASKED;
+    let unmasked = Plan::UNMASKED;
     let plain = Plain::new(model, &unmasked, room);
     drop(plain.and_then(|mut plain| plain.generate(tokens, room + 1 - tokens.len())));
 }

@@ -28,7 +28,7 @@ pub use shard::Shard;
 pub use training::{LossOn, Training};
 
 use crate::data::{DataConfig, Direction};
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 use crate::model::Precision;
 use crate::prompt::{Format, Profile};
 use crate::sandbox::Policy;

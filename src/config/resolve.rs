@@ -10,7 +10,7 @@ use super::settings::{Layered, Origins, Settings};
 use super::{AdapterChoice, Cell, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task};
 use crate::data::Kind;
 use crate::error::input;
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 use crate::prompt::Profile;
 
 /// Settings as typed -> settings as meant.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::resolve::Resolver;
 use super::{Cell, ModelChoice, Run, Task};
 use crate::error::input;
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 use crate::model::Projection;
 
 /// Which tokens' loss is counted.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::check_interrupted;
 use super::layout::Branch;
 use super::pass::Stage;
-use super::stage::{Blocks, stages, whole};
+use super::stage::{Blocks, Stages, whole};
 use super::state::{Live, Sweep, Trunk};
 use crate::model::{Decoder, KvCache};
 
@@ -63,7 +63,7 @@ impl<D: Decoder> Sweep<'_, D> {
                 sample: branch.sample,
                 prompt: n,
                 blocks,
-                stages: self.generated(&blocks, branch, n),
+                stages: self.stages(&blocks, branch, n),
                 seconds: 0.,
                 stop: None,
             });
@@ -71,15 +71,15 @@ impl<D: Decoder> Sweep<'_, D> {
         Ok(())
     }
 
-    /// What a branch's generated rows write and read.
-    fn generated(&self, blocks: &Blocks, branch: &Branch, n: usize) -> Vec<Stage> {
+    /// What a branch's rows write and read.
+    fn stages(&self, blocks: &Blocks, branch: &Branch, n: usize) -> Stages {
         let (c, end) = (self.layout.context.len(), n + self.rule.max_new_tokens);
         let below = whole(&[(blocks.context, 0..c), (blocks.trunk, c..n), (blocks.shared, n..end)]);
-        let mut all = vec![Stage::below(blocks.shared, below)];
-        if branch.from < self.decoder.arch().layers {
-            let forks = [self.layout.context_forks(branch), branch.forks.as_slice()];
-            all.extend(stages(blocks, forks, &branch.plan, [c, n, end]));
+        let below = Stage::below(blocks.shared, below);
+        if branch.from >= self.decoder.arch().layers {
+            return Stages::alike(below);
         }
-        all
+        let forks = [self.layout.context_forks(branch), branch.forks.as_slice()];
+        Stages::new(blocks, forks, &branch.flow.classes, [c, n, end]).above(&below)
     }
 }

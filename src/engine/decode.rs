@@ -9,7 +9,7 @@ use super::check_interrupted;
 use super::choose::next_tokens;
 use super::pass::{Origin, Strand, forward};
 use super::state::Sweep;
-use crate::mask::Columns;
+use crate::intervene::Columns;
 use crate::model::Decoder;
 
 impl<D: Decoder> Sweep<'_, D> {
@@ -43,9 +43,10 @@ impl<D: Decoder> Sweep<'_, D> {
                 }
             };
             holders.push(strands.len());
-            let positions = vec![live.prompt + live.tokens.len() - 1];
+            let position = live.prompt + live.tokens.len() - 1;
             let item = Some(self.layout.jobs[live.job].prompt.item.as_str());
-            strands.push(Strand { item, positions, origin, layers, stages: &live.stages });
+            let stages = live.stages.of(position);
+            strands.push(Strand { item, positions: vec![position], origin, layers, stages });
         }
         let finished = forward(self.decoder, &strands, &mut self.kv)?;
         let draws: Vec<_> = order.iter().map(|&at| self.live[at].draw()).collect();

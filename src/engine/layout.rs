@@ -1,12 +1,13 @@
 //! Where the rows of a sweep are computed and what they read: the prompts' common context, each item's own rows, and for
-//! each branch (one mask and start layer) only the rows that its [`MaskPlan`] makes different. Derived from the plans
-//! alone, before anything is computed: memory and work are counted from it.
+//! each branch (one intervention at one layer) only the rows that its [`Plan`] makes different. Derived from the plans alone,
+//! before anything is computed: memory and work are counted from it.
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{Request, Sample};
-use crate::mask::{Columns, Fork, Hidden, MaskPlan};
+use crate::intervene::{Flow, Fork, Plan, Shape};
 use crate::model::{Arch, Extent};
 use crate::prompt::Prompt;
 
@@ -16,7 +17,7 @@ pub struct Layout<'a> {
     pub context: &'a [u32],
     /// Layers that the context's unmasked trunk goes through.
     pub context_layers: usize,
-    /// Context rows that differ under some mask, the same for all items.
+    /// Context rows that differ under some intervention, the same for all items.
     pub context_branches: Vec<ContextBranch>,
     /// Items with some of their branches, in the order in which they are to be computed.
     pub jobs: Vec<Job<'a>>,
@@ -25,10 +26,12 @@ pub struct Layout<'a> {
     layers: usize,
 }
 
-/// What a mask hides of the context from a layer on, and the context's rows that are different for it.
+/// An intervention as far as it concerns the context, and the context's rows that are different for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ContextBranch {
-    pub plan: MaskPlan,
+    pub plan: Plan,
+    /// The first layer at which anything is changed.
+    pub from: usize,
     pub forks: Vec<Fork>,
 }
 
@@ -40,15 +43,17 @@ pub struct Job<'a> {
     pub branches: Vec<Branch>,
 }
 
-/// One mask and start layer of an item.
+/// One intervention at one layer of an item.
 #[derive(Debug, Clone)]
 pub struct Branch {
     /// Requests that it answers: those whose plans are the same.
     pub requests: Vec<usize>,
-    /// The first layer that hides anything; the number of layers for the unmasked run.
+    /// The first layer at which anything is changed; the number of layers for the unmasked run.
     pub from: usize,
-    /// What is hidden from there on.
-    pub plan: MaskPlan,
+    /// The edits.
+    pub plan: Plan,
+    /// The same, compiled.
+    pub flow: Arc<Flow>,
     /// How its tokens are drawn.
     pub sample: Option<Sample>,
     /// Which of [`Layout::context_branches`] holds the context's rows that differ, if any do.
@@ -83,7 +88,7 @@ impl<'a> Layout<'a> {
             first += same.len();
             for branches in branches.chunks(most.max(1)) {
                 let own = layout.context.len()..same[0].prompt.tokens.len();
-                let depths = branches.iter().map(|branch| layout.depth(branch, own.clone(), &branch.forks));
+                let depths = branches.iter().map(|branch| branch.flow.depth(&own));
                 let trunk_layers = depths.max().unwrap_or(0);
                 layout.jobs.push(Job { prompt: same[0].prompt, trunk_layers, branches: branches.to_vec() });
             }
@@ -91,8 +96,7 @@ impl<'a> Layout<'a> {
         // The items' trunks read the context at all their layers.
         let c = layout.context.len();
         let layers = layout.jobs.iter().map(|job| {
-            let own =
-                job.branches.iter().map(|branch| layout.depth(branch, 0..c, layout.context_forks(branch)));
+            let own = job.branches.iter().map(|branch| branch.flow.depth(&(0..c)));
             own.max().unwrap_or(0).max(job.trunk_layers)
         });
         layout.context_layers = layers.max().unwrap_or(0);
@@ -107,48 +111,28 @@ impl<'a> Layout<'a> {
         known: &mut HashMap<ContextBranch, usize>,
     ) -> Branch {
         let (n, c, layers) = (request.prompt.tokens.len(), self.context.len(), arch.layers);
-        let plan = request.plan.within(&(0..usize::MAX), layers);
-        let from = plan.from_layer().min(layers);
-        let all = plan.forks(n, layers, |layer| arch.window(layer));
+        let plan = request.plan.clipped(layers);
+        let flow = Flow::new(&plan, &Shape { rows: n, layers, window: &|layer| arch.window(layer) });
         let within = |range: Range<usize>| -> Vec<Fork> {
-            let parts =
-                all.iter().map(|Fork { layer, rows }| Fork { layer: *layer, rows: rows.within(&range) });
+            let parts = flow.forks.iter();
+            let parts = parts.map(|Fork { layer, rows }| Fork { layer: *layer, rows: rows.within(&range) });
             parts.filter(|fork| !fork.rows.is_empty()).collect()
         };
         let forks = within(0..c);
         let context = (!forks.is_empty()).then(|| {
-            let branch = ContextBranch { plan: plan.within(&(0..c), layers), forks };
+            let branch = ContextBranch { plan: plan.within(&(0..c)), from: flow.from, forks };
             *known.entry(branch).or_insert_with_key(|branch| {
                 self.context_branches.push(branch.clone());
                 self.context_branches.len() - 1
             })
         });
-        let sample = request.sample;
-        Branch { requests: vec![index], from, plan, sample, context, forks: within(c..n) }
+        let (sample, from, forks) = (request.sample, flow.from, within(c..n));
+        Branch { requests: vec![index], from, plan, flow: Arc::new(flow), sample, context, forks }
     }
 
     /// The context's rows that differ for a branch.
     pub fn context_forks(&self, branch: &Branch) -> &[Fork] {
         branch.context.map_or(&[], |index| &self.context_branches[index].forks)
-    }
-
-    /// Layers that the unmasked rows of a region must go through for a branch: to the top if some of them are read there
-    /// or the next token is chosen from one; else up to where the last of them forks.
-    fn depth(&self, branch: &Branch, region: Range<usize>, forks: &[Fork]) -> usize {
-        let forked = forked_by(forks, usize::MAX);
-        let read = match branch.plan.above() {
-            Hidden::Columns(hidden) => {
-                let gone = Columns::new(hidden.ranges().iter().chain(forked.ranges()).cloned());
-                !gone.complement(region.end).within(&region).is_empty()
-            }
-            // Only ever at one layer.
-            Hidden::AllButOwn | Hidden::Attention | Hidden::Adapted => false,
-        };
-        let chosen_from = region.end > self.context.len() && !forked.contains(region.end - 1);
-        if branch.from >= self.layers || read || chosen_from {
-            return self.layers;
-        }
-        forks.iter().map(|fork| fork.layer).max().unwrap_or(0).max(branch.from)
     }
 
     /// The context's trunk.
@@ -159,7 +143,7 @@ impl<'a> Layout<'a> {
     /// Context rows of one context branch.
     pub fn context_branch_extent(&self, branch: &ContextBranch) -> Extent {
         let first = first_row(&branch.forks).unwrap_or(0);
-        Extent { columns: first..self.context.len(), layers: branch.plan.from_layer()..self.layers }
+        Extent { columns: first..self.context.len(), layers: branch.from..self.layers }
     }
 
     /// An item's trunk.
@@ -222,12 +206,6 @@ impl Branch {
     pub fn rows(&self) -> usize {
         self.forks.iter().map(|fork| fork.rows.len()).sum()
     }
-}
-
-/// Rows that have forked at a layer.
-pub(super) fn forked_by(forks: &[Fork], layer: usize) -> Columns {
-    let forks = forks.iter().filter(|fork| fork.layer <= layer);
-    Columns::new(forks.flat_map(|fork| fork.rows.ranges().iter().cloned()))
 }
 
 fn first_row(forks: &[Fork]) -> Option<usize> {

@@ -1,9 +1,8 @@
-//! Prompts and mask plans -> generations: prefill, decoding, stopping. The only place that knows prompts and
-//! models both.
+//! Prompts and plans -> generations: prefill, decoding, stopping. The only place that knows plans and models both.
 //!
-//! All masks and start layers of a call are computed in one go (`layout` says what is shared, `sweep` does it):
+//! All interventions and layers of a call are computed in one go (`layout` says what is shared, `sweep` does it):
 //! the unmasked run of a prompt is the *trunk* of every masked run up to its start layer, and from there on a *branch*
-//! computes only the rows that its mask makes different.
+//! computes only the rows that its edits make different.
 
 use std::sync::atomic::AtomicBool;
 
@@ -36,7 +35,7 @@ pub use stop::{Stop, StopRule};
 pub use sweep::generate;
 pub use work::{Expected, Work};
 
-use crate::mask::MaskPlan;
+use crate::intervene::Plan;
 use crate::prompt::Prompt;
 
 /// One generation to make.
@@ -44,15 +43,15 @@ use crate::prompt::Prompt;
 pub struct Request<'a> {
     /// The prompt.
     pub prompt: &'a Prompt,
-    /// What each layer hides of it.
-    pub plan: MaskPlan,
+    /// What is changed in its run.
+    pub plan: Plan,
     /// How tokens are drawn; `None` for the likeliest.
     pub sample: Option<Sample>,
 }
 
 impl<'a> Request<'a> {
-    /// The likeliest tokens after a prompt, masked by a plan.
-    pub fn new(prompt: &'a Prompt, plan: MaskPlan) -> Self {
+    /// The likeliest tokens after a prompt, changed by a plan.
+    pub fn new(prompt: &'a Prompt, plan: Plan) -> Self {
         Self { prompt, plan, sample: None }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use anyhow::{Error, Result, ensure};
 
-use crate::mask::Columns;
+use crate::intervene::Columns;
 use crate::model::{BlockId, Decoder, NotFinite, Read, Reads, Rows, States};
 
 /// Rows that travel together.
@@ -38,7 +38,7 @@ pub struct Stage {
     pub write: BlockId,
     /// What is read.
     pub reads: StageReads,
-    /// The adapter of the first layer is at work; it is a stage of one layer then.
+    /// The adapters of its layers are at work.
     pub adapted: bool,
 }
 

@@ -10,9 +10,9 @@ use super::check_interrupted;
 use super::choose::next_tokens;
 use super::layout::Job;
 use super::pass::{Origin, Stage, Strand, forward};
-use super::stage::{Blocks, stages, whole};
+use super::stage::{Blocks, Stages, whole};
 use super::state::Sweep;
-use crate::mask::{Columns, Fork};
+use crate::intervene::{Columns, Fork};
 use crate::model::{Decoder, KvCache};
 
 /// Rows that one pass over prompts holds at most (but see [`context_room`]): enough to fill the
@@ -28,10 +28,15 @@ pub fn context_room(pass_rows: usize, c: usize) -> usize {
     pass_rows.saturating_sub(c).max(4 * c)
 }
 
-/// The rows of a prompt that a branch computes for itself in one pass.
-struct Forked {
-    /// By fork: its first layer, its rows within the parent, what they read.
-    forks: Vec<(usize, Columns)>,
+/// The rows of a prompt that a branch computes for itself in one pass: part by part, those that fork at one layer and read
+/// alike.
+struct Forked(Vec<Part>);
+
+struct Part {
+    /// The first layer that may put out something else for them.
+    layer: usize,
+    /// Their positions.
+    rows: Columns,
     stages: Vec<Stage>,
 }
 
@@ -52,8 +57,9 @@ impl<D: Decoder> Sweep<'_, D> {
         let forked: Vec<Forked> = (self.layout.context_branches.iter().zip(&self.context_branches))
             .map(|(branch, &own)| {
                 let blocks = Blocks { context: trunk, context_branch: Some(own), trunk, shared: own, own };
-                let stages = stages(&blocks, [&branch.forks, &[]], &branch.plan, [c, c, c]);
-                Forked { forks: within(&branch.forks, 0), stages }
+                let classes = branch.plan.classes(branch.from, arch.layers);
+                let stages = Stages::new(&blocks, [&branch.forks, &[]], &classes, [c, c, c]);
+                Forked::new(&branch.forks, &stages)
             })
             .collect();
         let mut rest = forked.as_slice();
@@ -128,7 +134,7 @@ impl<D: Decoder> Sweep<'_, D> {
         for (job, places) in pass {
             for live in &self.live[places.clone()] {
                 let branch = &self.layout.jobs[*job].branches[live.branch];
-                forked.push(Forked { forks: within(&branch.forks, c), stages: live.stages.clone() });
+                forked.push(Forked::new(&branch.forks, &live.stages));
             }
         }
         let (strands, last) = self.strands(pass, &trunk_stages, &forked);
@@ -164,7 +170,7 @@ impl<D: Decoder> Sweep<'_, D> {
         let mut of_branches = forked.iter();
         for ((job, places), stages) in pass.iter().zip(trunk_stages) {
             let Job { prompt, trunk_layers, .. } = &layout.jobs[*job];
-            let (trunk, rows) = (strands.len(), prompt.tokens.len() - c);
+            let trunk = strands.len();
             strands.push(Strand {
                 item: Some(&prompt.item),
                 positions: (c..prompt.tokens.len()).collect(),
@@ -173,10 +179,10 @@ impl<D: Decoder> Sweep<'_, D> {
                 stages,
             });
             for forked in of_branches.by_ref().take(places.len()) {
-                let own = strands.len()..strands.len() + forked.forks.len();
+                let own = strands.len()..strands.len() + forked.0.len();
                 forked.add_to(&mut strands, Some(&prompt.item), [trunk, c], layers);
                 // One of its own, or the trunk if the last row is no other.
-                let holder = own.zip(&forked.forks).find(|(_, (_, of))| of.contains(rows - 1));
+                let holder = own.zip(&forked.0).find(|(_, part)| part.rows.contains(prompt.tokens.len() - 1));
                 last.push(holder.map_or(trunk, |(strand, _)| strand));
             }
         }
@@ -185,7 +191,15 @@ impl<D: Decoder> Sweep<'_, D> {
 }
 
 impl Forked {
-    /// One strand a fork; positions count from `first`.
+    fn new(forks: &[Fork], stages: &Stages) -> Self {
+        let parts = forks.iter().flat_map(|fork| {
+            let parts = stages.parts(&fork.rows);
+            parts.map(|(rows, stages)| Part { layer: fork.layer, rows, stages: stages.to_vec() })
+        });
+        Self(parts.collect())
+    }
+
+    /// One strand a part. The parent's rows begin at position `first`.
     fn add_to<'a>(
         &'a self,
         strands: &mut Vec<Strand<'a>>,
@@ -193,19 +207,20 @@ impl Forked {
         [parent, first]: [usize; 2],
         layers: usize,
     ) {
-        for (layer, rows) in &self.forks {
+        for Part { layer, rows, stages } in &self.0 {
+            let within = Columns::new(rows.ranges().iter().map(|rows| rows.start - first..rows.end - first));
             strands.push(Strand {
                 item,
-                positions: rows.ranges().iter().cloned().flatten().map(|row| first + row).collect(),
-                origin: Origin::Fork { strand: parent, rows: rows.clone() },
+                positions: rows.ranges().iter().cloned().flatten().collect(),
+                origin: Origin::Fork { strand: parent, rows: within },
                 layers: *layer..layers,
-                stages: &self.stages,
+                stages,
             });
         }
     }
 
     fn rows(&self) -> usize {
-        self.forks.iter().map(|(_, rows)| rows.len()).sum()
+        self.0.iter().map(|part| part.rows.len()).sum()
     }
 }
 
@@ -217,10 +232,4 @@ fn fitting(forked: &[Forked], room: usize) -> usize {
         rows <= room
     });
     fits.count().max(1).min(forked.len())
-}
-
-/// Forks with rows counted from the region's first.
-fn within(forks: &[Fork], first: usize) -> Vec<(usize, Columns)> {
-    let moved = |rows: &Columns| Columns::new(rows.ranges().iter().map(|r| r.start - first..r.end - first));
-    forks.iter().map(|fork| (fork.layer, moved(&fork.rows))).collect()
 }

@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use super::layout::forked_by;
 use super::pass::{Stage, StageReads};
-use crate::mask::{Columns, Fork, Hidden, MaskPlan};
+use crate::intervene::{Class, Columns, Fork, Sees};
 use crate::model::{BlockId, Read};
 
 /// The blocks that the columns of a sequence lie in.
@@ -57,23 +56,61 @@ pub fn whole(ranges: &[(BlockId, Range<usize>)]) -> StageReads {
     StageReads::Columns(ranges.map(read).collect())
 }
 
-/// What a branch's own rows read from its start layer on: anew whenever more rows have forked or something else is
-/// hidden.
-pub fn stages(blocks: &Blocks, forks: [&[Fork]; 2], plan: &MaskPlan, sizes: [usize; 3]) -> Vec<Stage> {
+/// Rows that have forked at a layer.
+fn forked_by(forks: &[Fork], layer: usize) -> Columns {
+    let forks = forks.iter().filter(|fork| fork.layer <= layer);
+    Columns::new(forks.flat_map(|fork| fork.rows.ranges().iter().cloned()))
+}
+
+/// What the rows of a branch read and write, by their positions.
+#[derive(Debug, Clone)]
+pub struct Stages(Vec<(Range<usize>, Vec<Stage>)>);
+
+impl Stages {
+    /// Of classes of rows, from the first changed layer on: anew whenever more rows have forked or something else is read.
+    /// `sizes` are the tokens of the context, of the prompt, and of all.
+    pub fn new(blocks: &Blocks, forks: [&[Fork]; 2], classes: &[Class], sizes: [usize; 3]) -> Self {
+        let of = |class: &Class| (class.rows.clone(), of_class(blocks, forks, class, sizes));
+        Self(classes.iter().map(of).collect())
+    }
+
+    /// All rows alike, at all layers.
+    pub fn alike(stage: Stage) -> Self {
+        Self(vec![(0..usize::MAX, vec![stage])])
+    }
+
+    /// The same with another stage below the first.
+    pub fn above(mut self, below: &Stage) -> Self {
+        self.0.iter_mut().for_each(|(_, stages)| stages.insert(0, below.clone()));
+        self
+    }
+
+    /// Those of the row at this position.
+    pub fn of(&self, position: usize) -> &[Stage] {
+        let found = self.0.iter().find(|(rows, _)| rows.contains(&position));
+        found.map_or(&[], |(_, stages)| stages)
+    }
+
+    /// Rows of one class after the other, with their stages.
+    pub fn parts<'a>(&'a self, rows: &'a Columns) -> impl Iterator<Item = (Columns, &'a [Stage])> {
+        let parts = self.0.iter().map(|(class, stages)| (rows.within(class), stages.as_slice()));
+        parts.filter(|(rows, _)| !rows.is_empty())
+    }
+}
+
+fn of_class(blocks: &Blocks, forks: [&[Fork]; 2], class: &Class, sizes: [usize; 3]) -> Vec<Stage> {
     let forked = forks.iter().flat_map(|forks| forks.iter()).map(|fork| fork.layer);
-    let mut layers: Vec<usize> = forked.chain(plan.changes()).collect();
+    let mut layers: Vec<usize> = forked.chain(class.changes()).collect();
     layers.sort_unstable();
     layers.dedup();
-    let stage = |layer: usize| Stage {
-        from: layer,
-        write: blocks.own,
-        reads: match plan.at(layer) {
-            Hidden::Columns(hidden) => StageReads::Columns(reads(blocks, forks, layer, hidden, sizes)),
-            Hidden::AllButOwn => StageReads::Own,
-            Hidden::Attention => StageReads::Nothing,
-            Hidden::Adapted => StageReads::Columns(reads(blocks, forks, layer, &Columns::default(), sizes)),
-        },
-        adapted: *plan.at(layer) == Hidden::Adapted,
+    let stage = |layer: usize| {
+        let sight = class.at(layer);
+        let reads = match &sight.reads {
+            Sees::Except(hidden) => StageReads::Columns(reads(blocks, forks, layer, hidden, sizes)),
+            Sees::Own => StageReads::Own,
+            Sees::Nothing => StageReads::Nothing,
+        };
+        Stage { from: layer, write: blocks.own, reads, adapted: sight.adapted }
     };
     layers.into_iter().map(stage).collect()
 }

@@ -4,8 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::choose::Sample;
 use super::layout::Layout;
-use super::pass::Stage;
-use super::stage::Blocks;
+use super::stage::{Blocks, Stages};
 use super::{Limits, Observer, Stop, StopRule, Work};
 use crate::model::{BlockId, Decoder};
 use crate::prompt::Tokenizer;
@@ -27,8 +26,8 @@ pub struct Live {
     /// Tokens of its prompt.
     pub prompt: usize,
     pub blocks: Blocks,
-    /// Of its generated rows: those below the start layer, if it leads, and those above.
-    pub stages: Vec<Stage>,
+    /// What its rows read and write: below the start layer, where it leads, and above.
+    pub stages: Stages,
     pub seconds: f64,
     pub stop: Option<Stop>,
 }

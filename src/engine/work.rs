@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::Request;
 use super::layout::{Branch, Job, Layout, by_context};
-use crate::mask::Hidden;
 use crate::model::Arch;
 
 /// Multiply-adds by where they arise.
@@ -110,7 +109,7 @@ impl Layout<'_> {
         let forked = |branch: &Branch| -> u64 {
             branch.forks.iter().map(|fork| (fork.rows.len() * (arch.layers - fork.layer)) as u64).sum()
         };
-        let branches = job.branches.iter().map(|branch| (forked(branch), visible(branch, n) as u64));
+        let branches = job.branches.iter().map(|branch| (forked(branch), branch.flow.visible() as u64));
         std::iter::once((trunk, n as u64)).chain(branches).collect()
     }
 }
@@ -124,16 +123,7 @@ fn generated_row_layers(arch: &Arch, job: &Job) -> [[u64; 2]; 2] {
     [[below.sum(), above], [deepest, above]]
 }
 
-fn visible(branch: &Branch, n: usize) -> usize {
-    match branch.plan.above() {
-        Hidden::Columns(hidden) => n - hidden.within(&(0..n)).len(),
-        Hidden::Adapted => n,
-        Hidden::AllButOwn | Hidden::Attention => 0,
-    }
-}
-
 fn mean_visible(job: &Job) -> u64 {
-    let n = job.prompt.tokens.len();
-    let all: usize = job.branches.iter().map(|branch| visible(branch, n)).sum();
+    let all: usize = job.branches.iter().map(|branch| branch.flow.visible()).sum();
     (all / job.branches.len().max(1)) as u64
 }

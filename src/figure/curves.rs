@@ -13,7 +13,7 @@ use super::sheet::Sheet;
 use super::style::Style;
 use super::svg::Part;
 use super::title::titles;
-use crate::mask::Kind;
+use crate::intervene::Kind;
 use crate::stats::{Curve, Panel, Point, Study};
 
 /// What runs along the axes.

@@ -1,7 +1,7 @@
 //! What a curve is called: the parts of the prompt, a line above those that are hidden, as the paper writes them.
 
 use super::svg::Part;
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 use crate::stats::CurveKey;
 
 /// `Instr, Ex Query` with a line above what is hidden.

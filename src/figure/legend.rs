@@ -4,7 +4,7 @@ use super::chart::{COLOURS, Dashes, INK, Level, colour};
 use super::label::{labels, setting};
 use super::sheet::{Entry, Sign};
 use super::svg::Part;
-use crate::mask::Kind;
+use crate::intervene::Kind;
 use crate::stats::{Baseline, Curve, CurveKey, Panel, Point};
 
 /// What a panel's curves are called.

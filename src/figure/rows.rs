@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::legend::is_same;
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 use crate::prompt::Profile;
 use crate::stats::{Baseline, CurveKey, Panel, Point, SeedScore, Study};
 

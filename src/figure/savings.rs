@@ -12,7 +12,7 @@ use super::style::Style;
 use super::svg::Part;
 use super::title::titles;
 use crate::error::input;
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 use crate::results::{Metric, Settings};
 use crate::stats::{CurveKey, Panel, Point, StoredRun, Study};
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::style::Names;
-use crate::mask::Kind;
+use crate::intervene::Kind;
 use crate::stats::Panel;
 
 /// A title for each panel, no two of them the same.

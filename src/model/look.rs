@@ -4,18 +4,18 @@ use anyhow::Result;
 use rayon::prelude::*;
 
 use super::{Arch, Decoder, Matrix, NotFinite, Transformer};
-use crate::mask::{Columns, Hidden};
+use crate::intervene::{Columns, Plan};
 
 impl Transformer {
     /// The attention weights of one head of a layer over a whole sequence, `[rows, columns]`: each row sums to 1, or to 0 if
     /// it has nothing to read.
     ///
-    /// `states` are the hidden states that enter the layer, `[rows, hidden]`, of the positions from 0 on; `hidden` is what
-    /// the layer hides.
+    /// `states` are the hidden states that enter the layer, `[rows, hidden]`, of the positions from 0 on; `plan`
+    /// says what they read.
     ///
     /// # Errors
     /// A product fails, or a score is [`NotFinite`].
-    pub fn attention(&self, layer: usize, states: &Matrix, hidden: &Hidden, head: usize) -> Result<Matrix> {
+    pub fn attention(&self, layer: usize, states: &Matrix, plan: &Plan, head: usize) -> Result<Matrix> {
         let Arch { heads, kv_heads, head_dim, .. } = *self.arch();
         let (qkv, keys) = self.queries_and_keys(layer, states)?;
         let part = |row: usize, at: usize| &qkv.row(row)[at..at + head_dim];
@@ -24,7 +24,7 @@ impl Transformer {
         let each = weights.data_mut().par_chunks_exact_mut(n.max(1)).enumerate();
         each.try_for_each(|(row, weights)| {
             let query = part(row, head * head_dim);
-            let visible = self.readable(layer, row, hidden);
+            let visible = self.readable(layer, row, plan);
             let columns = visible.ranges().iter().cloned().flatten();
             let scores: Vec<(usize, f32)> = columns
                 .map(|column| {
@@ -42,9 +42,9 @@ impl Transformer {
     }
 
     /// The columns that a row reads: not hidden, not later, within the window.
-    fn readable(&self, layer: usize, row: usize, hidden: &Hidden) -> Columns {
+    fn readable(&self, layer: usize, row: usize, plan: &Plan) -> Columns {
         let first = self.arch().window(layer).map_or(0, |window| (row + 1).saturating_sub(window));
-        hidden.visible_to(row).within(&(first..row + 1))
+        plan.sight(layer, row).columns(row).within(&(first..row + 1))
     }
 
     fn score(&self, head: usize, column: usize, query: &[f32], key: &[f32]) -> f32 {

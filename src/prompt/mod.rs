@@ -18,7 +18,6 @@ pub use tokenizer::Tokenizer;
 
 use crate::data::Example;
 use crate::error::input;
-use crate::mask::{Columns, Hidden, Treatment};
 
 /// Whose reading of the experiment is followed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -249,27 +248,14 @@ impl<'a> Prompter<'a> {
 }
 
 impl Prompt {
-    /// The columns that a treatment hides from the start layer on.
-    pub fn hidden(&self, treatment: Treatment) -> Hidden {
-        match treatment {
-            Treatment::None => Hidden::NOTHING,
-            Treatment::All => Hidden::AllButOwn,
-            Treatment::Ablation => Hidden::Attention,
-            Treatment::Lora => Hidden::Adapted,
-            Treatment::Segments { instructions, examples, query } => Hidden::Columns(match self.study {
-                Some(lengths) => lengths.hidden(instructions, examples, query),
-                None => Columns::new(
-                    [
-                        (instructions, &self.segments.instructions),
-                        (examples, &self.segments.examples),
-                        (query, &self.segments.query),
-                    ]
-                    .into_iter()
-                    .filter(|(hidden, _)| *hidden)
-                    .map(|(_, range)| range.clone()),
-                ),
-            }),
+    /// The columns of these segments, as ranges.
+    pub fn columns(&self, instructions: bool, examples: bool, query: bool) -> Vec<Range<usize>> {
+        if let Some(lengths) = self.study {
+            return lengths.range(instructions, examples, query).into_iter().collect();
         }
+        let Segments { instructions: first, examples: second, query: third, .. } = &self.segments;
+        let segments = [(instructions, first), (examples, second), (query, third)];
+        segments.into_iter().filter(|(wanted, _)| *wanted).map(|(_, range)| range.clone()).collect()
     }
 
     /// Refuse a prompt that leaves no room for its answer.
@@ -290,7 +276,7 @@ impl Prompt {
 impl StudyLengths {
     /// The one range `[from, till)` that the study's code hides. It is cut out of lengths of separate tokenizations,
     /// so it may miss segment borders by a token or two and reach into generated columns.
-    fn hidden(self, instructions: bool, examples: bool, query: bool) -> Columns {
+    fn range(self, instructions: bool, examples: bool, query: bool) -> Option<Range<usize>> {
         let Self { start, header, prefix, query: query_length } = self;
         let (mut from, mut till) = (None, 0);
         if instructions {
@@ -305,6 +291,6 @@ impl StudyLengths {
             from = from.or(Some(start + prefix));
             till = start + prefix + query_length;
         }
-        Columns::new(from.map(|from| from..till))
+        from.map(|from| from..till)
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::config::Cell;
 use crate::figure::{Names, Part, labels};
-use crate::mask::{Kind, Treatment};
+use crate::intervene::{Kind, Treatment};
 use crate::prompt::Profile;
 use crate::results::{GenerationLine, ManifestPrompt, Metric, Outcome, RunFolder, Settings};
 use crate::sandbox::Verdict;

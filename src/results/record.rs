@@ -13,8 +13,8 @@ use crate::config::{Cell, Training};
 use crate::data::{Example, Problem};
 use crate::engine::Stop;
 use crate::hash::Hash;
+use crate::intervene::Treatment;
 use crate::keys::Unread;
-use crate::mask::Treatment;
 use crate::prompt::{Format, Profile, Segments};
 
 /// Everything that the generations of a run depend on, beside mask and layer. Results of different settings are never

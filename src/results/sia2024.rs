@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::{ScoreRecord, Scores};
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 
 /// How the study names what it draws demonstrations by, and what generates.
 const SELECT: &str = "no_lengthfilter-random";

@@ -16,7 +16,7 @@ use crate::console::note;
 use crate::error::input;
 use crate::hash::Hash;
 use crate::inputs::{self, MOST_TEXT, Trouble};
-use crate::mask::{LORA, Treatment};
+use crate::intervene::{LORA, Treatment};
 
 /// `results/<model>/<data>.<direction>/<format>-k<k>-seed<s>[-<profile>][-chat]`
 #[derive(Debug, Clone)]

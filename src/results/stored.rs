@@ -15,7 +15,7 @@ use crate::config::{Cell, Task, task};
 use crate::engine::check_interrupted;
 use crate::error::input;
 use crate::inputs;
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 use crate::sandbox::Trial;
 
 /// What all cells of a run have in common.

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::{Metric, ScoreRecord, Scores};
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 use crate::sandbox::Verdict;
 
 /// Widest bar of the curve, in characters; narrower where the table would not fit a terminal.

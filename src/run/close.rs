@@ -3,7 +3,7 @@
 use super::state::Work;
 use crate::console::{note, wrapped};
 use crate::data::Example;
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 use crate::results::{Metric, Scoring, table};
 use crate::stats::{TooShort, suggested};
 

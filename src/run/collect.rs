@@ -11,7 +11,7 @@ use super::print::print_record;
 use super::progress::Progress;
 use super::state::Work;
 use crate::engine::{Generation, INTERRUPTED, Observer};
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 use crate::prompt::{Profile, Tokenizer};
 use crate::results::{GenerationLine, Outcome, PartialLine, Runner, ScoreRecord, Scoring, round, scores};
 use crate::sandbox::{Judged, Pool};

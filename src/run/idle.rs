@@ -6,15 +6,13 @@ use anyhow::Result;
 
 use super::inputs::Prepared;
 use crate::error::input;
-use crate::mask::{Hidden, Treatment};
+use crate::intervene::Treatment;
 
 /// The masks of a run that hide nothing of any of its prompts.
 pub fn masks(prepared: &Prepared) -> Vec<Treatment> {
     let masks: BTreeSet<Treatment> = prepared.run.cells.iter().map(|cell| cell.mask).collect();
     let segments = masks.into_iter().filter(|mask| matches!(mask, Treatment::Segments { .. }));
-    segments
-        .filter(|mask| prepared.prompts.iter().all(|prompt| prompt.hidden(*mask) == Hidden::NOTHING))
-        .collect()
+    segments.filter(|mask| prepared.prompts.iter().all(|prompt| mask.change(prompt).is_nothing())).collect()
 }
 
 /// What the masks of a call come to, run by run.

@@ -12,8 +12,8 @@ use crate::data::{Corpus, Example, docstring, languages};
 use crate::engine::{Request, Sample, StopRule};
 use crate::error::input;
 use crate::hash::Hash;
+use crate::intervene::Plan;
 use crate::lora::Text;
-use crate::mask::MaskPlan;
 use crate::model::Family;
 use crate::prompt::{ChatTemplate, Format, Profile, Prompt, Prompter, demonstrations};
 use crate::results::{Cleaner, Scoring};
@@ -112,9 +112,9 @@ impl Prepared {
         })
     }
 
-    /// What a cell hides of a prompt.
-    pub fn plan(&self, cell: Cell, prompt: &Prompt) -> MaskPlan {
-        MaskPlan::new(cell.from_layer, prompt.hidden(cell.mask))
+    /// What a cell changes in the run of a prompt.
+    pub fn plan(&self, cell: Cell, prompt: &Prompt) -> Plan {
+        cell.mask.plan(prompt, cell.from_layer)
     }
 
     /// The request for one generation of an item: `sample` counts from 0.

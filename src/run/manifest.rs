@@ -4,7 +4,7 @@ use super::inputs::{Prepared, languages_of, name};
 use super::model::OpenModel;
 use crate::config::{self, Compute, Experiment, Run, Sampling};
 use crate::data::{Direction, Example, languages};
-use crate::mask::Hidden;
+use crate::intervene::Change;
 use crate::prompt::{Prompt, Tokenizer};
 use crate::results::{Drawn, Item, Manifest, ManifestPrompt, Settings, SpecialTokens, TrainedOn, pair};
 
@@ -66,7 +66,7 @@ impl Prepared {
         self.adapted.iter().for_each(|adapted| unread_keys.join(adapted.unread.clone()));
         let (mut hidden, mut cells) = known.map(|known| (known.hidden, known.cells)).unwrap_or_default();
         for cell in self.run.cells.iter().chain(&self.run.others) {
-            hidden.insert(cell.mask.to_string(), hidden_json(&first.hidden(cell.mask)));
+            hidden.insert(cell.mask.to_string(), hidden_json(&cell.mask.change(first)));
             cells.entry(cell.mask).or_default().insert(cell.from_layer);
         }
         Manifest {
@@ -133,12 +133,12 @@ fn decoding(sampling: Sampling) -> String {
 
 /// Ranges as pairs; `"own"` where every column but the row's own is hidden, `"attention"` where a layer has none,
 /// `"adapter"` where it has one.
-pub fn hidden_json(hidden: &Hidden) -> serde_json::Value {
-    match hidden {
-        Hidden::Columns(columns) => columns.ranges().iter().map(pair).map(Vec::from).collect(),
-        Hidden::AllButOwn => "own".into(),
-        Hidden::Attention => "attention".into(),
-        Hidden::Adapted => "adapter".into(),
+pub fn hidden_json(change: &Change) -> serde_json::Value {
+    match change {
+        Change::Hide(columns) => columns.ranges().iter().map(pair).map(Vec::from).collect(),
+        Change::OnlySelf => "own".into(),
+        Change::NoAttention => "attention".into(),
+        Change::Adapt => "adapter".into(),
     }
 }
 

@@ -10,8 +10,8 @@ use super::inputs::Prepared;
 use super::model::OpenModel;
 use crate::config::{Experiment, ModelChoice, Run, Task, Training};
 use crate::hub::Wanted;
+use crate::intervene::Treatment;
 use crate::lora::Text;
-use crate::mask::Treatment;
 use crate::model::Arch;
 use crate::results::RunFolder;
 

@@ -8,7 +8,7 @@ use super::paired::{holm, randomization};
 use super::recognition::{Recognised, Spread, recognise};
 use super::resampled::{RESAMPLES, Resampled, interval};
 use super::study::CurveKey;
-use crate::mask::Kind;
+use crate::intervene::Kind;
 
 /// Deals of a randomization test: sacreBLEU's number.
 const DEALS: usize = 10_000;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::cells::StoredCell;
 use super::resampled::{RESAMPLES, Resampled, interval};
 use super::study::CurveKey;
-use crate::mask::{Kind, Treatment};
+use crate::intervene::{Kind, Treatment};
 use crate::results::{Metric, ScoreRecord};
 
 /// The share of the baseline's score that counts as reaching it.

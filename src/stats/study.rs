@@ -10,7 +10,7 @@ use super::curve::{Cells, Curve};
 use super::short::TooShort;
 use crate::engine::check_interrupted;
 use crate::error::input;
-use crate::mask::{Kind, Treatment};
+use crate::intervene::{Kind, Treatment};
 use crate::results::{Metric, Settings, TrainedOn};
 
 /// What a curve is of, within its panel.

@@ -9,8 +9,8 @@ use crate::engine::Plain;
 use crate::error::input;
 use crate::figure::attention::Seen;
 use crate::hub::Wanted;
+use crate::intervene::{Columns, Sees, Treatment};
 use crate::lora::peft;
-use crate::mask::Treatment;
 use crate::model::{Decoder, Matrix, Transformer};
 use crate::run::{OpenModel, Place, Prepared, fitting, on_host, set_threads};
 
@@ -133,7 +133,7 @@ fn seen(
     let (n, count) = (positions.len(), heads.len() as f32);
     let mut weights = vec![vec![0.; n]; n];
     for head in heads {
-        let of_head = decoder.attention(layer, &entering, plan.at(layer), head)?;
+        let of_head = decoder.attention(layer, &entering, &plan, head)?;
         for (row, weights) in weights.iter_mut().enumerate() {
             weights.iter_mut().zip(of_head.row(row)).for_each(|(mean, weight)| *mean += weight / count);
         }
@@ -159,6 +159,9 @@ fn seen(
         weights,
         tokens: prompt.tokens.iter().map(|token| model.tokenizer.token_text(*token)).collect(),
         segments: prompt.segments.named().map(|(name, range)| (name.into(), range.clone())).to_vec(),
-        hidden: plan.at(layer).clone(),
+        hidden: match plan.sight(layer, n - 1).reads {
+            Sees::Except(hidden) => hidden,
+            Sees::Own | Sees::Nothing => Columns::default(),
+        },
     })
 }

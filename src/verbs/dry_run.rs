@@ -201,7 +201,7 @@ impl Prompts {
         }
         let [work_most, work_least] = work;
         let hidden = run.cells.iter().map(|cell| cell.mask);
-        let hidden = hidden.map(|mask| (mask.to_string(), hidden_json(&prepared.prompts[0].hidden(mask))));
+        let hidden = hidden.map(|mask| (mask.to_string(), hidden_json(&mask.change(&prepared.prompts[0]))));
         Ok(Self {
             items: prepared.prompts.len(),
             left_out: prepared.left_out(),

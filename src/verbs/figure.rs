@@ -11,7 +11,7 @@ use crate::cli::{CurvesArgs, FigureArgs, FigureKind, SelectionArgs};
 use crate::console::{note, say, say_json};
 use crate::error::input;
 use crate::figure::{Axis, Saved, curves, names, plain, rows, savings, titles};
-use crate::mask::{Kind, Treatment};
+use crate::intervene::{Kind, Treatment};
 use crate::results::{Metric, Settings};
 use crate::stats::{Curve, Panel, StoredRun, Study, find_runs};
 

@@ -11,7 +11,7 @@ use crate::console::{heard, note, say};
 use crate::engine::{Interrupted, check_interrupted};
 use crate::error::input;
 use crate::hash::Hash;
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 use crate::results::{self, Manifest, RunFolder, ScoreRecord, Scores, Stored, check_names, read_json};
 use crate::run::{compute, open, set_threads, train};
 

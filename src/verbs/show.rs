@@ -10,7 +10,7 @@ use crate::config::{Cell, Experiment, Purpose};
 use crate::console::{note, say, say_in_colour, say_json};
 use crate::error::{input, printable};
 use crate::hub::Wanted;
-use crate::mask::{Hidden, Treatment};
+use crate::intervene::{Change, Treatment};
 use crate::prompt::{Prompt, Tokenizer};
 use crate::results::{Scoring, SpecialTokens};
 use crate::run::{OpenModel, Prepared, hidden_json};
@@ -56,13 +56,13 @@ fn program(prepared: &Prepared, item: usize) -> Option<String> {
 fn as_json(prepared: &Prepared, item: usize, cell: Cell, tokenizer: &Tokenizer) -> Value {
     let (prompt, n_layers) = (&prepared.prompts[item], prepared.run.model.layers);
     let special = prepared.special_tokens(prompt, tokenizer);
-    let hidden = prompt.hidden(cell.mask);
+    let change = cell.mask.change(prompt);
     // `all` hides columns that depend on the row: every one but the row's own.
-    let ranges = match hidden {
-        Hidden::Columns(_) => hidden_json(&hidden),
+    let ranges = match change {
+        Change::Hide(_) => hidden_json(&change),
         // Above and below it all is read.
-        Hidden::Attention | Hidden::Adapted => json!([]),
-        Hidden::AllButOwn => json!([[0, prompt.tokens.len()]]),
+        Change::NoAttention | Change::Adapt => json!([]),
+        Change::OnlySelf => json!([[0, prompt.tokens.len()]]),
     };
     let mut value = json!({
         "id": prompt.item,
@@ -73,8 +73,8 @@ fn as_json(prepared: &Prepared, item: usize, cell: Cell, tokenizer: &Tokenizer) 
         "from_layer": cell.from_layer,
         "n_layers": n_layers,
         "hidden": ranges,
-        "own_column_only": hidden == Hidden::AllButOwn,
-        "attention_removed": hidden == Hidden::Attention,
+        "own_column_only": change == Change::OnlySelf,
+        "attention_removed": change == Change::NoAttention,
         "special_tokens": special,
     });
     if let Some(program) = program(prepared, item) {
@@ -128,12 +128,12 @@ fn hides(prompt: &Prompt, mask: Treatment, layers: &[usize], tokenizer: &Tokeniz
         [first, .., last] => format!("from the start layer on ({first}..{last})"),
         [] => String::new(),
     };
-    match prompt.hidden(mask) {
-        Hidden::AllButOwn => format!("{mask}: {layers}, each token attends only to itself"),
-        Hidden::Attention => format!("{mask}: removes the attention of one layer"),
-        Hidden::Adapted => format!("{mask}: hides nothing; one layer has an adapter"),
-        Hidden::Columns(columns) if columns.is_empty() => format!("{mask}: hides nothing in this prompt"),
-        Hidden::Columns(columns) => {
+    match mask.change(prompt) {
+        Change::OnlySelf => format!("{mask}: {layers}, each token attends only to itself"),
+        Change::NoAttention => format!("{mask}: removes the attention of one layer"),
+        Change::Adapt => format!("{mask}: hides nothing; one layer has an adapter"),
+        Change::Hide(columns) if columns.is_empty() => format!("{mask}: hides nothing in this prompt"),
+        Change::Hide(columns) => {
             let n = prompt.tokens.len();
             let edge = |range: &Range<usize>| {
                 let token = |at: usize| match at < n {

@@ -10,7 +10,7 @@ use crate::cli::StatusArgs;
 use crate::config::Cell;
 use crate::console::{say, say_json};
 use crate::error::input;
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 use crate::results::{Claim, Manifest, Owner, RunFolder};
 use crate::stats::find_runs;
 

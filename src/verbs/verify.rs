@@ -11,8 +11,8 @@ use crate::cli::VerifyArgs;
 use crate::config::Cell;
 use crate::console::{heard, say, say_json};
 use crate::engine::{Interrupted, check_interrupted};
+use crate::intervene::Treatment;
 use crate::lora::{Log, peft};
-use crate::mask::Treatment;
 use crate::results::{FinishedCell, RunFolder, Stored, read_json};
 use crate::stats::find_runs;
 

@@ -9,7 +9,7 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use icl_mask::config::{Cell, files};
 use icl_mask::data::Example;
-use icl_mask::mask::{MaskPlan, Treatment};
+use icl_mask::intervene::{Plan, Treatment};
 use icl_mask::model::{
     Activation, Adapter, Arch, Biases, DeviceTransformer, Family, Held, LowRank, Matrix, NormKind, Positions,
     Precision, Projection, Rope, RopeScaling, Transformer, Weights, Wiring,
@@ -171,8 +171,8 @@ pub fn prompts(tokenizer: &Tokenizer, profile: Profile, k: usize, n: usize) -> V
     all[k..].iter().map(|item| prompter.prompt(item).expect("a prompt")).collect()
 }
 
-pub fn plan(prompt: &Prompt, mask: &str, from_layer: usize) -> MaskPlan {
-    MaskPlan::new(from_layer, prompt.hidden(mask.parse().expect("a mask")))
+pub fn plan(prompt: &Prompt, mask: &str, from_layer: usize) -> Plan {
+    mask.parse::<Treatment>().expect("a mask").plan(prompt, from_layer)
 }
 
 pub fn cell(mask: &str, from_layer: usize) -> Cell {

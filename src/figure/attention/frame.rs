@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use super::super::svg::{Drawing, n};
 use super::Seen;
-use crate::mask::Hidden;
 
 /// Steps of the scale.
 pub const SHADES: usize = 48;
@@ -135,8 +134,7 @@ impl Seen {
 
     /// Hidden columns, hatched as far as a row could read them.
     fn draw_hidden(&self, drawing: &mut Drawing, frame: &Frame) {
-        let Hidden::Columns(columns) = &self.hidden else { return };
-        for range in columns.ranges() {
+        for range in self.hidden.ranges() {
             let range = shared(range, &frame.columns);
             if range.is_empty() {
                 continue;

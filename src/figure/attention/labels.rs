@@ -10,7 +10,6 @@ use super::super::svg::{Anchor, Drawing, Part, Type};
 use super::super::text::shortened;
 use super::Seen;
 use super::frame::{Frame, segment_colour, shared};
-use crate::mask::Hidden;
 
 /// Rows of names above a map, at most: names that find no room beside each other go higher.
 const MOST_LEVELS: usize = 4;
@@ -31,8 +30,7 @@ impl Seen {
     /// A line above what is hidden, as the paper writes it.
     fn name(&self, segment: usize) -> [Part; 1] {
         let (name, range) = &self.segments[segment];
-        let hidden = matches!(&self.hidden, Hidden::Columns(columns)
-            if !range.is_empty() && range.clone().all(|column| columns.contains(column)));
+        let hidden = !range.is_empty() && range.clone().all(|column| self.hidden.contains(column));
         [Part { text: name.clone(), hidden }]
     }
 

@@ -15,7 +15,7 @@ use super::style::Style;
 use super::svg::{Anchor, Drawing, Part, Type};
 use super::text::wrap;
 use crate::error::input;
-use crate::mask::Hidden;
+use crate::intervene::Columns;
 
 /// What is to be seen.
 pub struct Seen {
@@ -27,8 +27,8 @@ pub struct Seen {
     pub tokens: Vec<String>,
     /// Names and token ranges, covering the prompt.
     pub segments: Vec<(String, Range<usize>)>,
-    /// What this layer hides.
-    pub hidden: Hidden,
+    /// The columns that this layer hides from the row that chooses the next token; none where rows read themselves alone.
+    pub hidden: Columns,
 }
 
 /// One weight, for the CSV.
@@ -216,7 +216,7 @@ impl Seen {
             drawing.line([x + 14., y, x + 18., y], "#222222", 1., "");
             drawing.text(x + 21., y + 0.36 * style.tick(), &[Part::plain(weight.to_string())], small);
         }
-        if matches!(&self.hidden, Hidden::Columns(columns) if !columns.is_empty()) {
+        if !self.hidden.is_empty() {
             let y = top + high + 2. * style.font;
             drawing.rect([x, y, 14., 14.], HIDDEN);
             drawing.text(x + 20., y + 11., &[Part { text: "hidden".into(), hidden: true }], small);

@@ -8,7 +8,7 @@ use crate::config::Task;
 use crate::console::{note, say};
 use crate::data::Example;
 use crate::error::input;
-use crate::mask::Treatment;
+use crate::intervene::Treatment;
 use crate::results::{
     FinishedCell, GenerationLine, Item, Outcome, RunFolder, ScoreRecord, Stored, sha256_of_lines, table,
 };
