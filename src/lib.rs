@@ -5,6 +5,9 @@
 // A closed terminal or a full disk makes these macros panic; `console` is for what is to be said.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
+// What all modules use: errors, files, hashes, random numbers, what is said.
+pub mod base;
+
 // The command line, as typed.
 pub mod cli;
 
@@ -58,27 +61,3 @@ pub mod run;
 
 // One module per verb of the command line: parse, call, print.
 pub mod verbs;
-
-// Mistakes of the user's, as sentences.
-pub mod error;
-
-// Files that the user gives, opened and decoded.
-pub mod inputs;
-
-// What is said on stdout and stderr.
-pub mod console;
-
-// Files of a call, written together.
-pub mod together;
-
-// Keys of a model's files: read, harmless, or unknown and named.
-pub mod keys;
-
-// sha256.
-pub mod hash;
-
-// Numbers drawn.
-pub mod random;
-
-// What one call may allocate.
-pub mod allowance;

@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use icl_mask::allowance::Counting;
+use icl_mask::base::allowance::Counting;
+use icl_mask::base::console::{Abandoned, Unheard, note, unheard};
+use icl_mask::base::error::is_wrong_input;
+use icl_mask::base::interrupt::{INTERRUPTED, Interrupted};
 use icl_mask::cli::{Cli, Verb};
-use icl_mask::console::{Abandoned, Unheard, note, unheard};
-use icl_mask::engine::{INTERRUPTED, Interrupted};
-use icl_mask::error::is_wrong_input;
 use icl_mask::model::NotFinite;
 use icl_mask::verbs;
 

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
+use icl_mask::base::error::InputError;
 use icl_mask::engine::Plain;
-use icl_mask::error::InputError;
 use icl_mask::intervene::Plan;
 use icl_mask::model::{Checkpoint, Decoder, Precision, Transformer};
 

@@ -357,7 +357,7 @@ fn gradients_are_differences_of_losses() {
         let mut number = 0u64;
         let mut draw = || {
             number += 1;
-            icl_mask::random::uniform(11, number) as f32 - 0.5
+            icl_mask::base::random::uniform(11, number) as f32 - 0.5
         };
         adapter.0.values_mut().flat_map(|one| one.b.data_mut()).for_each(|b| *b = 0.2 * draw());
         let (_, gradient) = case.gradient(&adapter, false);

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use icl_mask::hash::Hash;
+use icl_mask::base::hash::Hash;
 use serde_json::Value;
 use world::{World, contents, json_lines, ok};
 

@@ -17,8 +17,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use calls::{Call, SWEEP, TRAINING, assert_same, begun};
-use icl_mask::error::is_obeyed;
-use icl_mask::random::uniform;
+use icl_mask::base::error::is_obeyed;
+use icl_mask::base::random::uniform;
 use world::{World, contents, json_lines, ok};
 
 /// What can become of a stream.

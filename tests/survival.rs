@@ -14,7 +14,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use calls::{Call, SWEEP, TRAINING, assert_same, begun, broken_off, contents_of, finish, with_mounts};
-use icl_mask::random::uniform;
+use icl_mask::base::random::uniform;
 use world::{contents, ok};
 
 /// Its end, if there was one before it was killed.

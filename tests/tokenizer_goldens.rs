@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::quantized::gguf_file::{Content, Value};
-use icl_mask::error::InputError;
+use icl_mask::base::error::InputError;
 use icl_mask::prompt::tokenizer::Tokenizer;
 use serde::Deserialize;
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::Result;
 
 use super::resolve::Resolver;
-use crate::error::input;
+use crate::base::error::input;
 use crate::model::Precision;
 
 /// Where a model computes.

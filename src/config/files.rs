@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use include_dir::{Dir, include_dir};
 
-use crate::error::{input, suggest};
-use crate::inputs::{self, MOST_SETTINGS};
+use crate::base::error::{input, suggest};
+use crate::base::inputs::{self, MOST_SETTINGS};
 
 /// The repository's `configs/`, so that the one binary works in any folder.
 static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/configs");

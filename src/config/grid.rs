@@ -7,8 +7,8 @@ use anyhow::Result;
 use super::named::{chat, find_format, profile};
 use super::resolve::Resolver;
 use super::{Cell, ChatChoice, Limit, ModelChoice, Run, Task, Training, files};
+use crate::base::error::input;
 use crate::data::{DataConfig, Direction, is_named_like_one};
-use crate::error::input;
 use crate::prompt::{Format, Profile};
 
 /// Runs of a grid, and cells of all of them, at most. More would take minutes to plan and years to compute.

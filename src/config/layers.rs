@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// Which start layers are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

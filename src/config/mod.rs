@@ -242,7 +242,7 @@ impl Experiment {
     /// What `run` computes: defaults, then the YAML file if one is given, then the flags.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) for the first mistake found.
+    /// An [`InputError`](crate::base::error::InputError) for the first mistake found.
     pub fn resolve(config: Option<&str>, flags: Settings) -> Result<Self> {
         Self::layered(Purpose::Run, config, flags, None)
     }

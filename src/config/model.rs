@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use super::files;
 use super::settings::parse_yaml;
-use crate::console::Bar;
-use crate::error::{absent, input, printable, suggest};
+use crate::base::console::Bar;
+use crate::base::error::{absent, input, printable, suggest};
+use crate::base::inputs;
 use crate::hub::{self, HubSettings, ModelId, Progress, Wanted};
-use crate::inputs;
 use crate::model::{Arch, Checkpoint, Fields};
 
 /// A file of `configs/model/`.

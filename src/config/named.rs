@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::settings::{key_of, parse_yaml};
 use super::{ChatChoice, Task, files};
-use crate::error::{input, suggest};
+use crate::base::error::{input, suggest};
 use crate::intervene::{ABLATION, LORA, Treatment};
 use crate::prompt::{Format, Profile, placeholders};
 use crate::sandbox::Policy;

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::settings::{Layered, Settings};
 use super::{CODE_DEFAULTS, DEFAULTS, LORA_DEFAULTS, RUN_DEFAULTS, files};
-use crate::error::input;
+use crate::base::error::input;
 
 /// The verb that reads the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

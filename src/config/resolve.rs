@@ -8,8 +8,8 @@ use super::named::{bytes, find_mask, policy, task};
 use super::purpose::PROGRAMS;
 use super::settings::{Layered, Origins, Settings};
 use super::{AdapterChoice, Cell, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task};
+use crate::base::error::input;
 use crate::data::Kind;
-use crate::error::input;
 use crate::intervene::Treatment;
 use crate::prompt::Profile;
 

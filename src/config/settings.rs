@@ -9,8 +9,8 @@ use clap::Args;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::base::error::{input, suggest};
 use crate::data::refuse_nesting;
-use crate::error::{input, suggest};
 
 /// A value or a list of values, as written.
 pub type Words = Vec<String>;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::Result;
 
 use super::{Cell, Experiment};
-use crate::error::input;
+use crate::base::error::input;
 
 /// `2/8`: the second of eight parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

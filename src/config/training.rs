@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resolve::Resolver;
 use super::{Cell, ModelChoice, Run, Task};
-use crate::error::input;
+use crate::base::error::input;
 use crate::intervene::Treatment;
 use crate::model::Projection;
 

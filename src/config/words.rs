@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::layers;
 use super::resolve::Resolver;
-use crate::error::input;
+use crate::base::error::input;
 
 /// Numbers of things that are written; products of two of them can still be counted.
 const LARGEST: usize = 1_000_000_000;

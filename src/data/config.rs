@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::problems::{self, Fields};
 use super::{Direction, Example, Part, table};
-use crate::error::input;
+use crate::base::error::input;
 
 /// A corpus as its YAML file describes it. Paths in it are relative to the current folder.
 #[derive(Debug, Clone, PartialEq, Eq)]

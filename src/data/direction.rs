@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::languages;
-use crate::error::{InputError, input};
+use crate::base::error::{InputError, input};
 
 /// The two codes of a translation (or of a task: `en-py`), source first.
 ///

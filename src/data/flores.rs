@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::lines::Lines;
 use super::{DataConfig, Direction, Example, Flores, LineRange, Part, languages};
-use crate::error::{absent, input};
+use crate::base::error::{absent, input};
 
 /// The examples of one part; `None` if there is no such part.
 pub(super) fn read(
@@ -112,7 +112,7 @@ mod tests {
     fn refusal(files: &[(&str, &str)]) -> String {
         let (_folder, config) = corpus_of(files);
         let error = load(&config, "en-fr").unwrap_err();
-        assert!(error.downcast_ref::<crate::error::InputError>().is_some(), "{error}");
+        assert!(error.downcast_ref::<crate::base::error::InputError>().is_some(), "{error}");
         error.to_string()
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{Columns, DataConfig, Direction, Kind, Pool, TableFile, languages, table};
-use crate::error::input;
+use crate::base::error::input;
 
 /// Placeholders of paths and columns that stand for languages.
 const PLACEHOLDERS: [&str; 3] = ["{source}", "{target}", "{pair}"];

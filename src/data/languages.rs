@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 use anyhow::Result;
 
-use crate::error::{input, nearest};
+use crate::base::error::{input, nearest};
 
 /// One language: its codes and its English name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub fn find(code: &str) -> Option<&'static Language> {
 /// The language with this code.
 ///
 /// # Errors
-/// An unknown code is an [`InputError`](crate::error::InputError) that names the nearest known one.
+/// An unknown code is an [`InputError`](crate::base::error::InputError) that names the nearest known one.
 pub fn lookup(code: &str) -> Result<&'static Language> {
     find(code).ok_or_else(|| {
         let hint = match nearest(code, all().iter().flat_map(Language::codes)) {

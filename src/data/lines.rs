@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::error::{absent, input};
-use crate::inputs::{self, MOST_TEXT, Trouble};
+use crate::base::error::{absent, input};
+use crate::base::inputs::{self, MOST_TEXT, Trouble};
 
 /// A line longer than this (in bytes) is not text of a corpus: without a limit, a binary file without line ends
 /// would be read whole before anyone is told.
@@ -25,7 +25,7 @@ impl Lines {
     /// Opens a file. `advice` ends the sentence if it is missing: `run ...`, `check ...`.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) if the file does not exist or is no regular file.
+    /// An [`InputError`](crate::base::error::InputError) if the file does not exist or is no regular file.
     pub fn open(path: &Path, advice: &str) -> Result<Lines> {
         let reader = inputs::reader(path).map_err(|trouble| unreadable(trouble, path, advice))?;
         Ok(Lines { reader, path: path.to_path_buf(), number: 0, bytes: 0 })
@@ -44,7 +44,7 @@ impl Lines {
     /// The next line, or `None` at the end of the file.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) with file and line if the line is empty, not UTF-8, overlong
+    /// An [`InputError`](crate::base::error::InputError) with file and line if the line is empty, not UTF-8, overlong
     /// or has a carriage return inside; another error if the disk fails.
     pub fn next_line(&mut self) -> Result<Option<String>> {
         let mut bytes = Vec::new();
@@ -164,7 +164,7 @@ mod tests {
             [(folder.path().join("no"), "does not exist; check it"), (folder.path().into(), "is a folder")]
         {
             let error = Lines::open(&path, "check it").err().unwrap();
-            assert!(error.downcast_ref::<crate::error::InputError>().is_some());
+            assert!(error.downcast_ref::<crate::base::error::InputError>().is_some());
             assert!(error.to_string().contains(what), "{error}");
         }
     }

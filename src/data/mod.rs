@@ -26,8 +26,8 @@ pub use parse::refuse_nesting;
 pub use problems::{Fields, Problem, docstring};
 pub(crate) use rows::is_named_like_one;
 
-use crate::error::input;
-use crate::hash::Hash;
+use crate::base::error::input;
+use crate::base::hash::Hash;
 
 /// One pair: what the model reads and what it should write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ impl Corpus {
     /// Reads the test items and the demonstrations of a corpus in one direction; the training split stays on disk.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) for anything wrong with the files: missing, not parallel, empty
+    /// An [`InputError`](crate::base::error::InputError) for anything wrong with the files: missing, not parallel, empty
     /// lines, not UTF-8, malformed rows, repeated ids, fewer lines than the configuration asks for.
     pub fn load(config: &DataConfig, direction: &Direction) -> Result<Corpus> {
         Self::load_any(config, Some(direction))

@@ -12,8 +12,8 @@ use super::config::{
     Code, Columns, DataConfig, Flores, Kind, LEAVE_ONE_OUT, LineRange, Pool, Split, Table, TableFile, name_of,
 };
 use super::problems::Fields;
-use crate::error::{input, suggest};
-use crate::inputs::{self, MOST_SETTINGS};
+use crate::base::error::{input, suggest};
+use crate::base::inputs::{self, MOST_SETTINGS};
 
 impl<'de> Deserialize<'de> for LineRange {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LineRange, D::Error> {
@@ -105,7 +105,7 @@ struct CodeYaml {
 /// Refuse YAML with brackets a thousand deep: the parser takes minutes over them, and nothing that is asked for has any.
 ///
 /// # Errors
-/// An [`InputError`](crate::error::InputError) that names the file and the line.
+/// An [`InputError`](crate::base::error::InputError) that names the file and the line.
 pub fn refuse_nesting(text: &str, path: &Path) -> Result<()> {
     let mut depth = 0usize;
     for (number, line) in (1..).zip(text.lines()) {
@@ -128,7 +128,7 @@ impl DataConfig {
     /// Reads a YAML file; the corpus is named after it.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) if the file cannot be read, or as [`DataConfig::parse`].
+    /// An [`InputError`](crate::base::error::InputError) if the file cannot be read, or as [`DataConfig::parse`].
     pub fn read(path: &Path) -> Result<DataConfig> {
         let text = inputs::text(path, MOST_SETTINGS)
             .map_err(|trouble| input(format!("cannot read the corpus file {}: {trouble}", path.display())))?;
@@ -138,7 +138,7 @@ impl DataConfig {
     /// Understands the text of a YAML file that is, or would be, at `path`.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) with file, line and column for anything that is not as described in
+    /// An [`InputError`](crate::base::error::InputError) with file, line and column for anything that is not as described in
     /// [`Flores`] and [`Table`], unknown fields included.
     pub fn parse(text: &str, path: &Path) -> Result<DataConfig> {
         #[derive(Deserialize)]
@@ -289,7 +289,7 @@ mod tests {
             ("kind: [\n", "mine.yaml: "),
         ] {
             let error = parse(text).unwrap_err();
-            assert!(error.downcast_ref::<crate::error::InputError>().is_some());
+            assert!(error.downcast_ref::<crate::base::error::InputError>().is_some());
             assert!(error.to_string().contains(what), "{error}");
         }
         let missing = DataConfig::read(Path::new("no/such.yaml")).unwrap_err().to_string();

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::lines::Lines;
 use super::rows;
 use super::{DataConfig, Example, TableFile};
-use crate::error::{input, suggest};
+use crate::base::error::{input, suggest};
 
 /// What a program is checked with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -264,7 +264,7 @@ mod tests {
         ] {
             let error = corpus(&[("h.jsonl", text.as_bytes())], &format!("test: FOLDER/h.jsonl\n{rest}"));
             let error = error.unwrap_err();
-            assert!(error.downcast_ref::<crate::error::InputError>().is_some());
+            assert!(error.downcast_ref::<crate::base::error::InputError>().is_some());
             assert!(error.to_string().contains(what), "{error}");
         }
         let error = corpus(&[("h.jsonl.gz", b"no gzip")], "test: FOLDER/h.jsonl.gz\n").unwrap_err();

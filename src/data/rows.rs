@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::lines::{Lines, unreadable};
 use super::records::{self, Record};
-use crate::error::input;
-use crate::inputs::{self, MOST_TEXT};
+use crate::base::error::input;
+use crate::base::inputs::{self, MOST_TEXT};
 
 /// Ends of names of files that [`Rows::open`] understands; `.gz` may follow each.
 const EXTENSIONS: [&str; 7] = ["tsv", "tab", "txt", "csv", "jsonl", "ndjson", "json"];

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::rows::{Found, Row, Rows};
 use super::{Columns, DataConfig, Direction, Example, Part, Table, header, languages};
-use crate::error::{absent, input};
+use crate::base::error::{absent, input};
 
 /// The examples of one part; `None` if there is no such part.
 pub(super) fn read(
@@ -362,7 +362,7 @@ mod tests {
             ("x.jsonl", b"", "x.jsonl has no rows"),
         ] {
             let error = read_one(name, content).unwrap_err();
-            assert!(error.downcast_ref::<crate::error::InputError>().is_some(), "{error}");
+            assert!(error.downcast_ref::<crate::base::error::InputError>().is_some(), "{error}");
             assert!(error.to_string().contains(what), "{error}\nshould say: {what}");
         }
     }

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use anyhow::Result;
 
-use super::check_interrupted;
 use super::layout::Branch;
 use super::pass::Stage;
 use super::stage::{Blocks, Stages, whole};
 use super::state::{Live, Sweep, Trunk};
+use crate::base::interrupt::check_interrupted;
 use crate::model::{Decoder, KvCache};
 
 /// A job and the places of its branches among the live ones.

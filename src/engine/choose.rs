@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use crate::error::input;
+use crate::base::error::input;
+use crate::base::random::uniform;
 use crate::model::{Decoder, States};
-use crate::random::uniform;
 
 /// How one generation draws its tokens: by the softmax of its logits at a temperature, from the likeliest tokens whose
 /// probability reaches `top_p` (nucleus sampling; Holtzman et al., 2020).

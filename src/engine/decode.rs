@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::check_interrupted;
 use super::choose::next_tokens;
 use super::pass::{Origin, Strand, forward};
 use super::state::Sweep;
+use crate::base::interrupt::check_interrupted;
 use crate::intervene::Columns;
 use crate::model::Decoder;
 

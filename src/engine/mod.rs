@@ -4,8 +4,6 @@
 //! the unmasked run of a prompt is the *trunk* of every masked run up to its start layer, and from there on a *branch*
 //! computes only the rows that its edits make different.
 
-use std::sync::atomic::AtomicBool;
-
 use anyhow::Result;
 use serde::Serialize;
 
@@ -77,19 +75,3 @@ pub trait Observer {
     /// Request `index` is finished.
     fn finished(&mut self, index: usize, generation: Generation) -> Result<()>;
 }
-
-/// The user asked to stop (Ctrl-C); what was finished is kept.
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted; what was finished is kept, run the same command again to go on")]
-pub struct Interrupted;
-
-/// Go on, unless the user has asked to stop.
-///
-/// # Errors
-/// [`Interrupted`].
-pub fn check_interrupted() -> Result<()> {
-    if INTERRUPTED.load(std::sync::atomic::Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
-}
-
-/// Set when the user asks to stop.
-pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);

@@ -6,12 +6,12 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::admit::Started;
-use super::check_interrupted;
 use super::choose::next_tokens;
 use super::layout::Job;
 use super::pass::{Origin, Stage, Strand, forward};
 use super::stage::{Blocks, Stages, whole};
 use super::state::Sweep;
+use crate::base::interrupt::check_interrupted;
 use crate::intervene::{Columns, Fork};
 use crate::model::{Decoder, KvCache};
 

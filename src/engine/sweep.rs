@@ -18,7 +18,7 @@ use crate::prompt::Tokenizer;
 /// Returns what was computed.
 ///
 /// # Errors
-/// [`Interrupted`](super::Interrupted) between two steps if the user asked to stop; whatever the observer returns; a failed computation.
+/// [`Interrupted`](crate::base::interrupt::Interrupted) between two steps if the user asked to stop; whatever the observer returns; a failed computation.
 pub fn generate<D: Decoder>(
     decoder: &D,
     tokenizer: &Tokenizer,

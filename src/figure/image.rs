@@ -11,7 +11,7 @@ use resvg::usvg::{Node, Options, Tree, WriteOptions, fontdb};
 use super::pdf::pdf;
 use super::style::Style;
 use super::svg::{Drawing, Part, Type, escaped};
-use crate::together::Together;
+use crate::base::together::Together;
 
 /// Pixels of the PNG for one of the SVG: for print.
 const PNG_SCALE: f32 = 2.;

@@ -11,7 +11,7 @@ use super::sheet::{Entry, Sheet, Sign};
 use super::style::Style;
 use super::svg::Part;
 use super::title::titles;
-use crate::error::input;
+use crate::base::error::input;
 use crate::intervene::Treatment;
 use crate::results::{Metric, Settings};
 use crate::stats::{CurveKey, Panel, Point, StoredRun, Study};

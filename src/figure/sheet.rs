@@ -7,7 +7,7 @@ use super::image::width;
 use super::style::Style;
 use super::svg::{Anchor, Drawing, Part, Type};
 use super::text::wrap;
-use crate::error::input;
+use crate::base::error::input;
 
 /// What a legend explains.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::error::is_obeyed;
+use crate::base::error::is_obeyed;
 
 /// One stretch of a text.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

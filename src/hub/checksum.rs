@@ -7,7 +7,7 @@ use std::path::Path;
 use sha1::{Digest, Sha1};
 
 use super::id::is_hex;
-use crate::hash::Hash;
+use crate::base::hash::Hash;
 
 /// A checksum in the making, and what it should become.
 pub(super) enum Checksum {

@@ -13,7 +13,7 @@ use super::failure::{Failure, Patience};
 use super::id::is_commit;
 use super::listing::Listing;
 use super::{Job, roots};
-use crate::error::input;
+use crate::base::error::input;
 
 /// Redirects that are followed in a row.
 const REDIRECTS: usize = 8;

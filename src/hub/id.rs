@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// A model of the hub: `owner/name[@revision]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl FromStr for ModelId {
     type Err = anyhow::Error;
 
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) that says which part is not as the hub allows it.
+    /// An [`InputError`](crate::base::error::InputError) that says which part is not as the hub allows it.
     fn from_str(written: &str) -> Result<Self, Self::Err> {
         let wrong = |why: &str| {
             input(format!(

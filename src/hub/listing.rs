@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::{HubSettings, ModelId};
-use crate::error::input;
-use crate::inputs::{self, MOST_SETTINGS};
+use crate::base::error::input;
+use crate::base::inputs::{self, MOST_SETTINGS};
 
 /// The files that describe a model, and whether it must have them.
 pub(super) const DESCRIPTION: [(&str, bool); 8] = [

@@ -23,7 +23,7 @@ use anyhow::{Result, anyhow};
 pub use id::ModelId;
 pub use settings::HubSettings;
 
-use crate::error::input;
+use crate::base::error::input;
 use cache::{Cache, State};
 use client::Client;
 use failure::Failure;
@@ -86,7 +86,7 @@ impl Job<'_> {
 /// may fetch the same model: one waits for the other.
 ///
 /// # Errors
-/// An [`InputError`](crate::error::InputError) for what the user can mend: no such model, revision or access; a model
+/// An [`InputError`](crate::base::error::InputError) for what the user can mend: no such model, revision or access; a model
 /// without safetensors or `tokenizer.json`; offline, and not complete in the cache. Any other error for what is not the
 /// user's mistake: no network, a server's failure, a file that is not what was announced, a full disk. What has arrived
 /// of a file is kept, and the next call goes on from there.

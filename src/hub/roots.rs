@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// Where systems keep their roots: Debian, Fedora, macOS and BSD, SUSE.
 const PLACES: [&str; 4] = [

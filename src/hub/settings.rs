@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::roots;
-use crate::error::input;
+use crate::base::error::input;
 
 /// How to reach the hub.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ impl HubSettings {
     /// A leading `~/` of a path is the home folder; variables inside a path are not expanded.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) that names the variable whose value cannot be used.
+    /// An [`InputError`](crate::base::error::InputError) that names the variable whose value cannot be used.
     pub fn from_env() -> Result<Self> {
         Self::from_variables(&|name| std::env::var_os(name))
     }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::Text;
-use crate::engine::check_interrupted;
+use crate::base::interrupt::check_interrupted;
 use crate::model::grad::Packed;
 use crate::model::{Decoder, Matrix, Transformer};
 

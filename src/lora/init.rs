@@ -1,7 +1,7 @@
 //! An adapter before training, as PEFT makes it.
 
+use crate::base::random::MersenneTwister;
 use crate::model::{Adapter, Arch, LowRank, Matrix, Projection};
-use crate::random::MersenneTwister;
 
 /// The adapter that PEFT makes of these projections of a layer right after `torch.manual_seed(seed)`, number for number:
 /// `A` uniform within one over the root of its inputs (`kaiming_uniform_` with `a = sqrt(5)`), `B` zero. Projections that the

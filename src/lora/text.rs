@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 
+use crate::base::error::input;
 use crate::data::Example;
-use crate::error::input;
 use crate::prompt::{Format, Tokenizer};
 
 /// A pair as one text, tokenized once: the query as a prompt without examples asks it, the answer, and the token that

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{AdamW, Frozen, clip, initial};
+use crate::base::interrupt::check_interrupted;
 use crate::config::{LossOn, Training};
-use crate::engine::check_interrupted;
 use crate::model::grad::{Differentiable, Gradient, Loss, Noise, Pass, ROWS, TOGETHER};
 use crate::model::{Adapter, Decoder, LowRank, NotFinite};
 use crate::prompt::sampling::sample;
@@ -91,7 +91,7 @@ pub fn loss_before(
 /// stop, whose loss without an adapter is `before`.
 ///
 /// # Errors
-/// [`Diverged`]; [`Interrupted`](crate::engine::Interrupted); a failed computation.
+/// [`Diverged`]; [`Interrupted`](crate::base::interrupt::Interrupted); a failed computation.
 pub fn train(
     differentiable: &Differentiable,
     frozen: &Frozen,
@@ -160,7 +160,7 @@ impl<'a> Trainer<'a> {
     /// One step of the optimizer on some pairs, by their places after the text `first`.
     ///
     /// # Errors
-    /// [`Diverged`]; [`Interrupted`](crate::engine::Interrupted); a failed computation.
+    /// [`Diverged`]; [`Interrupted`](crate::base::interrupt::Interrupted); a failed computation.
     pub fn step(&mut self, epoch: usize, pairs: &[usize], first: usize, learning_rate: f64) -> Result<()> {
         let texts: Vec<usize> = pairs.iter().map(|pair| first + pair).collect();
         let share = 1. / self.frozen.counted(&texts, self.answer_alone()) as f32;

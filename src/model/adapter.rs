@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::cpu::Matrix;
 use super::cpu::rowwise::each_row;
 use super::{Arch, Rows};
-use crate::error::input;
+use crate::base::error::input;
 
 /// A projection of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -21,7 +21,7 @@ use super::{
     Adapter, Arch, Checkpoint, Decoder, Held, KvStore, Matrix, NotFinite, Precision, Projection, Reads, Rows,
     Weights,
 };
-use crate::error::input;
+use crate::base::error::input;
 
 /// A decoder-only transformer of any [`Family`](super::Family).
 pub struct Transformer {
@@ -105,7 +105,7 @@ impl Transformer {
     /// Load all weights, held as asked.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) that names tensor and file: missing, left over, of another shape,
+    /// An [`InputError`](crate::base::error::InputError) that names tensor and file: missing, left over, of another shape,
     /// cut off, or with values that are not finite.
     pub fn load(checkpoint: &Checkpoint, precision: Precision) -> Result<Self> {
         Self::new(checkpoint.arch().clone(), checkpoint.weights(), precision)

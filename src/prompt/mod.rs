@@ -16,8 +16,8 @@ pub use chat::ChatTemplate;
 pub use format::{Context, Format, demonstrations};
 pub use tokenizer::Tokenizer;
 
+use crate::base::error::input;
 use crate::data::Example;
-use crate::error::input;
 
 /// Whose reading of the experiment is followed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

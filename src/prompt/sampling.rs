@@ -7,15 +7,15 @@
 
 use anyhow::Result;
 
-use crate::error::input;
-use crate::random::MersenneTwister;
+use crate::base::error::input;
+use crate::base::random::MersenneTwister;
 
 /// The k row numbers (from 0, in the order drawn) that pandas samples out of n rows for a seed.
 ///
 /// `k = 0` gives none. Memory and time are proportional to n.
 ///
 /// # Errors
-/// An [`InputError`](crate::error::InputError) if there are fewer than k rows, or more than 2^32.
+/// An [`InputError`](crate::base::error::InputError) if there are fewer than k rows, or more than 2^32.
 pub fn sample(n: usize, k: usize, seed: u32) -> Result<Vec<usize>> {
     if k > n {
         return Err(input(format!(
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn too_few_rows_are_refused() {
         let error = sample(3, 5, 0).unwrap_err();
-        assert!(error.downcast_ref::<crate::error::InputError>().is_some());
+        assert!(error.downcast_ref::<crate::base::error::InputError>().is_some());
         assert!(error.to_string().starts_with("5 demonstrations were asked for, but the corpus has only 3"));
     }
 }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::console::note;
-use crate::engine::check_interrupted;
-use crate::error::input;
+use crate::base::console::note;
+use crate::base::error::input;
+use crate::base::interrupt::check_interrupted;
 
 /// What this process alone computes, until it is dropped.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use super::scores::Scores;
-use crate::error::input;
+use crate::base::error::input;
 use crate::score::MAX_ORDER;
 
 /// A measure of the score files.

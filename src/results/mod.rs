@@ -23,10 +23,7 @@ pub use record::{
 };
 pub use scores::{CodeScores, Runner, Scores, TextScores};
 pub use scoring::{Scoring, scores};
-pub use store::{
-    RunFolder, check_names, check_place, read_json, sha256_of_lines, sync_folder, unfinished_path,
-    write_atomically, write_json,
-};
+pub use store::{RunFolder, read_json, sha256_of_lines};
 pub use stored::{FinishedCell, Stored};
 #[cfg(test)]
 pub use table::sample_record;

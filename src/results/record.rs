@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 
 use super::lines::GenerationLine;
 use super::scores::Scores;
+use crate::base::hash::Hash;
+use crate::base::keys::Unread;
 use crate::config::{Cell, Training};
 use crate::data::{Example, Problem};
 use crate::engine::Stop;
-use crate::hash::Hash;
 use crate::intervene::Treatment;
-use crate::keys::Unread;
 use crate::prompt::{Format, Profile, Segments};
 
 /// Everything that the generations of a run depend on, beside mask and layer. Results of different settings are never

@@ -5,9 +5,9 @@ use anyhow::{Result, ensure};
 
 use super::lines::{GenerationLine, Outcome};
 use super::scores::{Runner, Scores};
+use crate::base::error::input;
 use crate::config::Task;
 use crate::data::Direction;
-use crate::error::input;
 use crate::prompt::Profile;
 use crate::sandbox::Verdict;
 use crate::score::{Assembly, PairStats, PassScore, TextScorer, Tokenize};

@@ -11,10 +11,10 @@ use super::record::{Item, Manifest, ScoreRecord};
 use super::scores::{Runner, Scores};
 use super::scoring::{Scoring, scores};
 use super::store::RunFolder;
+use crate::base::error::input;
+use crate::base::inputs;
+use crate::base::interrupt::check_interrupted;
 use crate::config::{Cell, Task, task};
-use crate::engine::check_interrupted;
-use crate::error::input;
-use crate::inputs;
 use crate::intervene::Treatment;
 use crate::sandbox::Trial;
 

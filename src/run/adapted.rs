@@ -5,9 +5,9 @@ use std::sync::Once;
 
 use anyhow::Result;
 
+use crate::base::console::note;
+use crate::base::keys::Unread;
 use crate::config::AdapterChoice;
-use crate::console::note;
-use crate::keys::Unread;
 use crate::lora::peft;
 use crate::model::Arch;
 

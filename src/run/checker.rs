@@ -6,10 +6,10 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 
+use crate::base::console::note;
+use crate::base::error::input;
 use crate::config::Running;
-use crate::console::note;
 use crate::data::Example;
-use crate::error::input;
 use crate::results::Runner;
 use crate::sandbox::{Limits, Pool, Python, Sandbox, Trial, Verdict};
 use crate::score::Assembly;
@@ -82,7 +82,7 @@ fn slowest(sandbox: &Sandbox, trials: &[(&str, Trial)]) -> Result<f64> {
     let timed: Vec<_> = trials.par_iter().map(|(_, trial)| sandbox.timed(trial)).collect();
     let (mut most, mut wrong) = (0f64, Vec::new());
     for ((id, _), timed) in trials.iter().zip(timed) {
-        crate::engine::check_interrupted()?;
+        crate::base::interrupt::check_interrupted()?;
         let (judged, seconds) = timed?;
         most = most.max(seconds);
         if judged.verdict != Verdict::Passed {

@@ -1,7 +1,7 @@
 //! What a run says when all of it is finished: the table, and what it suggests.
 
 use super::state::Work;
-use crate::console::{note, wrapped};
+use crate::base::console::{note, wrapped};
 use crate::data::Example;
 use crate::intervene::Treatment;
 use crate::results::{Metric, Scoring, table};

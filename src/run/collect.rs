@@ -10,7 +10,8 @@ use super::inputs::Prepared;
 use super::print::print_record;
 use super::progress::Progress;
 use super::state::Work;
-use crate::engine::{Generation, INTERRUPTED, Observer};
+use crate::base::interrupt::INTERRUPTED;
+use crate::engine::{Generation, Observer};
 use crate::intervene::Treatment;
 use crate::prompt::{Profile, Tokenizer};
 use crate::results::{GenerationLine, Outcome, PartialLine, Runner, ScoreRecord, Scoring, round, scores};
@@ -64,7 +65,7 @@ impl<'a> Collector<'a> {
     /// Wait for all verdicts that are outstanding.
     pub fn end(&mut self) -> Result<()> {
         loop {
-            crate::engine::check_interrupted()?;
+            crate::base::interrupt::check_interrupted()?;
             let Some((pool, _)) = &mut self.judges else { return Ok(()) };
             let judged = pool.wait()?;
             if judged.is_empty() {

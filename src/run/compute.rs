@@ -15,11 +15,12 @@ use super::open::{Opened, Planned, open};
 use super::place::{Place, holding};
 use super::progress::Progress;
 use super::state::Work;
+use crate::base::console::note;
+use crate::base::error::{InputError, input};
+use crate::base::units::in_gib;
 use crate::config::{Experiment, ModelChoice, Task};
-use crate::console::note;
 use crate::data::Example;
 use crate::engine::{Expected, Holding, Limits, Memory, Request, generate, generate_alone};
-use crate::error::{InputError, input};
 use crate::lora::peft;
 use crate::model::{Decoder, NotFinite, Precision};
 use crate::results::{Metric, PartialLine};
@@ -244,7 +245,6 @@ pub fn fitting(
         Ok((limits, _)) => return Ok(limits),
         Err(needed) => needed,
     };
-    let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30));
     let smaller = if holding.on_device { Precision::Bf16 } else { Precision::Stored };
     let narrower = match fit(Holding { precision: smaller, ..holding }) {
         Ok((_, memory)) | Err(memory) => memory.weights,
@@ -253,13 +253,13 @@ pub fn fitting(
         "{} needs {} of memory with one generation at a time (weights as {} {}, KV cache {}, states {}) and {} are {}; \
          --dtype {smaller} makes the weights {}",
         prepared.run.model.name,
-        gib(needed.total() + others),
+        in_gib(needed.total() + others),
         experiment.dtype,
-        gib(needed.weights),
-        gib(needed.kv_cache),
-        gib(needed.states),
-        gib(budget),
+        in_gib(needed.weights),
+        in_gib(needed.kv_cache),
+        in_gib(needed.states),
+        in_gib(budget),
         if experiment.memory.is_some() { "allowed by --memory" } else { "available" },
-        gib(narrower),
+        in_gib(narrower),
     )))
 }

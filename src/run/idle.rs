@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::inputs::Prepared;
-use crate::error::input;
+use crate::base::error::input;
 use crate::intervene::Treatment;
 
 /// The masks of a run that hide nothing of any of its prompts.

@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 
 use super::model::OpenModel;
 use super::place::Place;
+use crate::base::console::note;
 use crate::config::ModelChoice;
-use crate::console::note;
 use crate::model::{Adapter, DeviceTransformer, Precision, Transformer};
 
 /// A model, ready to compute.

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::base::console::note;
+use crate::base::error::input;
+use crate::base::keys::Unread;
 use crate::config::{ChatChoice, ModelChoice};
-use crate::console::note;
-use crate::error::input;
 use crate::hub::Wanted;
-use crate::keys::Unread;
 use crate::model::{Arch, Checkpoint, INDEX, SINGLE, not_applied, not_applied_gguf, unread, unread_gguf};
 use crate::prompt::Tokenizer;
 use crate::prompt::chat::{ChatTemplate, Source};

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use crate::base::console::note;
+use crate::base::error::nearest;
 use crate::config::Run;
-use crate::console::note;
 use crate::data::languages;
-use crate::error::nearest;
 
 /// Codes that the user has been told of.
 static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());

@@ -3,10 +3,10 @@
 use anyhow::Result;
 
 use super::model::OpenModel;
+use crate::base::error::input;
+use crate::base::hash::Hash;
 use crate::config::{Run, Training};
 use crate::data::{Corpus, Example, load_training};
-use crate::error::input;
-use crate::hash::Hash;
 use crate::lora::Text;
 use crate::prompt::Format;
 

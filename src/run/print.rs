@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::base::console::{say_json, until_the_end};
 use crate::config::{Experiment, Task};
-use crate::console::{say_json, until_the_end};
 use crate::results::{Metric, ScoreRecord};
 use crate::score::reported_ks;
 

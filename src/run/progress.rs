@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::estimate::{Estimate, about};
-use crate::console::{Bar, note};
+use crate::base::console::{Bar, note};
 
 /// Where there is no terminal, a line at most this often.
 const BETWEEN_LINES: Duration = Duration::from_secs(30);

@@ -11,11 +11,12 @@ use super::manifest::as_items;
 use super::model::OpenModel;
 use super::open::Planned;
 use super::print::print_record;
+use crate::base::console::note;
+use crate::base::error::input;
+use crate::base::interrupt::check_interrupted;
 use crate::config::{self, Cell, Experiment};
-use crate::console::note;
 use crate::data::Example;
-use crate::engine::{Limits, check_interrupted};
-use crate::error::input;
+use crate::engine::Limits;
 use crate::results::{
     Claim, FinishedCell, Item, Metric, Outcome, PartialLine, RunFolder, ScoreRecord, Scoring, Settings,
     Stored,

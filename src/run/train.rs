@@ -11,15 +11,17 @@ use super::model::OpenModel;
 use super::open::{Opened, open};
 use super::place::Place;
 use super::state::Work;
+use crate::base::console::note;
+use crate::base::error::input;
+use crate::base::files::{sync_folder, unfinished_path, write_json};
+use crate::base::units::in_gib;
 use crate::config::{Cell, Experiment, Run, Training};
-use crate::console::note;
 use crate::engine::weights;
-use crate::error::input;
 use crate::intervene::Treatment;
 use crate::lora::{Diverged, Frozen, KeptBuffers, Step, Trained, loss_before, peft, train};
 use crate::model::grad::{Differentiable, TOGETHER, pass_bytes};
 use crate::model::{Adapter, Arch, Decoder, Precision, Projection, Transformer, module_name};
-use crate::results::{Metric, RunFolder, allow_many_files, sync_folder, unfinished_path, write_json};
+use crate::results::{Metric, RunFolder, allow_many_files};
 
 /// All runs of an experiment; their tables show this measure, or the task's usual one.
 pub fn compute(experiment: &Experiment, metric: Option<Metric>, json: bool) -> Result<()> {
@@ -279,17 +281,16 @@ fn check_memory(experiment: &Experiment, place: &Place, arch: &Arch, work: &Work
     if needed <= budget {
         return Ok(());
     }
-    let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30));
     Err(input(format!(
         "training {} needs {} of memory (weights and their transposes {}, states of {rows} tokens {}, a pass {}, adapters \
          {}) and {} are {}; fewer pairs (--train-size) take less",
         work.prepared.run.model.name,
-        gib(needed),
-        gib(2 * weights(arch, Precision::F32, None)),
-        gib(Frozen::bytes(rows, arch.hidden)),
-        gib(pass_bytes(arch, longest)),
-        gib(adapters),
-        gib(budget),
+        in_gib(needed),
+        in_gib(2 * weights(arch, Precision::F32, None)),
+        in_gib(Frozen::bytes(rows, arch.hidden)),
+        in_gib(pass_bytes(arch, longest)),
+        in_gib(adapters),
+        in_gib(budget),
         if experiment.memory.is_some() { "allowed by --memory" } else { "available" },
     )))
 }

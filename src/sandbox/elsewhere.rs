@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use anyhow::Result;
 
 use super::{Judged, Limits, Policy, Python, Trial};
-use crate::error::input;
+use crate::base::error::input;
 
 /// There is none of this on this system.
 #[derive(Debug)]

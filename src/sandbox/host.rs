@@ -11,8 +11,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::jail::{Spec, VERB};
 use super::report::Report;
 use super::{Judged, Limits, Policy, Python, Trial};
-use crate::engine::{Interrupted, check_interrupted};
-use crate::error::input;
+use crate::base::error::input;
+use crate::base::interrupt::{Interrupted, check_interrupted};
 
 /// How much longer than its own limit a jail may take before it is given up.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -90,7 +90,7 @@ impl Pool {
         let mut judged: Vec<Option<Judged>> =
             trials.into_iter().enumerate().map(|(asker, trial)| self.ask(asker, trial)).collect();
         while !self.waiting.is_empty() {
-            crate::engine::check_interrupted()?;
+            crate::base::interrupt::check_interrupted()?;
             self.wait()?.into_iter().for_each(|(asker, done)| judged[asker] = Some(done));
         }
         Ok(judged.into_iter().flatten().collect())

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// Prints what [`Python`] holds.
 const PROBE: &str = include_str!("harness/probe.py");

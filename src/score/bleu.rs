@@ -2,7 +2,7 @@
 
 use super::ngram::overlap;
 use super::{SACREBLEU_VERSION, Tokenize, python};
-use crate::error::{input, suggest};
+use crate::base::error::{input, suggest};
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
@@ -32,7 +32,7 @@ impl Smooth {
     /// The method `none`, `floor`, `add-k` or `exp`, with `value` for the two that take one (or sacrebleu's default).
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) for an unknown method, for a value given to a method that takes
+    /// An [`InputError`](crate::base::error::InputError) for an unknown method, for a value given to a method that takes
     /// none, and for a value that is negative or not a finite number.
     pub fn new(method: &str, value: Option<f64>) -> anyhow::Result<Self> {
         if let Some(value) = value.filter(|value| !value.is_finite() || *value < 0.0) {

@@ -2,6 +2,8 @@
 
 use std::ops::AddAssign;
 
+use crate::base::random::SplitMix64;
+
 /// How intervals are drawn. The same seed and number of items draw the same resamples on every platform.
 ///
 /// Two scores of the same items therefore get the same resamples, and may be compared resample by resample.
@@ -86,7 +88,7 @@ pub struct Resamples {
 impl Resamples {
     /// Of so many items.
     pub fn new(bootstrap: &Bootstrap, items: usize) -> Self {
-        Self { random: SplitMix64(bootstrap.seed), drawn: vec![0; items], left: bootstrap.resamples }
+        Self { random: SplitMix64::new(bootstrap.seed), drawn: vec![0; items], left: bootstrap.resamples }
     }
 
     /// The items of the next one, as many as there are items; `None` after the last, or without items.
@@ -99,57 +101,9 @@ impl Resamples {
     }
 }
 
-/// The generator SplitMix64 (Steele, Lea and Flood, 2014): integer arithmetic only, so the same everywhere.
-pub struct SplitMix64(u64);
-
-impl SplitMix64 {
-    /// Begins here.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next 64 random bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound` (which is above 0), each equally likely: multiply and reject (Lemire, 2019).
-    fn below(&mut self, bound: u64) -> u64 {
-        // Of the 2^64 products, the first 2^64 mod bound of each residue would favour some results: draw again.
-        let rejected = bound.wrapping_neg() % bound;
-        loop {
-            let product = u128::from(self.bits()) * u128::from(bound);
-            if product as u64 >= rejected {
-                return (product >> 64) as u64;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_generator_gives_the_published_numbers() {
-        let mut random = SplitMix64(1_234_567);
-        let first = [(); 3].map(|()| random.bits());
-        assert_eq!(first, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
-    }
-
-    #[test]
-    fn draws_are_in_range_and_even() {
-        let mut random = SplitMix64(7);
-        let mut seen = [0u32; 5];
-        for _ in 0..50_000 {
-            seen[random.below(5) as usize] += 1;
-        }
-        assert!(seen.iter().all(|count| (9_700..10_300).contains(count)), "{seen:?}");
-        assert_eq!(random.below(1), 0);
-    }
 
     #[test]
     fn the_interval_of_a_proportion_is_that_of_the_binomial() {

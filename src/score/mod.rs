@@ -21,7 +21,7 @@ mod sentence;
 mod tokenize;
 
 pub use bleu::{Bleu, BleuScore, BleuStats, MAX_ORDER, Smooth};
-pub use bootstrap::{Bootstrap, Interval, Resamples, SplitMix64};
+pub use bootstrap::{Bootstrap, Interval, Resamples};
 pub use chrf::{Chrf, ChrfStats};
 pub use clean::{exact, exact_code, sia2024, sia2024_hypothesis};
 pub use code::{Assembly, PassScore, pass_at_k, reported_ks};

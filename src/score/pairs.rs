@@ -2,7 +2,7 @@
 
 use super::python;
 use super::{Bleu, BleuScore, BleuStats, Bootstrap, Chrf, ChrfStats, Interval, Tokenize};
-use crate::error::input;
+use crate::base::error::input;
 
 /// The sufficient statistics of one hypothesis and its reference, to be stored with the generation.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -94,7 +94,7 @@ impl TextScorer {
     /// Scores line i of `hypotheses` against line i of `references`.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) where the numbers of lines differ, naming both, and where there
+    /// An [`InputError`](crate::base::error::InputError) where the numbers of lines differ, naming both, and where there
     /// are none.
     pub fn lines(&self, hypotheses: &[String], references: &[String]) -> anyhow::Result<CorpusScore> {
         let (hyp, refs) = (hypotheses.len(), references.len());
@@ -125,7 +125,7 @@ pub fn split_lines(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::InputError;
+    use crate::base::error::InputError;
 
     fn lines(text: &str) -> Vec<String> {
         split_lines(text)

@@ -1,7 +1,7 @@
 //! sacrebleu's tokenizers that need no model or dictionary file, written as scanners over characters.
 
 use super::python::{self, is_space};
-use crate::error::{input, suggest};
+use crate::base::error::{input, suggest};
 use std::fmt;
 use std::str::FromStr;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
@@ -69,7 +69,7 @@ impl FromStr for Tokenize {
     /// Reads one of [`Tokenize::ALL`] by name.
     ///
     /// # Errors
-    /// Any other name is an [`InputError`](crate::error::InputError) that lists the known ones; sacrebleu's further
+    /// Any other name is an [`InputError`](crate::base::error::InputError) that lists the known ones; sacrebleu's further
     /// tokenizers (`ja-mecab`, `ko-mecab`, `spm`, `flores101`, `flores200`) need dictionaries or models.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|known| known.name() == name).ok_or_else(|| {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::engine::check_interrupted;
-use crate::error::input;
+use crate::base::error::input;
+use crate::base::interrupt::check_interrupted;
 use crate::results::{
     FinishedCell, GenerationLine, Item, Manifest, Metric, Outcome, RunFolder, ScoreRecord, Stored,
 };

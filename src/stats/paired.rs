@@ -1,8 +1,9 @@
 //! Paired tests and what many of them at once are worth.
 
 use super::cells::{ItemStats, Parts, of_words};
+use crate::base::random::SplitMix64;
 use crate::results::Metric;
-use crate::score::{BleuStats, Chrf, ChrfStats, SplitMix64};
+use crate::score::{BleuStats, Chrf, ChrfStats};
 
 /// The two-sided p of a paired randomization test: how often the difference of two treatments is at least as large as the
 /// one seen if each item's outputs are dealt to the two at random, all seeds of an item together (approximate

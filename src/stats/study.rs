@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::cells::{StoredCell, StoredRun};
 use super::curve::{Cells, Curve};
 use super::short::TooShort;
-use crate::engine::check_interrupted;
-use crate::error::input;
+use crate::base::error::input;
+use crate::base::interrupt::check_interrupted;
 use crate::intervene::{Kind, Treatment};
 use crate::results::{Metric, Settings, TrainedOn};
 

@@ -3,10 +3,10 @@
 use anyhow::{Context, Result};
 
 use super::output::{check_out, style, write};
+use crate::base::error::input;
 use crate::cli::AttentionArgs;
 use crate::config::{Cell, Compute, Experiment, Purpose, Run};
 use crate::engine::Plain;
-use crate::error::input;
 use crate::figure::attention::Seen;
 use crate::hub::Wanted;
 use crate::intervene::{Columns, Sees, Treatment};

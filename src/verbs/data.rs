@@ -6,11 +6,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use comfy_table::{ContentArrangement, Table, presets};
 
+use crate::base::console::{COLUMNS, note, say};
+use crate::base::error::input;
 use crate::cli::{DataAction, DataArgs};
 use crate::config::files;
-use crate::console::{COLUMNS, note, say};
 use crate::data::{Corpus, DataConfig, Direction};
-use crate::error::input;
 
 /// List, prepare, verify.
 pub fn data(args: DataArgs) -> Result<()> {

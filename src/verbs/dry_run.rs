@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
+use crate::base::console::{note, say, say_json, wrapped};
+use crate::base::error::is_absent;
+use crate::base::units::gib;
 use crate::config::{Experiment, Run};
-use crate::console::{note, say, say_json, wrapped};
 use crate::engine::{Layout, Memory, Request, Work, by_context, kv_bytes_a_token, weights};
-use crate::error::is_absent;
 use crate::hub::Wanted;
 use crate::model::Arch;
 use crate::results::RunFolder;
@@ -162,10 +163,6 @@ fn described(
         }
         Err(error) => Err(error),
     }
-}
-
-fn gib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 30)
 }
 
 impl Prompts {

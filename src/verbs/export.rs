@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::base::console::note;
+use crate::base::error::input;
+use crate::base::files::check_place;
+use crate::base::interrupt::check_interrupted;
+use crate::base::together::Together;
 use crate::cli::ExportArgs;
-use crate::console::note;
-use crate::engine::check_interrupted;
-use crate::error::input;
-use crate::results::{RunFolder, ScoreRecord, Stored, check_place, read_json, sia2024};
+use crate::results::{RunFolder, ScoreRecord, Stored, read_json, sia2024};
 use crate::stats::find_runs;
-use crate::together::Together;
 
 /// Write all scores under the study's names; what has no name there is counted.
 pub fn export(args: ExportArgs) -> Result<()> {

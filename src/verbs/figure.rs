@@ -7,9 +7,9 @@ use rayon::prelude::*;
 
 use super::attention::attention;
 use super::output::{check_out, named, style, write};
+use crate::base::console::{note, say, say_json};
+use crate::base::error::input;
 use crate::cli::{CurvesArgs, FigureArgs, FigureKind, SelectionArgs};
-use crate::console::{note, say, say_json};
-use crate::error::input;
 use crate::figure::{Axis, Saved, curves, names, plain, rows, savings, titles};
 use crate::intervene::{Kind, Treatment};
 use crate::results::{Metric, Settings};

@@ -4,8 +4,8 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::dry_run;
+use crate::base::console::{say, say_json};
 use crate::config::{Experiment, Training};
-use crate::console::{say, say_json};
 use crate::lora::Text;
 use crate::model::Arch;
 use crate::run::train;

@@ -33,7 +33,7 @@ pub use verify::verify;
 
 use anyhow::Result;
 
-use crate::console::say_exactly;
+use crate::base::console::say_exactly;
 
 /// Print shell completions.
 pub fn completions(shell: clap_complete::Shell) -> Result<()> {

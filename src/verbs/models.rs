@@ -4,9 +4,10 @@ use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
+use crate::base::console::{note, say, say_json};
+use crate::base::units::gib;
 use crate::cli::ModelsArgs;
 use crate::config::{ModelChoice, files};
-use crate::console::{note, say, say_json};
 use crate::engine::{kv_bytes_a_token, weights};
 use crate::hub::Wanted;
 use crate::model::{Arch, Checkpoint, Precision};
@@ -130,8 +131,4 @@ fn as_json(choice: &ModelChoice, arch: &Arch, stored: Option<u64>) -> serde_json
         },
         "arch": arch,
     })
-}
-
-fn gib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 30)
 }

@@ -8,13 +8,13 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::base::console::note;
+use crate::base::error::{input, suggest};
+use crate::base::files::check_place;
+use crate::base::interrupt::check_interrupted;
+use crate::base::together::Together;
 use crate::cli::StyleArgs;
-use crate::console::note;
-use crate::engine::check_interrupted;
-use crate::error::{input, suggest};
 use crate::figure::{Image, Names, Style, with_ending};
-use crate::results::check_place;
-use crate::together::Together;
 
 /// The folder that is written to must be one, where it is there.
 pub fn check_out(out: &Path) -> Result<()> {

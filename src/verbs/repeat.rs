@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::output::ranges;
+use crate::base::console::{heard, note, say};
+use crate::base::error::input;
+use crate::base::files::check_names;
+use crate::base::hash::Hash;
+use crate::base::interrupt::{Interrupted, check_interrupted};
 use crate::config::{Cell, Experiment, Settings, Task, task};
-use crate::console::{heard, note, say};
-use crate::engine::{Interrupted, check_interrupted};
-use crate::error::input;
-use crate::hash::Hash;
 use crate::intervene::Treatment;
-use crate::results::{self, Manifest, RunFolder, ScoreRecord, Scores, Stored, check_names, read_json};
+use crate::results::{self, Manifest, RunFolder, ScoreRecord, Scores, Stored, read_json};
 use crate::run::{compute, open, set_threads, train};
 
 /// Make the run again, with as many threads, so much memory and in such batches as `over` says; none of them changes results.
@@ -229,7 +230,7 @@ fn compare(old: &RunFolder, new: &RunFolder, cells: &[Cell]) -> Result<Vec<Strin
         if cell.mask == Treatment::Lora {
             let weights = |folder: &RunFolder| {
                 let path = folder.adapter_path(cell.from_layer).join("adapter_model.safetensors");
-                crate::inputs::bytes(&path).with_context(|| format!("cannot read {}", path.display()))
+                crate::base::inputs::bytes(&path).with_context(|| format!("cannot read {}", path.display()))
             };
             same &= weights(old)? == weights(new)?;
         }

@@ -4,14 +4,14 @@ use anyhow::Result;
 
 use super::figure::read_runs;
 use super::output::display_names;
+use crate::base::console::note;
+use crate::base::error::input;
+use crate::base::files::{check_names, check_place};
+use crate::base::together::write_alone;
 use crate::cli::ReportArgs;
-use crate::console::note;
-use crate::error::input;
 use crate::report::{Report, html};
-use crate::results::{check_names, check_place};
 use crate::run::command;
 use crate::stats::Study;
-use crate::together::write_alone;
 
 /// Write the report.
 pub fn report(args: ReportArgs) -> Result<()> {

@@ -4,9 +4,9 @@ use anyhow::Result;
 
 use super::dry_run;
 use super::repeat::repeat;
+use crate::base::console::{note, wrapped};
 use crate::cli::RunArgs;
 use crate::config::Experiment;
-use crate::console::{note, wrapped};
 use crate::run::{Place, compute_all, notes, open, set_threads, table_metric};
 
 /// Run an experiment.

@@ -5,10 +5,10 @@ use std::ops::Range;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use crate::base::console::{note, say, say_in_colour, say_json};
+use crate::base::error::{input, printable};
 use crate::cli::ShowArgs;
 use crate::config::{Cell, Experiment, Purpose};
-use crate::console::{note, say, say_in_colour, say_json};
-use crate::error::{input, printable};
 use crate::hub::Wanted;
 use crate::intervene::{Change, Treatment};
 use crate::prompt::{Prompt, Tokenizer};

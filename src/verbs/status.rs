@@ -6,10 +6,10 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::output::ranges;
+use crate::base::console::{say, say_json};
+use crate::base::error::input;
 use crate::cli::StatusArgs;
 use crate::config::Cell;
-use crate::console::{say, say_json};
-use crate::error::input;
 use crate::intervene::Treatment;
 use crate::results::{Claim, Manifest, Owner, RunFolder};
 use crate::stats::find_runs;

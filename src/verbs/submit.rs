@@ -5,12 +5,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::base::console::{note, say, say_exactly, wrapped};
+use crate::base::error::input;
+use crate::base::files::write_atomically;
+use crate::base::hash::Hash;
 use crate::cli::{Cli, SubmitArgs, Verb};
 use crate::config::Experiment;
-use crate::console::{note, say, say_exactly, wrapped};
-use crate::error::input;
-use crate::hash::Hash;
-use crate::results::write_atomically;
 use crate::run::{notes, open, train};
 
 /// Seconds before the time limit at which a task is told to stop and queue up again: a step of the largest models and the

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::output::ranges;
 use super::status::asked_for;
+use crate::base::console::{heard, say, say_json};
+use crate::base::interrupt::{Interrupted, check_interrupted};
 use crate::cli::VerifyArgs;
 use crate::config::Cell;
-use crate::console::{heard, say, say_json};
-use crate::engine::{Interrupted, check_interrupted};
 use crate::intervene::Treatment;
 use crate::lora::{Log, peft};
 use crate::results::{FinishedCell, RunFolder, Stored, read_json};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::mock_hub::{Hub, State, sha256};
-use icl_mask::error::InputError;
+use icl_mask::base::error::InputError;
 use icl_mask::hub::{HubSettings, Progress, Snapshot, Wanted, fetch};
 
 pub const MAIN: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";

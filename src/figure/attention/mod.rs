@@ -14,7 +14,7 @@ use super::image::{Image, width};
 use super::style::Style;
 use super::svg::{Anchor, Drawing, Part, Type};
 use super::text::wrap;
-use crate::error::input;
+use crate::base::error::input;
 use crate::intervene::Columns;
 
 /// What is to be seen.

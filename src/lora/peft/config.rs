@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::CONFIG;
 use super::targets::{ByModule, Targets};
-use crate::error::input;
-use crate::keys::{Keys, Unread};
+use crate::base::error::input;
+use crate::base::keys::{Keys, Unread};
 use crate::model::Family;
 
 /// The keys of `adapter_config.json`.

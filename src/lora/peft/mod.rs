@@ -9,12 +9,12 @@ use safetensors::tensor::TensorView;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::error::input;
-use crate::hash::Hash;
-use crate::inputs;
-use crate::keys::Unread;
+use crate::base::error::input;
+use crate::base::files::{write_atomically, write_json};
+use crate::base::hash::Hash;
+use crate::base::inputs;
+use crate::base::keys::Unread;
 use crate::model::{Adapter, Arch, LowRank, Matrix, Names, module_name};
-use crate::results::{write_atomically, write_json};
 
 mod config;
 mod pattern;
@@ -157,7 +157,7 @@ pub fn read(folder: &Path, arch: &Arch) -> Result<Adapter> {
 /// Read an adapter as PEFT saves it, with what there is to say about its files.
 ///
 /// # Errors
-/// An [`InputError`](crate::error::InputError): files that are not there or damaged, a kind of adapter that is more than
+/// An [`InputError`](crate::base::error::InputError): files that are not there or damaged, a kind of adapter that is more than
 /// low-rank changes of projections, one for other modules than this architecture has, or numbers beyond f32.
 pub fn open(folder: &Path, arch: &Arch) -> Result<Opened> {
     let (config, pairs) = files(folder)?;

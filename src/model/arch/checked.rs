@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Arch, Positions, Rope, RopeScaling};
-use crate::error::input;
+use crate::base::error::input;
 
 impl Arch {
     /// Refuse what cannot be.

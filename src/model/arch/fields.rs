@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// A JSON object whose fields are asked for by name. Errors name the field.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -7,7 +7,7 @@ use candle_core::quantized::gguf_file::{Content, Value};
 
 use super::known_gguf::refuse_not_computed;
 use super::{Activation, Arch, Biases, Family, NormKind, Positions, Rope, RopeScaling, Wiring, listable};
-use crate::error::input;
+use crate::base::error::input;
 
 /// Every published StarCoder2 reads this many columns; llama.cpp's converter does not write it.
 const STARCODER2_WINDOW: usize = 4096;
@@ -22,7 +22,7 @@ impl Arch {
     /// Read the metadata of a GGUF file.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) that names the key: an unknown architecture, a missing or impossible
+    /// An [`InputError`](crate::base::error::InputError) that names the key: an unknown architecture, a missing or impossible
     /// size, or an option this decoder does not compute.
     pub fn from_gguf(content: &Content) -> Result<Self> {
         let metadata = Metadata(&content.metadata);

@@ -7,14 +7,14 @@ use anyhow::{Context, Result};
 
 use super::json_rope::{self, Rotated};
 use super::{Activation, Arch, Biases, Family, Fields, NormKind, Positions, Wiring, known, listable};
-use crate::error::input;
-use crate::inputs::{self, MOST_SETTINGS};
+use crate::base::error::input;
+use crate::base::inputs::{self, MOST_SETTINGS};
 
 impl Arch {
     /// Read a `config.json`.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) that names the file and the field: an unknown `model_type`, a
+    /// An [`InputError`](crate::base::error::InputError) that names the file and the field: an unknown `model_type`, a
     /// missing or impossible size, or an option this decoder does not compute.
     pub fn from_config_json(path: &Path) -> Result<Self> {
         let file = path.display();

@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::{Arch, Fields, Positions, Rope, RopeScaling};
-use crate::error::input;
+use crate::base::error::input;
 
 /// What a file says of rotary positions beside the parameters themselves.
 #[derive(Clone, Copy)]

@@ -8,9 +8,9 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::{Family, Fields};
-use crate::error::input;
-use crate::inputs::{self, MOST_SETTINGS};
-use crate::keys::{Keys, Unread};
+use crate::base::error::input;
+use crate::base::inputs::{self, MOST_SETTINGS};
+use crate::base::keys::{Keys, Unread};
 
 /// Names that transformers takes for others of the same file; the alias wins.
 pub(super) const GPT2_ALIASES: [(&str, &str); 4] = [
@@ -357,7 +357,7 @@ const GENERATION: &str = "generation_config.json";
 /// Keys of a model folder's `config.json` and `generation_config.json` that the program does not know.
 ///
 /// # Errors
-/// An [`InputError`](crate::error::InputError): a file that is no JSON object, or of an unknown family.
+/// An [`InputError`](crate::base::error::InputError): a file that is no JSON object, or of an unknown family.
 pub fn unread(folder: &Path) -> Result<Unread> {
     let mut unread = Unread::default();
     if let Some(fields) = read(folder, CONFIG)? {
@@ -529,7 +529,7 @@ const NEUTRAL: [(&str, Option<f64>); 22] = [
 /// What `generation_config.json` asks of `generate` and this program does not do, by key.
 ///
 /// # Errors
-/// An [`InputError`](crate::error::InputError): the file is no JSON object.
+/// An [`InputError`](crate::base::error::InputError): the file is no JSON object.
 pub fn not_applied(folder: &Path) -> Result<BTreeMap<String, Value>> {
     let Some(Fields(mut fields)) = read(folder, GENERATION)? else { return Ok(BTreeMap::new()) };
     let set = NEUTRAL.iter().filter_map(|(name, neutral)| {

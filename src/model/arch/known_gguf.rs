@@ -9,8 +9,8 @@ use candle_core::quantized::gguf_file::Value;
 
 use super::gguf::GgufKeys;
 use super::{Arch, Family, Positions};
-use crate::error::input;
-use crate::keys::{Keys, Unread};
+use crate::base::error::input;
+use crate::base::keys::{Keys, Unread};
 
 /// Keys that begin with the architecture's name, without it.
 const OF_ARCHITECTURE: Keys = Keys {

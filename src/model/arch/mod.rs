@@ -16,7 +16,7 @@ pub use fields::Fields;
 pub use known::{not_applied, unread};
 pub use known_gguf::{not_applied_gguf, unread_gguf};
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// The architectures this decoder computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -14,7 +14,7 @@ use super::gguf_layout::{Layout, layout, name, row_order};
 use super::gguf_parts::Part;
 use super::held::Mapped;
 use super::{Held, Weights, misshapen, surplus};
-use crate::error::input;
+use crate::base::error::input;
 use crate::model::{Arch, Family, Positions, RopeScaling};
 
 /// The factors of Llama 3.1's rotary frequencies.
@@ -45,7 +45,7 @@ impl GgufFile {
     /// up yet.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) that names the file and what is missing or unknown in it.
+    /// An [`InputError`](crate::base::error::InputError) that names the file and what is missing or unknown in it.
     pub fn open(path: &Path) -> Result<Self> {
         let (mut content, mut homes, mut parts) = (None::<Content>, HashMap::new(), Vec::new());
         for (index, Part { path, map, content: of_part }) in Part::all(path)?.into_iter().enumerate() {

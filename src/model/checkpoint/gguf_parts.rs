@@ -9,8 +9,8 @@ use anyhow::Result;
 use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
 use memmap2::Mmap;
 
-use crate::error::input;
-use crate::inputs;
+use crate::base::error::input;
+use crate::base::inputs;
 
 /// One file, its header read.
 pub(super) struct Part {

@@ -11,7 +11,7 @@ use memmap2::{Mmap, UncheckedAdvice};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// How weights are held in memory. Products are always computed in f32 on the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::Arch;
-use crate::error::input;
-use crate::hash::Hash;
+use crate::base::error::input;
+use crate::base::hash::Hash;
 
 mod gguf;
 mod gguf_layout;
@@ -32,14 +32,14 @@ pub trait Weights {
     /// The tensor `name`, which must have this shape.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) that names the tensor and the file: missing, of another shape, of
+    /// An [`InputError`](crate::base::error::InputError) that names the tensor and the file: missing, of another shape, of
     /// an unreadable type, or cut off.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Held>;
 
     /// Refuse a checkpoint that holds more than was asked for: it is of another model than its configuration says.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) that names a tensor nobody asked for, and the file.
+    /// An [`InputError`](crate::base::error::InputError) that names a tensor nobody asked for, and the file.
     fn refuse_surplus(&self, asked: &BTreeSet<String>) -> Result<()>;
 }
 

@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 use super::held::Mapped;
 use super::{Held, Weights, misshapen, surplus};
-use crate::error::input;
-use crate::inputs::{self, MOST_SETTINGS};
+use crate::base::error::input;
+use crate::base::inputs::{self, MOST_SETTINGS};
 use crate::model::{Arch, Names};
 
 /// The folder, its weights mapped into memory.
@@ -50,7 +50,7 @@ impl SafetensorsFolder {
     /// Read `config.json` and the headers of the weight files. Does not touch the thread pool, which may not be set up yet.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) that names the file: absent, cut off, or not what it should be.
+    /// An [`InputError`](crate::base::error::InputError) that names the file: absent, cut off, or not what it should be.
     pub fn open(path: &Path) -> Result<Self> {
         let arch = Arch::from_config_json(&path.join("config.json"))?;
         let shards = shards(path)?;

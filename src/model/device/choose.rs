@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use candle_core::{D, DType, Tensor};
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// Stands for a token where a logit is no finite number.
 const NOT_FINITE: u32 = u32::MAX;

@@ -3,12 +3,12 @@
 use anyhow::Result;
 use candle_core::Device;
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// A GPU by its number.
 ///
 /// # Errors
-/// There is none, or the driver refuses: an [`InputError`](crate::error::InputError) that says so.
+/// There is none, or the driver refuses: an [`InputError`](crate::base::error::InputError) that says so.
 pub fn gpu(index: usize) -> Result<Device> {
     let device = Device::new_cuda_with_stream(index).map_err(|error| {
         // A backtrace follows the first line.

@@ -34,7 +34,7 @@ use super::transformer::alibi_slopes;
 use super::{
     Adapter, Arch, Checkpoint, Decoder, Matrix, Precision, Projection, Reads, Rows, States, Weights,
 };
-use crate::error::input;
+use crate::base::error::input;
 
 /// A decoder-only transformer of any [`Family`](super::Family), on a device.
 pub struct DeviceTransformer {
@@ -117,7 +117,7 @@ impl DeviceTransformer {
     /// Load all weights onto a device, where they are held and multiplied as `dtype`.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) as [`Transformer::load`](super::Transformer::load) gives; no memory left.
+    /// An [`InputError`](crate::base::error::InputError) as [`Transformer::load`](super::Transformer::load) gives; no memory left.
     pub fn load(checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<Self> {
         Self::new(checkpoint.arch().clone(), checkpoint.weights(), dtype, device)
     }

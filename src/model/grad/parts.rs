@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::{Packed, Pass};
+use crate::base::random::uniform;
 use crate::model::cpu::Matrix;
 use crate::model::cpu::rowwise::each_row;
 use crate::model::{Adapter, LowRank, Projection};
-use crate::random::uniform;
 
 /// Dropout of one pass: which inputs of an adapter are left out depends on its sequence, row and column, and on nothing
 /// that shares the batch.

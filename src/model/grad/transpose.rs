@@ -45,9 +45,9 @@ mod tests {
     use candle_core::{Device, Tensor};
 
     use super::*;
+    use crate::base::random::uniform;
     use crate::model::Held;
     use crate::model::parts::Weight;
-    use crate::random::uniform;
 
     /// Tokens are too few in the models of other tests for such a sum to go astray.
     #[test]

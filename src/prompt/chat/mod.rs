@@ -18,10 +18,10 @@ mod jinja;
 
 use super::caught::quietly;
 use super::tokenizer::files::Beside;
-use crate::allowance::within;
-use crate::error::input;
-use crate::hash::Hash;
-use crate::inputs::{self, MOST_SETTINGS};
+use crate::base::allowance::within;
+use crate::base::error::input;
+use crate::base::hash::Hash;
+use crate::base::inputs::{self, MOST_SETTINGS};
 
 /// The name of the one template in its environment.
 const NAME: &str = "chat_template";
@@ -48,7 +48,7 @@ impl Source {
     /// A template in a file of its own.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) when it cannot be read.
+    /// An [`InputError`](crate::base::error::InputError) when it cannot be read.
     pub fn file(path: &Path) -> Result<Self> {
         let place = path.display().to_string();
         let text = inputs::text(path, MOST_SETTINGS).map_err(|trouble| trouble.about(path))?;
@@ -58,7 +58,7 @@ impl Source {
     /// The model's own, from the files beside its `tokenizer.json`.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) when it has none.
+    /// An [`InputError`](crate::base::error::InputError) when it has none.
     pub fn beside(tokenizer: &Path) -> Result<Self> {
         match Beside::read(tokenizer)?.chat_template()? {
             Some((text, place)) => Ok(Self { text, place }),
@@ -72,7 +72,7 @@ impl Source {
     /// The model's own, from a GGUF file's metadata.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) when it has none.
+    /// An [`InputError`](crate::base::error::InputError) when it has none.
     pub fn gguf(metadata: &HashMap<String, gguf_file::Value>) -> Result<Self> {
         let place = "the GGUF file's `tokenizer.chat_template`".to_string();
         match metadata.get("tokenizer.chat_template") {
@@ -105,7 +105,7 @@ impl ChatTemplate {
     /// Compile a template for a tokenizer whose special tokens have these texts by role.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) when the template cannot be read, fails, asks for the date, or does
+    /// An [`InputError`](crate::base::error::InputError) when the template cannot be read, fails, asks for the date, or does
     /// not write the message exactly once.
     pub fn new(source: Source, roles: &BTreeMap<String, String>) -> Result<Self> {
         let Source { text, place } = source;
@@ -158,7 +158,7 @@ impl ChatTemplate {
     /// many templates trim.
     ///
     /// # Errors
-    /// An [`InputError`](crate::error::InputError) when the template fails or changes the prompt in another way.
+    /// An [`InputError`](crate::base::error::InputError) when the template fails or changes the prompt in another way.
     pub fn kept(&self, prompt: &str) -> Result<Range<usize>> {
         let rendered = self.render(prompt)?;
         let between = rendered

@@ -10,7 +10,7 @@ use tokenizers::AddedToken;
 
 use super::keys::is_role;
 use super::library;
-use crate::error::input;
+use crate::base::error::input;
 
 /// The roles that transformers knows, in its order.
 const ROLES: [&str; 7] =

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// U+2581, which SentencePiece writes for a space.
 const LOW_LINE: char = '▁';

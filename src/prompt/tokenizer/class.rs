@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::bytes::Spelling;
-use crate::error::input;
+use crate::base::error::input;
 
 /// Classes that make `add_prefix_space` the pre-tokenizer's, whatever tokenizer.json says.
 const BYTE_LEVEL: [&str; 3] = ["CodeGenTokenizer", "GPT2Tokenizer", "GPTNeoXTokenizer"];

@@ -9,9 +9,9 @@ use super::added::Tokens;
 use super::bytes::Spelling;
 use super::special::Special;
 use super::{class, keys};
-use crate::error::input;
-use crate::inputs;
-use crate::keys::Unread;
+use crate::base::error::input;
+use crate::base::inputs;
+use crate::base::keys::Unread;
 
 /// The files beside one `tokenizer.json`.
 pub(in crate::prompt) struct Beside {

@@ -18,7 +18,7 @@ use super::merges;
 use super::metadata::{Metadata, wrong};
 use super::special::Special;
 use super::{library, pre};
-use crate::error::input;
+use crate::base::error::input;
 
 /// What a GGUF file says of its tokenizer.
 pub(super) struct Parts {
@@ -283,7 +283,7 @@ mod tests {
     fn refusal(key: &str, value: Value) -> String {
         let key = format!("tokenizer.ggml.{key}");
         let error = file(|metadata| drop(metadata.insert(key.clone(), value.clone()))).err().unwrap();
-        assert!(error.is::<crate::error::InputError>(), "{error}");
+        assert!(error.is::<crate::base::error::InputError>(), "{error}");
         error.to_string()
     }
 

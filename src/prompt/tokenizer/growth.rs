@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// The parts of a published tokenizer make a text at most some dozens of times longer.
 const STEEPEST: f64 = 1024.;

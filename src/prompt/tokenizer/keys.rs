@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use candle_core::quantized::gguf_file::Value;
 
-use crate::keys::{Keys, Unread};
+use crate::base::keys::{Keys, Unread};
 
 /// The outermost keys of `tokenizer.json`. Padding and truncation are what a batch for training needs; a prompt gets
 /// neither.

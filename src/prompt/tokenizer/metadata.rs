@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 use candle_core::quantized::gguf_file::Value;
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// The `tokenizer.ggml.*` part of a GGUF file's metadata.
 #[derive(Clone, Copy)]

@@ -28,9 +28,9 @@ use tokenizers::{AddedToken, NormalizedString, Normalizer};
 pub use special::Special;
 
 use super::caught::caught;
-use crate::error::input;
-use crate::inputs;
-use crate::keys::Unread;
+use crate::base::error::input;
+use crate::base::inputs;
+use crate::base::keys::Unread;
 use bytes::{Spelling, collect_types};
 use growth::Growth;
 use outline::Outline;

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::growth::Growth;
 use super::keys::{TOKENIZER_JSON, TOKENIZER_MODEL, TOKENIZER_PART};
-use crate::error::input;
-use crate::keys::Unread;
+use crate::base::error::input;
+use crate::base::keys::Unread;
 
 /// A `tokenizer.json` without its vocabulary and merges.
 #[derive(Deserialize)]

@@ -16,7 +16,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::tokenizer::SplitDelimiterBehavior;
 
-use crate::error::{input, suggest};
+use crate::base::error::{input, suggest};
 
 /// Where words end.
 enum Words {

@@ -9,7 +9,7 @@ use anyhow::Result;
 use tokenizers::AddedToken;
 
 use super::Tokenizer;
-use crate::error::input;
+use crate::base::error::input;
 
 impl Tokenizer {
     /// The byte range of `text` that each of `ids` stands for, where `ids` is [`Tokenizer::encode`] of

@@ -3,11 +3,11 @@
 use anyhow::Result;
 
 use super::programs::running;
+use crate::base::console::{note, say};
+use crate::base::error::input;
 use crate::cli::ScoreArgs;
 use crate::config::Task;
-use crate::console::{note, say};
 use crate::data::Example;
-use crate::error::input;
 use crate::intervene::Treatment;
 use crate::results::{
     FinishedCell, GenerationLine, Item, Outcome, RunFolder, ScoreRecord, Stored, sha256_of_lines, table,

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::base::error::input;
+use crate::base::inputs::{self, MOST_TEXT};
 use crate::cli::ScoreArgs;
 use crate::config::{Task, task};
-use crate::error::input;
-use crate::inputs::{self, MOST_TEXT};
 
 /// Score.
 pub fn score(args: ScoreArgs) -> Result<()> {

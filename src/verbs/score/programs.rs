@@ -7,16 +7,16 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::samples::{self, Sample, Text};
+use crate::base::console::{say, say_json};
+use crate::base::error::input;
+use crate::base::together::write_alone;
 use crate::cli::ScoreArgs;
 use crate::config::{Running, Task, files, policy, profile};
-use crate::console::{say, say_json};
 use crate::data::{Corpus, DataConfig, Example, Kind, is_named_like_one};
-use crate::error::input;
 use crate::results::{CodeScores, Scores, Scoring};
 use crate::run::Checker;
 use crate::sandbox::{Judged, Trial, Verdict};
 use crate::score::{Assembly, PassScore};
-use crate::together::write_alone;
 
 /// How programs are to be run.
 pub fn running(args: &ScoreArgs) -> Result<Running> {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// One line of the file, as it is written. Other fields are allowed and play no part.
 #[derive(Deserialize)]
@@ -53,7 +53,7 @@ pub enum Text {
 /// The programs of a text, each with its place.
 ///
 /// # Errors
-/// An [`InputError`](crate::error::InputError) with file and line for a line that is no program, or says twice what it is.
+/// An [`InputError`](crate::base::error::InputError) with file and line for a line that is no program, or says twice what it is.
 pub fn read(text: &str, path: &Path) -> Result<Vec<(String, Sample)>> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines

@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::json;
 
+use crate::base::console::{say, say_json};
+use crate::base::error::input;
 use crate::cli::ScoreArgs;
-use crate::console::{say, say_json};
-use crate::error::input;
 use crate::score::{self, CorpusScore, TextScorer, Tokenize, split_lines};
 
 /// Score a file of hypotheses against one of references.

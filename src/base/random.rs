@@ -1,13 +1,48 @@
 //! Random numbers: numpy's and PyTorch's generator, where theirs are to be met, and one whose numbers can be asked for in any
 //! order.
 
-/// From 0 to 1, 1 not included, the same for the same stream and number: SplitMix64 (Steele, Lea and Flood, 2014).
-pub fn uniform(stream: u64, number: u64) -> f64 {
-    let step = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = stream.wrapping_add(step);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+/// The generator SplitMix64 (Steele, Lea and Flood, 2014): integer arithmetic only, so the same everywhere.
+pub struct SplitMix64(u64);
+
+impl SplitMix64 {
+    /// Begins here.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next 64 random bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(STEP);
+        mixed(self.0)
+    }
+
+    /// A number below `bound` (which is above 0), each equally likely: multiply and reject (Lemire, 2019).
+    pub fn below(&mut self, bound: u64) -> u64 {
+        // Of the 2^64 products, the first 2^64 mod bound of each residue would favour some results: draw again.
+        let rejected = bound.wrapping_neg() % bound;
+        loop {
+            let product = u128::from(self.bits()) * u128::from(bound);
+            if product as u64 >= rejected {
+                return (product >> 64) as u64;
+            }
+        }
+    }
+}
+
+/// From one state of [`SplitMix64`] to the next.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The number of a state.
+fn mixed(state: u64) -> u64 {
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    mixed ^ (mixed >> 31)
+}
+
+/// From 0 to 1, 1 not included: the number of this place in a stream of [`SplitMix64`].
+pub fn uniform(stream: u64, number: u64) -> f64 {
+    let state = stream.wrapping_add(number.wrapping_add(1).wrapping_mul(STEP));
+    (mixed(state) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 const WORDS: usize = 624;
@@ -68,6 +103,24 @@ impl MersenneTwister {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_generator_gives_the_published_numbers() {
+        let mut random = SplitMix64::new(1_234_567);
+        let first = [(); 3].map(|()| random.bits());
+        assert_eq!(first, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+    }
+
+    #[test]
+    fn draws_are_in_range_and_even() {
+        let mut random = SplitMix64::new(7);
+        let mut seen = [0u32; 5];
+        for _ in 0..50_000 {
+            seen[random.below(5) as usize] += 1;
+        }
+        assert!(seen.iter().all(|count| (9_700..10_300).contains(count)), "{seen:?}");
+        assert_eq!(random.below(1), 0);
+    }
 
     #[test]
     fn the_generator_agrees_with_its_authors() {

@@ -16,7 +16,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::error::{is_obeyed, printable};
+use crate::base::error::{is_obeyed, printable};
 
 /// Stdout cannot be written to.
 #[derive(Debug, thiserror::Error)]

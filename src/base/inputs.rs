@@ -7,7 +7,7 @@ use std::fs::{File, FileType};
 use std::io::{BufRead, BufReader, Cursor, Error, ErrorKind, Read};
 use std::path::Path;
 
-use crate::error::input;
+use crate::base::error::input;
 
 /// Bytes of text at most of a corpus, of hypotheses, of samples. A small packed file may hold any amount.
 pub const MOST_TEXT: u64 = 2 << 30;
@@ -55,7 +55,7 @@ impl Trouble {
         matches!(self, Self::System(error) if error.kind() == ErrorKind::NotFound)
     }
 
-    /// An [`InputError`](crate::error::InputError) about the file, with its line where there is one.
+    /// An [`InputError`](crate::base::error::InputError) about the file, with its line where there is one.
     pub fn about(self, path: &Path) -> anyhow::Error {
         let path = path.display();
         match self {

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use crate::inputs;
+use crate::base::inputs;
 
 /// A sha256 in the making.
 #[derive(Default)]

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::error::input;
-use crate::results::{sync_folder, unfinished_path};
+use super::error::input;
+use super::files::{sync_folder, unfinished_path};
 
 /// How the folders are called: with the number of the process between.
 const BEGIN: &str = ".icl-mask.";
@@ -237,7 +237,8 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let error = write_alone(&pipe, |_| Ok(())).unwrap_err();
         assert!(
-            error.is::<crate::error::InputError>() && error.to_string().contains("is a device or a pipe")
+            error.is::<crate::base::error::InputError>()
+                && error.to_string().contains("is a device or a pipe")
         );
     }
 }
