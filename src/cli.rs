@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Settings, Shard, TrainingFlags};
-use crate::help::command;
 
 /// Find out where in a language model in-context learning happens.
 ///
@@ -17,28 +16,6 @@ pub struct Cli {
     /// The verb.
     #[command(subcommand)]
     pub verb: Verb,
-}
-
-impl Cli {
-    /// The command line of this process.
-    ///
-    /// # Errors
-    /// It is wrong, or asks for help.
-    pub fn typed() -> Result<Self, clap::Error> {
-        Self::from_matches(&command().try_get_matches()?)
-    }
-
-    /// Other words, of which the first is the program's name.
-    ///
-    /// # Errors
-    /// The words are not a command line of this program.
-    pub fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
-        Self::from_matches(&command().try_get_matches_from(words)?)
-    }
-
-    fn from_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
-        Self::from_arg_matches(matches).map_err(|error| error.format(&mut command()))
-    }
 }
 
 /// The verbs.

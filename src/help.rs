@@ -1,9 +1,29 @@
 //! The help texts: what `cli.rs` says of each flag, with the defaults that the files of `configs/experiments/` hold.
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, ArgMatches, Command, CommandFactory, Error, FromArgMatches};
 
 use crate::cli::Cli;
 use crate::config::{Purpose, TrainingFlags};
+
+/// The command line of this process.
+///
+/// # Errors
+/// It is wrong, or asks for help.
+pub fn typed() -> Result<Cli, Error> {
+    from_matches(&command().try_get_matches()?)
+}
+
+/// Other words, of which the first is the program's name.
+///
+/// # Errors
+/// The words are not a command line of this program.
+pub fn parsed<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Cli, Error> {
+    from_matches(&command().try_get_matches_from(words)?)
+}
+
+fn from_matches(matches: &ArgMatches) -> Result<Cli, Error> {
+    Cli::from_arg_matches(matches).map_err(|error| error.format(&mut command()))
+}
 
 /// The command with its help: each setting's default is read from the files of `configs/experiments/`, and settings that
 /// have no effect on a verb are not shown with it.

@@ -10,7 +10,8 @@ use icl_mask::base::allowance::Counting;
 use icl_mask::base::console::{Abandoned, Unheard, note, unheard};
 use icl_mask::base::error::is_wrong_input;
 use icl_mask::base::interrupt::{INTERRUPTED, Interrupted};
-use icl_mask::cli::{Cli, Verb};
+use icl_mask::cli::Verb;
+use icl_mask::help::typed;
 use icl_mask::model::NotFinite;
 use icl_mask::verbs;
 
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     if let Some(code) = icl_mask::sandbox::jail::entry() {
         return code;
     }
-    let verb = match Cli::typed() {
+    let verb = match typed() {
         Ok(cli) => cli.verb,
         Err(said) => return told_by_clap(&said),
     };

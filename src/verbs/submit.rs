@@ -9,8 +9,9 @@ use crate::base::console::{note, say, say_exactly, wrapped};
 use crate::base::error::input;
 use crate::base::files::write_atomically;
 use crate::base::hash::Hash;
-use crate::cli::{Cli, SubmitArgs, Verb};
+use crate::cli::{SubmitArgs, Verb};
 use crate::config::Experiment;
+use crate::help::parsed;
 use crate::run::{notes, open, train};
 
 /// Seconds before the time limit at which a task is told to stop and queue up again: a step of the largest models and the
@@ -74,7 +75,7 @@ pub fn submit(args: &SubmitArgs) -> Result<()> {
 /// The call as it would be typed without `submit`.
 fn resolve(call: &[String]) -> Result<(Experiment, bool)> {
     let words = std::iter::once("icl-mask").chain(call.iter().map(String::as_str));
-    let cli = Cli::of(words).map_err(|error| input(format!("after `--`: {error}")))?;
+    let cli = parsed(words).map_err(|error| input(format!("after `--`: {error}")))?;
     let refuse = |what: &str| Err(input(format!("after `--`: {what}")));
     match cli.verb {
         Verb::Run(args) if args.from_manifest.is_some() => refuse("--from-manifest cannot be shared out"),

@@ -10,10 +10,12 @@ mod gguf;
 mod json;
 mod json_rope;
 mod known;
+mod known_generation;
 mod known_gguf;
 
 pub use fields::Fields;
-pub use known::{not_applied, unread};
+pub use known::unread;
+pub use known_generation::not_applied;
 pub use known_gguf::{not_applied_gguf, unread_gguf};
 
 use crate::base::error::input;
