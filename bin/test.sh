@@ -2,9 +2,17 @@
 # Everything that is checked on every change: format, lints, tests, documentation, scripts, notebooks. Needs no GPU and no
 # model; installs Rust, a C compiler and Python where they are missing, and for the notebooks a few packages into .venv. Long
 # checks against Python are in bin/parity*.sh, bin/check-sandbox.sh and bin/check-report.sh.
+#
+#   bash bin/test.sh [--offline]      (--offline leaves out the notebooks, which fetch packages)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . bin/needs.sh
+offline=
+case "${1-}" in
+  "") ;;
+  --offline) offline=yes ;;
+  *) die "usage: bash bin/test.sh [--offline]" ;;
+esac
 need_rust
 # The attacks on the sandbox are programs in it.
 need python3 python3
@@ -21,5 +29,14 @@ say "== documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 say "== tests"
 cargo test --locked
-say "== notebooks"
-bash bin/notebooks.sh
+# What the widest registers compute was tested above; here is what the others do.
+sets=(portable)
+if grep -qw avx512f /proc/cpuinfo 2>/dev/null && grep -qw avx2 /proc/cpuinfo; then sets+=(avx2); fi
+for set in "${sets[@]}"; do
+  say "== tests with the instruction set $set"
+  ICL_MASK_ISA=$set cargo test --locked --test laws --test model_goldens
+done
+if [ -z "$offline" ]; then
+  say "== notebooks"
+  bash bin/notebooks.sh
+fi

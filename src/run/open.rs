@@ -13,6 +13,7 @@ use crate::hub::Wanted;
 use crate::intervene::Treatment;
 use crate::lora::Text;
 use crate::model::Arch;
+use crate::model::cpu::lanes::Isa;
 use crate::results::RunFolder;
 
 /// A model with its runs.
@@ -34,11 +35,12 @@ pub fn open(experiment: &Experiment, check: impl Fn(&Run, &Arch) -> Result<()>) 
     Ok(models)
 }
 
-/// Compute with so many threads, or with one a core.
+/// Compute with so many threads, or with one a core, and with the instructions that are asked for.
 ///
 /// # Errors
-/// The threads were started before.
+/// The threads were started before, or there are no such instructions.
 pub fn set_threads(threads: Option<usize>) -> Result<()> {
+    Isa::asked_for()?;
     let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     // candle's matrix products ask this variable, everything else the pool.
     // SAFETY: nothing else runs yet that could read the environment.
