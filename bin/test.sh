@@ -11,7 +11,7 @@ offline=
 case "${1-}" in
   "") ;;
   --offline) offline=yes ;;
-  *) die "usage: bash bin/test.sh [--offline]" ;;
+  *) say "usage: bash bin/test.sh [--offline]"; exit 2 ;;
 esac
 need_rust
 # The attacks on the sandbox are programs in it.
