@@ -4,10 +4,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::cells::StoredCell;
+use super::key::CurveKey;
 use super::paired::{holm, randomization};
 use super::recognition::{Recognised, Spread, recognise};
 use super::resampled::{RESAMPLES, Resampled, interval};
-use super::study::CurveKey;
 use crate::intervene::Kind;
 
 /// Deals of a randomization test: sacreBLEU's number.

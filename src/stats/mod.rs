@@ -7,6 +7,7 @@
 
 mod cells;
 mod curve;
+mod key;
 mod paired;
 mod recognition;
 mod resampled;
@@ -15,8 +16,9 @@ mod study;
 
 pub use cells::{ItemStats, StoredCell, StoredRun, find_runs};
 pub use curve::{Baseline, Curve, Point, SeedScore};
+pub use key::CurveKey;
 pub use paired::{holm, randomization};
 pub use recognition::{Definition, Recognised, SHARE, first_reaching, largest_jump, suggested};
 pub use resampled::{RESAMPLES, Resampled};
 pub use short::TooShort;
-pub use study::{CurveKey, Panel, Study};
+pub use study::{Panel, Study};

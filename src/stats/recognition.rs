@@ -6,8 +6,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::cells::StoredCell;
+use super::key::CurveKey;
 use super::resampled::{RESAMPLES, Resampled, interval};
-use super::study::CurveKey;
 use crate::intervene::{Kind, Treatment};
 use crate::results::{Metric, ScoreRecord};
 

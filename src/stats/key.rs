@@ -1,0 +1,42 @@
+//! What a curve is of.
+
+use serde::Serialize;
+
+use crate::intervene::Treatment;
+
+/// What a curve is of, within its panel.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct CurveKey {
+    /// What is hidden.
+    pub mask: Treatment,
+    /// Name of the prompt format.
+    pub format: String,
+    /// The format writes instructions.
+    pub instructed: bool,
+    /// Number of demonstrations.
+    pub nprompts: usize,
+    /// Pairs that the adapters were trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_size: Option<usize>,
+}
+
+impl CurveKey {
+    /// What is hidden of a prompt, in words: `the instructions and examples`.
+    pub fn hides(&self) -> String {
+        let Treatment::Segments { instructions, examples, query } = self.mask else {
+            return if self.mask == Treatment::All { "every other token" } else { "nothing" }.into();
+        };
+        let parts = [
+            (instructions && self.instructed, "instructions"),
+            (examples && self.nprompts > 0, "examples"),
+            (query, "query"),
+        ];
+        let named: Vec<&str> = parts.iter().filter(|(there, _)| *there).map(|(_, name)| *name).collect();
+        match named.as_slice() {
+            [] => "nothing".into(),
+            [one] => format!("the {one}"),
+            [one, other] => format!("the {one} and {other}"),
+            [most @ .., last] => format!("the {} and {last}", most.join(", ")),
+        }
+    }
+}
