@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::chart::{Chart, Line};
 use super::image::Image;
 use super::label::plain;
-use super::legend::{Levels, Styles, bands, names, notes};
+use super::legend::{Levels, Styles, bands, names, notes, x_label};
 use super::relative;
 use super::sheet::Sheet;
 use super::style::Style;
@@ -93,13 +93,4 @@ fn by_layer(study: &Study, first: usize, titles: &[String]) -> Sheet {
     legend.extend(levels.legend());
     legend.extend(bands(&study.panels, Point::spread));
     Sheet { columns: columns(&study.panels), charts, legend, notes: notes(&study.panels) }
-}
-
-/// What the layers of a panel's curves do.
-pub(super) fn x_label(panel: &Panel) -> &'static str {
-    match panel.kind() {
-        Kind::Masks => "hidden from layer",
-        Kind::Ablation => "layer without attention",
-        Kind::Lora => "layer with an adapter",
-    }
 }

@@ -179,3 +179,12 @@ pub fn notes(panels: &[Panel]) -> Vec<String> {
     notes.dedup();
     notes
 }
+
+/// What the layers of a panel's curves do.
+pub(super) fn x_label(panel: &Panel) -> &'static str {
+    match panel.kind() {
+        Kind::Masks => "hidden from layer",
+        Kind::Ablation => "layer without attention",
+        Kind::Lora => "layer with an adapter",
+    }
+}

@@ -1,8 +1,7 @@
 //! Tasks of a model laid over each other: layers as a share of the depth, scores of the baseline's.
 
 use super::chart::{Chart, Level, Line, PLAIN};
-use super::curves::x_label;
-use super::legend::{bands, names, notes};
+use super::legend::{bands, names, notes, x_label};
 use super::sheet::{Entry, Sheet, Sign};
 use super::style::Style;
 use super::svg::Part;

@@ -190,6 +190,9 @@ fn forks(
 ) -> Vec<Fork> {
     let (mut changed, mut forks) = (Columns::default(), Vec::new());
     for (layer, live) in (from..).zip(live) {
+        // An adapter may change the keys and values of this very layer.
+        let adapted = classes.iter().filter(|class| class.at(layer).adapted);
+        let changed_here = changed.or(&Columns::new(adapted.map(|class| class.rows.clone())));
         let mut now = Columns::default();
         for class in classes {
             let Sight { reads, adapted } = class.at(layer);
@@ -199,7 +202,7 @@ fn forks(
                 // The first row has nothing else to read.
                 Sees::Own if window(layer).is_none_or(|window| window > 1) => Columns::new([1..usize::MAX]),
                 Sees::Own => Columns::default(),
-                Sees::Except(hidden) => hidden.or(&changed).readers(window(layer)),
+                Sees::Except(hidden) => hidden.or(&changed_here).readers(window(layer)),
             };
             now = now.or(&touched.within(&class.rows));
         }
@@ -273,6 +276,16 @@ mod tests {
         // Columns 1 and 2 are read again at layers 2 and 3, and their rows have lost something at layer 1.
         assert_eq!(forks(&plan, 5, [None; 4]), [(1, vec![1..5])]);
         assert_eq!(flow(&plan, 5, [None; 4]).depth(&(1..3)), 1);
+    }
+
+    #[test]
+    fn rows_that_read_an_adapted_row_fork_at_the_same_layer() {
+        let edit = Edit { layers: 1..2, rows: Columns::new([2..3]), change: Change::Adapt };
+        assert_eq!(forks(&Plan::new([edit.clone()]), 6, [None; 4]), [(1, vec![2..6])]);
+        assert_eq!(
+            forks(&Plan::new([edit]), 6, [Some(2); 4]),
+            [(1, vec![2..4]), (2, vec![4..5]), (3, vec![5..6])]
+        );
     }
 
     #[test]

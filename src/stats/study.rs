@@ -11,7 +11,7 @@ use super::key::CurveKey;
 use super::short::TooShort;
 use crate::base::error::input;
 use crate::base::interrupt::check_interrupted;
-use crate::intervene::Kind;
+use crate::intervene::{Kind, Treatment};
 use crate::results::{Metric, Settings, TrainedOn};
 
 /// All curves of one model, corpus and direction under the same settings: of masks, or of ablations.

@@ -1,10 +1,9 @@
 //! GGUF metadata, as llama.cpp's converter writes them.
 
-use std::collections::HashMap;
-
 use anyhow::Result;
-use candle_core::quantized::gguf_file::{Content, Value};
+use candle_core::quantized::gguf_file::Content;
 
+use super::gguf_keys::{GgufKeys, Metadata};
 use super::known_gguf::refuse_not_computed;
 use super::{Activation, Arch, Biases, Family, NormKind, Positions, Rope, RopeScaling, Wiring, listable};
 use crate::base::error::input;
@@ -156,96 +155,4 @@ fn gemma3(arch: Arch, keys: &GgufKeys) -> Result<Arch> {
         embedding_scaled: true,
         ..arch
     })
-}
-
-/// Keys of one architecture, written without its name.
-pub(super) struct GgufKeys<'a> {
-    metadata: Metadata<'a>,
-    name: &'a str,
-}
-
-impl GgufKeys<'_> {
-    pub(super) fn key(&self, part: &str) -> String {
-        format!("{}.{part}", self.name)
-    }
-
-    fn size(&self, part: &str) -> Result<usize> {
-        self.metadata.size(&self.key(part))
-    }
-
-    fn optional_string(&self, part: &str) -> Result<Option<&str>> {
-        match self.metadata.0.get(&self.key(part)) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(input(format!("metadata `{}` is not text", self.key(part)))),
-        }
-    }
-
-    pub(super) fn optional_size(&self, part: &str) -> Result<Option<usize>> {
-        self.metadata.optional_size(&self.key(part))
-    }
-
-    fn float(&self, part: &str) -> Result<f64> {
-        self.metadata.float(&self.key(part))
-    }
-
-    pub(super) fn optional_float(&self, part: &str) -> Result<Option<f64>> {
-        self.metadata.optional_float(&self.key(part))
-    }
-
-    fn flag(&self, part: &str) -> Result<bool> {
-        self.optional_flag(part)?.ok_or_else(|| input(format!("metadata `{}` is missing", self.key(part))))
-    }
-
-    pub(super) fn optional_flag(&self, part: &str) -> Result<Option<bool>> {
-        match self.metadata.0.get(&self.key(part)) {
-            None => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(_) => Err(input(format!("metadata `{}` is not a truth value", self.key(part)))),
-        }
-    }
-}
-
-/// Typed look-ups that name the key when they fail.
-#[derive(Clone, Copy)]
-struct Metadata<'a>(&'a HashMap<String, Value>);
-
-impl<'a> Metadata<'a> {
-    fn string(self, key: &str) -> Result<&'a str> {
-        self.optional_string(key).ok_or_else(|| input(format!("metadata `{key}` is missing or not text")))
-    }
-
-    fn optional_string(self, key: &str) -> Option<&'a str> {
-        self.0.get(key).and_then(|value| value.to_string().ok()).map(String::as_str)
-    }
-
-    fn size(&self, key: &str) -> Result<usize> {
-        self.optional_size(key)?.ok_or_else(|| input(format!("metadata `{key}` is missing")))
-    }
-
-    fn optional_size(&self, key: &str) -> Result<Option<usize>> {
-        let Some(value) = self.0.get(key) else { return Ok(None) };
-        let size = match value {
-            Value::U8(size) => Some(usize::from(*size)),
-            Value::U16(size) => Some(usize::from(*size)),
-            Value::U32(size) => usize::try_from(*size).ok(),
-            Value::U64(size) => usize::try_from(*size).ok(),
-            Value::I32(size) => usize::try_from(*size).ok(),
-            _ => None,
-        };
-        size.map(Some).ok_or_else(|| input(format!("metadata `{key}` is not a size")))
-    }
-
-    fn float(&self, key: &str) -> Result<f64> {
-        self.optional_float(key)?.ok_or_else(|| input(format!("metadata `{key}` is missing")))
-    }
-
-    fn optional_float(&self, key: &str) -> Result<Option<f64>> {
-        let Some(value) = self.0.get(key) else { return Ok(None) };
-        match value {
-            Value::F32(float) => Ok(Some(f64::from(*float))),
-            Value::F64(float) => Ok(Some(*float)),
-            _ => Err(input(format!("metadata `{key}` is not a number"))),
-        }
-    }
 }

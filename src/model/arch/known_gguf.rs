@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::Result;
 use candle_core::quantized::gguf_file::Value;
 
-use super::gguf::GgufKeys;
+use super::gguf_keys::GgufKeys;
 use super::{Arch, Family, Positions};
 use crate::base::error::input;
 use crate::base::keys::{Keys, Unread};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 mod checked;
 mod fields;
 mod gguf;
+mod gguf_keys;
 mod json;
 mod json_rope;
 mod known;
