@@ -44,7 +44,7 @@ impl FromStr for Compute {
 impl Resolver {
     /// Where to compute: what this binary was built for.
     pub(super) fn device(&self) -> Result<Compute> {
-        let word = self.one("device", &self.settings.device)?;
+        let word = self.one(self.settings.device())?;
         let refused = |why: &str| Err(input(format!("{}: `{word}` {why}", self.origins.of("device"))));
         match word.parse() {
             Ok(Compute::Cuda(_)) if cfg!(not(feature = "cuda")) => refused(
@@ -61,7 +61,7 @@ impl Resolver {
 
     /// How weights are held there.
     pub(super) fn dtype(&self, device: Compute) -> Result<Precision> {
-        let word = self.one("dtype", &self.settings.dtype)?;
+        let word = self.one(self.settings.dtype())?;
         let refused = |why: String| Err(input(format!("{}: {why}", self.origins.of("dtype"))));
         match (word.parse(), device) {
             (Err(known), _) => refused(format!("unknown dtype `{word}`; write one of {known}")),

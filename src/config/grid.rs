@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::named::{chat, find_format, profile};
 use super::resolve::Resolver;
+use super::settings::Asked;
 use super::{Cell, ChatChoice, Limit, ModelChoice, Run, Task, Training, files};
 use crate::base::error::input;
 use crate::data::{DataConfig, Direction, is_named_like_one};
@@ -86,7 +87,7 @@ impl Resolver {
     /// # Errors
     /// An unknown name, an impossible combination, more runs or cells than can be planned.
     pub(super) fn runs(&self, task: Task) -> Result<Vec<Run>> {
-        let models = self.each("model", &self.settings.model, ModelChoice::resolve)?;
+        let models = self.each(self.settings.model(), ModelChoice::resolve)?;
         let lists = self.lists(task)?;
         let (mut runs, mut count) = (Vec::new(), [0usize; 2]);
         for model in models {
@@ -109,7 +110,7 @@ impl Resolver {
     fn lists(&self, task: Task) -> Result<Lists> {
         let directions = match &self.settings.direction {
             None => Vec::new(),
-            words => self.each("direction", words, |word, origin| {
+            _ => self.each(self.settings.direction(), |word, origin| {
                 word.parse::<Direction>().map_err(|e| input(format!("{origin}: {e}")))
             })?,
         };
@@ -119,18 +120,18 @@ impl Resolver {
                 data.direction = data.own_direction()?;
             }
         }
-        let narrow = |field: &str, words| -> Result<Vec<u32>> {
+        let narrow = |asked: Asked| -> Result<Vec<u32>> {
             // `numbers` lets nothing through that does not fit.
-            Ok(self.numbers(field, words)?.into_iter().map(|number| number as u32).collect())
+            Ok(self.numbers(asked)?.into_iter().map(|number| number as u32).collect())
         };
-        let nprompts = narrow("nprompts", &self.settings.nprompts)?;
+        let nprompts = narrow(self.settings.nprompts())?;
         Ok(Lists {
             data,
             directions,
-            formats: self.each("format", &self.settings.format, find_format)?,
-            profiles: self.each("profile", &self.settings.profile, profile)?,
+            formats: self.each(self.settings.format(), find_format)?,
+            profiles: self.each(self.settings.profile(), profile)?,
             nprompts: nprompts.into_iter().map(|number| number as usize).collect(),
-            seeds: narrow("seed", &self.settings.seed)?,
+            seeds: narrow(self.settings.seed())?,
             chats: self.chats()?,
             trainings: match self.training {
                 true => self.trainings()?.into_iter().map(Some).collect(),
@@ -138,7 +139,7 @@ impl Resolver {
             },
             max_new_tokens: match &self.settings.max_new_tokens {
                 None => None,
-                words => Some(self.count("max_new_tokens", words)?),
+                _ => Some(self.count(self.settings.max_new_tokens())?),
             },
         })
     }
@@ -164,7 +165,7 @@ impl Resolver {
     fn base(&self, task: Task, lists: &Lists, model: ModelChoice, cells: Vec<Cell>) -> Result<Run> {
         let first = "a list is empty";
         let (data, format) = (lists.data.first(), lists.formats.first());
-        let drop_context = self.yes_or_no("drop_context", &self.settings.drop_context)?;
+        let drop_context = self.yes_or_no(self.settings.drop_context())?;
         Ok(Run {
             task,
             model,
@@ -178,7 +179,7 @@ impl Resolver {
             limit: self.limit()?,
             max_new_tokens: NEW_TOKENS,
             // Times are those of the same number of tokens.
-            no_stop: self.yes_or_no("no_stop", &self.settings.no_stop)? || drop_context,
+            no_stop: self.yes_or_no(self.settings.no_stop())? || drop_context,
             drop_context,
             sampling: self.sampling()?,
             adapter: self.adapter()?,
@@ -190,7 +191,7 @@ impl Resolver {
 
     /// How many test items: a number that the user did not ask for is a default, which smaller corpora may fall short of.
     fn limit(&self) -> Result<Limit> {
-        Ok(match self.count_or_all("limit", &self.settings.limit)? {
+        Ok(match self.count_or_all(self.settings.limit())? {
             None => Limit::All,
             Some(count) if self.origins.is_asked_for("limit") => Limit::First(count),
             Some(count) => Limit::AtMost(count),
@@ -199,11 +200,11 @@ impl Resolver {
 
     /// With a chat template, without, or both; two templates would write into one folder.
     fn chats(&self) -> Result<Vec<Option<ChatChoice>>> {
-        let words = &self.settings.chat_template;
-        if words.is_none() {
+        let asked = self.settings.chat_template();
+        if asked.words.is_none() {
             return Ok(vec![None]);
         }
-        let chats = self.each("chat_template", words, chat)?;
+        let chats = self.each(asked, chat)?;
         let mut chosen = chats.iter().flatten();
         let first = chosen.next();
         if chosen.any(|chat| Some(chat) != first) {
@@ -221,16 +222,16 @@ impl Resolver {
             Task::Mt => DataConfig::one_off,
             Task::Code => DataConfig::one_off_code,
         };
-        let file = |field, words: &'_ Option<Vec<String>>| match words {
+        let file = |asked: Asked| match asked.words {
             None => Ok(None),
-            words => self.one(field, words).map(|file| Some(PathBuf::from(file))),
+            Some(_) => self.one(asked).map(|file| Some(PathBuf::from(file))),
         };
-        let test = file("test", &self.settings.test)?;
-        let demonstrations = file("demonstrations", &self.settings.demonstrations)?;
+        let test = file(self.settings.test())?;
+        let demonstrations = file(self.settings.demonstrations())?;
         if let Some(test) = test {
             return Ok(vec![one_off(&test, demonstrations.as_deref())]);
         }
-        let data = self.each("data", &self.settings.data, |word, origin| {
+        let data = self.each(self.settings.data(), |word, origin| {
             if is_named_like_one(word) {
                 return Ok(one_off(Path::new(word), demonstrations.as_deref()));
             }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::named::{bytes, find_mask, policy, task};
 use super::purpose::PROGRAMS;
-use super::settings::{Layered, Origins, Settings};
+use super::settings::{Asked, Layered, Origins, Settings};
 use super::{AdapterChoice, Cell, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task};
 use crate::base::error::input;
 use crate::data::Kind;
@@ -38,18 +38,18 @@ impl Resolver {
         let task = self.task()?;
         let device = self.device()?;
         let dtype = self.dtype(device)?;
-        let batch = self.count("batch", &self.settings.batch)?;
-        let threads = self.count_or_all("threads", &self.settings.threads)?;
+        let batch = self.count(self.settings.batch())?;
+        let threads = self.count_or_all(self.settings.threads())?;
         if let Some(threads) = threads.filter(|threads| *threads > MOST_THREADS) {
             return Err(input(format!(
                 "{}: {threads} is more than {MOST_THREADS}; write all for as many as there are cores",
                 self.origins.of("threads")
             )));
         }
-        let results = PathBuf::from(self.one("results", &self.settings.results)?);
+        let results = PathBuf::from(self.one(self.settings.results())?);
         let memory = self.memory()?;
         let running = self.running()?;
-        let locks = self.yes_or_no("locks", &self.settings.locks)?;
+        let locks = self.yes_or_no(self.settings.locks())?;
         let runs = self.runs(task)?;
         Ok(Experiment {
             runs,
@@ -66,7 +66,7 @@ impl Resolver {
     }
 
     fn task(&self) -> Result<Task> {
-        task(self.one("task", &self.settings.task)?, &self.origins.of("task"))
+        task(self.one(self.settings.task())?, &self.origins.of("task"))
     }
 
     /// Impossible combinations.
@@ -146,13 +146,13 @@ impl Resolver {
     pub(super) fn cells(&self, model: &ModelChoice) -> Result<Vec<Cell>> {
         let ablated = match &self.settings.ablate_attention {
             None => Vec::new(),
-            words => self.layers("ablate_attention", words, model)?,
+            _ => self.layers(self.settings.ablate_attention(), model)?,
         };
         let masks = match !ablated.is_empty() && !self.origins.is_asked_for("mask") {
             true => vec![Treatment::None],
-            false => self.each("mask", &self.settings.mask, find_mask)?,
+            false => self.each(self.settings.mask(), find_mask)?,
         };
-        let layers = self.layers("from_layer", &self.settings.from_layer, model)?;
+        let layers = self.layers(self.settings.from_layer(), model)?;
         let baseline = Cell { mask: Treatment::None, from_layer: model.layers };
         let masked = masks.iter().flat_map(|&mask| layers.iter().map(move |&layer| (mask, layer)));
         let ablated = ablated.into_iter().map(|layer| (Treatment::Ablation, layer));
@@ -170,7 +170,7 @@ impl Resolver {
     /// The adapter that is at work everywhere, if there is one.
     pub(super) fn adapter(&self) -> Result<Option<AdapterChoice>> {
         let Some(_) = &self.settings.adapter else { return Ok(None) };
-        let path = PathBuf::from(self.one("adapter", &self.settings.adapter)?);
+        let path = PathBuf::from(self.one(self.settings.adapter())?);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         match name.filter(|_| path.is_dir()) {
             Some(name) => Ok(Some(AdapterChoice { path, name })),
@@ -183,21 +183,16 @@ impl Resolver {
     }
 
     /// Layers of a model, the one past the last among them.
-    pub(super) fn layers(
-        &self,
-        field: &str,
-        words: &Option<Vec<String>>,
-        model: &ModelChoice,
-    ) -> Result<Vec<usize>> {
-        let origin = self.origins.of(field);
-        Layers::parse(self.list(field, words)?, &origin)?.resolve(model.layers, &model.name, &origin)
+    pub(super) fn layers(&self, asked: Asked, model: &ModelChoice) -> Result<Vec<usize>> {
+        let origin = self.origins.of(asked.name);
+        Layers::parse(self.list(asked)?, &origin)?.resolve(model.layers, &model.name, &origin)
     }
 
     /// How many generations of an item, and how they are drawn.
     pub(super) fn sampling(&self) -> Result<Sampling> {
-        let samples = self.count("samples", &self.settings.samples)?;
-        let temperature = self.number("temperature", &self.settings.temperature)?;
-        let top_p = self.number("top_p", &self.settings.top_p)?;
+        let samples = self.count(self.settings.samples())?;
+        let temperature = self.number(self.settings.temperature())?;
+        let top_p = self.number(self.settings.top_p())?;
         let refuse = |field: &str, what: &str| Err(input(format!("{}: {what}", self.origins.of(field))));
         match () {
             () if !(0. ..=100.).contains(&temperature) => refuse("temperature", "must be from 0 to 100"),
@@ -223,17 +218,17 @@ impl Resolver {
 
     /// How programs are run.
     fn running(&self) -> Result<Running> {
-        let sandbox = policy(self.one("sandbox", &self.settings.sandbox)?, &self.origins.of("sandbox"))?;
-        let time_limit = match self.one("time_limit", &self.settings.time_limit)? {
+        let sandbox = policy(self.one(self.settings.sandbox())?, &self.origins.of("sandbox"))?;
+        let time_limit = match self.one(self.settings.time_limit())? {
             "auto" => None,
-            _ => Some(self.count("time_limit", &self.settings.time_limit)? as u64),
+            _ => Some(self.count(self.settings.time_limit())? as u64),
         };
-        Ok(Running { sandbox, python: self.one("python", &self.settings.python)?.into(), time_limit })
+        Ok(Running { sandbox, python: self.one(self.settings.python())?.into(), time_limit })
     }
 
     /// Bytes, or `None` for what the machine has.
     fn memory(&self) -> Result<Option<u64>> {
-        let word = self.one("memory", &self.settings.memory)?;
+        let word = self.one(self.settings.memory())?;
         if word == "auto" {
             return Ok(None);
         }

@@ -15,6 +15,15 @@ use crate::data::refuse_nesting;
 /// A value or a list of values, as written.
 pub type Words = Vec<String>;
 
+/// A setting as typed, with its name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// Its key in a YAML file.
+    pub name: &'static str,
+    /// What was written; `None` where nothing was.
+    pub words: &'a Option<Words>,
+}
+
 /// Declares settings once: each field is a flag below a heading, a YAML key, and mergeable.
 macro_rules! settings {
     ($(#[$top:meta])* $name:ident {
@@ -48,6 +57,14 @@ macro_rules! settings {
                 let fields = [$($((stringify!($field), self.$field.as_deref()),)*)*];
                 fields.into_iter().filter_map(|(field, words)| Some((field, words?))).collect()
             }
+
+            $($(
+                /// The setting of this name, as typed.
+                #[allow(clippy::wrong_self_convention, reason = "a setting is called from_layer")]
+                pub(super) fn $field(&self) -> Asked<'_> {
+                    Asked { name: stringify!($field), words: &self.$field }
+                }
+            )*)*
 
             fn take(&mut self, mut over: Self, origin: &Origin, origins: &mut Origins) {
                 $($(

@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::resolve::Resolver;
+use super::settings::Asked;
 use super::{Cell, ModelChoice, Run, Task};
 use crate::base::error::input;
 use crate::intervene::Treatment;
@@ -65,12 +66,12 @@ impl Resolver {
     /// One for each number of pairs.
     pub(super) fn trainings(&self) -> Result<Vec<Training>> {
         let typed = self.settings.lora.clone().unwrap_or_default();
-        let projections = self.each("projection", &typed.projection, |word, origin| {
+        let projections = self.each(typed.projection(), |word, origin| {
             let unknown =
                 |known| input(format!("{origin}: unknown projection `{word}`; write some of {known}"));
             word.parse::<Projection>().map_err(unknown)
         })?;
-        let loss_on = match self.one("loss", &typed.loss)? {
+        let loss_on = match self.one(typed.loss())? {
             "whole" => LossOn::Whole,
             "target" => LossOn::Target,
             word => {
@@ -80,31 +81,26 @@ impl Resolver {
                 )));
             }
         };
-        let max_grad_norm = match self.one("max_grad_norm", &typed.max_grad_norm)? {
+        let max_grad_norm = match self.one(typed.max_grad_norm())? {
             "none" => None,
-            _ => Some(self.above("max_grad_norm", &typed.max_grad_norm, f64::MIN_POSITIVE, f64::MAX)?),
+            _ => Some(self.above(typed.max_grad_norm(), f64::MIN_POSITIVE, f64::MAX)?),
         };
         let one = Training {
             train_size: 0,
-            dev_size: self.numbers("dev_size", &typed.dev_size)?.first().map_or(0, |size| *size as usize),
+            dev_size: self.numbers(typed.dev_size())?.first().map_or(0, |size| *size as usize),
             projections,
-            rank: self.count("rank", &typed.rank)?,
-            alpha: self.above("alpha", &typed.alpha, f64::MIN_POSITIVE, f64::MAX)?,
-            dropout: self.above("dropout", &typed.dropout, 0., 0.99)?,
-            learning_rate: self.above(
-                "learning_rate",
-                &typed.learning_rate,
-                f64::MIN_POSITIVE,
-                f32::MAX.into(),
-            )?,
-            weight_decay: self.above("weight_decay", &typed.weight_decay, 0., 1.)?,
+            rank: self.count(typed.rank())?,
+            alpha: self.above(typed.alpha(), f64::MIN_POSITIVE, f64::MAX)?,
+            dropout: self.above(typed.dropout(), 0., 0.99)?,
+            learning_rate: self.above(typed.learning_rate(), f64::MIN_POSITIVE, f32::MAX.into())?,
+            weight_decay: self.above(typed.weight_decay(), 0., 1.)?,
             max_grad_norm,
-            batch: self.count("train_batch", &typed.train_batch)?,
-            epochs: self.count("epochs", &typed.epochs)?,
-            patience: self.count("patience", &typed.patience)?,
+            batch: self.count(typed.train_batch())?,
+            epochs: self.count(typed.epochs())?,
+            patience: self.count(typed.patience())?,
             loss_on,
         };
-        let sizes = self.numbers("train_size", &typed.train_size)?;
+        let sizes = self.numbers(typed.train_size())?;
         let all: Vec<Training> =
             sizes.into_iter().map(|size| Training { train_size: size as usize, ..one.clone() }).collect();
         all.iter().try_for_each(|training| self.check_numbers(training))?;
@@ -135,8 +131,9 @@ impl Resolver {
         }
     }
 
-    fn above(&self, field: &str, words: &Option<Vec<String>>, least: f64, most: f64) -> Result<f64> {
-        let number = self.number(field, words)?;
+    fn above(&self, asked: Asked, least: f64, most: f64) -> Result<f64> {
+        let field = asked.name;
+        let number = self.number(asked)?;
         match (least..=most).contains(&number) {
             true => Ok(number),
             false if least > 0. && number < least => {
@@ -154,7 +151,7 @@ impl Resolver {
     /// The model as it is, and with an adapter at each layer asked for.
     pub(super) fn adapted_cells(&self, model: &ModelChoice) -> Result<Vec<Cell>> {
         let typed = self.settings.lora.clone().unwrap_or_default();
-        let layers = self.layers("layers", &typed.layers, model)?;
+        let layers = self.layers(typed.layers(), model)?;
         if let Some(layer) = layers.iter().find(|layer| **layer >= model.layers) {
             return Err(input(format!(
                 "{}: {} has layers 0 to {}, so none is number {layer}",
