@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{lora, plan};
+use super::{lora, plan, wrapped};
 use crate::config::{Experiment, Training};
 use crate::console::{say, say_json};
 use crate::lora::Text;
@@ -58,15 +58,16 @@ impl TrainingPlan {
     }
 
     fn text(&self) -> String {
-        format!(
-            "  training: {} adapters; {} pairs of {} tokens, {} steps at most; dev loss of {} tokens; at most {:.3} tera \
-             multiply-adds",
+        let text = format!(
+            "  training: {} adapters, each on {} pairs ({} tokens) in at most {} steps; the dev loss takes {} tokens; all \
+             together at most {:.3} tera multiply-adds",
             self.adapters,
             self.train_size,
             self.pair_tokens,
             self.steps,
             self.dev_tokens,
             self.multiply_adds as f64 / 1e12
-        )
+        );
+        wrapped(&text, "    ")
     }
 }

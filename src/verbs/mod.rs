@@ -74,8 +74,12 @@ fn print_record(record: &ScoreRecord, path: &Path) -> Result<()> {
     until_the_end(say_json(&value))
 }
 
+/// A space at which no line is broken: between a number and its `%`. No text holds this character.
+const KEPT: char = '\u{E000}';
+
 /// A text broken at spaces into lines that fit a terminal; every line but the first begins with `indent`.
 fn wrapped(text: &str, indent: &str) -> String {
+    let text = text.replace(" %", &format!("{KEPT}%")).replace("% CI: ", &format!("%{KEPT}CI:{KEPT}"));
     let body = text.trim_start_matches(' ');
     let mut lines = text[..text.len() - body.len()].to_string();
     let (mut width, mut begins) = (lines.len(), true);
@@ -92,7 +96,7 @@ fn wrapped(text: &str, indent: &str) -> String {
         lines.push_str(word);
         (width, begins) = (width + length, false);
     }
-    lines
+    lines.replace(KEPT, " ")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::model::OpenModel;
 use super::prepare::{Prepared, hidden_json};
+use super::status::ranges;
 use crate::cli::ShowArgs;
 use crate::config::{Cell, Experiment, Purpose};
 use crate::console::{note, say, say_in_colour, say_json};
@@ -39,7 +40,7 @@ pub fn show(args: ShowArgs) -> Result<()> {
         say(&special_tokens(&prepared.special_tokens(prompt, &model.tokenizer)))?;
         match program(&prepared, args.item) {
             Some(program) => {
-                say(&format!("\nprogram as it is run, here with the reference as the answer\n{program}"))
+                say(&format!("\nThe program that is run, with the reference as the answer:\n{program}"))
             }
             None => Ok(()),
         }
@@ -115,14 +116,15 @@ fn special_tokens(special: &SpecialTokens) -> String {
     let eos =
         special.eos_texts.iter().zip(&special.eos_from).map(|(text, from)| format!("{text:?} ({from})"));
     let eos: Vec<String> = eos.collect();
-    let eos = if eos.is_empty() { "none is named".into() } else { eos.join(", ") };
+    let eos = if eos.is_empty() { "none (no file of the model names one)".into() } else { eos.join(", ") };
     format!("beginning of text: {bos}{}\nend of text: {eos}", special.bos_from)
 }
 
 fn hides(prompt: &Prompt, mask: Treatment, layers: &[usize], tokenizer: &Tokenizer) -> String {
     if mask == Treatment::Ablation {
-        let layers: Vec<String> = layers.iter().map(usize::to_string).collect();
-        return format!("{mask}: removes the attention of one layer: {}", layers.join(" or "));
+        let in_turn = if layers.len() > 1 { ", each in turn" } else { "" };
+        let layers = ranges(&layers.iter().copied().collect());
+        return format!("{mask}: removes the attention of one layer{in_turn}: {layers}");
     }
     let layers = match layers {
         [one] => format!("from layer {one} on"),
