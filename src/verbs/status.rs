@@ -111,8 +111,9 @@ impl RunStatus {
     /// For people.
     pub fn text(&self) -> String {
         let mut text = format!("{}: {} of {} cells finished", self.folder, self.finished, self.cells);
+        let width = self.masks.iter().map(|status| status.mask.to_string().len()).fold(8, usize::max);
         for status in &self.masks {
-            text += &format!("\n  {:<8} {}", status.mask.to_string(), status.text());
+            text += &format!("\n  {:<width$} {}", status.mask.to_string(), status.text());
         }
         text
     }
@@ -124,7 +125,7 @@ impl MaskStatus {
         if !self.finished.is_empty() {
             parts.push(match self.mask {
                 Treatment::None => "finished".into(),
-                _ => format!("finished: {}", ranges(&self.finished)),
+                _ => format!("finished: {}", named(&self.finished)),
             });
         }
         let mut owners: Vec<Option<&Owner>> = self.begun.iter().map(|begun| begun.owner.as_ref()).collect();
@@ -139,10 +140,13 @@ impl MaskStatus {
             parts.push(so_far("finished for fewer test items", &some));
         }
         if !self.damaged.is_empty() {
-            parts.push(format!("damaged (see icl-mask verify): {}", ranges(&self.damaged)));
+            parts.push(format!("damaged (see icl-mask verify): {}", named(&self.damaged)));
         }
         if !self.missing.is_empty() {
-            parts.push(format!("not begun: {}", ranges(&self.missing)));
+            parts.push(match self.mask {
+                Treatment::None => "not begun".into(),
+                _ => format!("not begun: {}", named(&self.missing)),
+            });
         }
         parts.join("; ")
     }
@@ -155,10 +159,15 @@ fn so_far(what: &str, some: &[&Begun]) -> String {
         |count: fn(&Begun) -> usize| some.iter().map(|begun| count(begun)).fold(0, usize::saturating_add);
     format!(
         "{what}: {}, {} of {} generations",
-        ranges(&layers),
+        named(&layers),
         sum(|begun| begun.generations),
         sum(|begun| begun.of)
     )
+}
+
+/// `layer 7`, or `layers 0..4, 7`.
+pub fn named(numbers: &BTreeSet<usize>) -> String {
+    format!("layer{} {}", if numbers.len() == 1 { "" } else { "s" }, ranges(numbers))
 }
 
 /// `0..4, 7`

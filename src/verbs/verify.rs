@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
-use super::status::{asked_for, ranges};
+use super::status::{asked_for, named};
 use crate::cli::VerifyArgs;
 use crate::config::Cell;
 use crate::console::{heard, say, say_json};
@@ -29,7 +29,8 @@ pub fn verify(args: &VerifyArgs) -> Result<()> {
     }
     match wrong {
         0 => Ok(()),
-        _ => bail!("{wrong} of {runs} runs are not complete or not right"),
+        1 => bail!("1 of {runs} runs is incomplete or wrong"),
+        _ => bail!("{wrong} of {runs} runs are incomplete or wrong"),
     }
 }
 
@@ -130,13 +131,15 @@ impl Found {
             format!("{}: {} cells and {} generations are right", self.folder, self.cells, self.generations);
         for (mask, layers) in &self.missing {
             let layers =
-                if *mask == Treatment::None { String::new() } else { format!(", {}", ranges(layers)) };
+                if *mask == Treatment::None { String::new() } else { format!(", {}", named(layers)) };
             text += &format!("\n  not finished: {mask}{layers}");
         }
         for (mask, layers) in &self.shorter {
             let layers =
-                if *mask == Treatment::None { String::new() } else { format!(", {}", ranges(layers)) };
-            text += &format!("\n  not finished: {mask}{layers}: of fewer test items than the folder now has");
+                if *mask == Treatment::None { String::new() } else { format!(", {}", named(layers)) };
+            text += &format!(
+                "\n  not finished: {mask}{layers}: finished for fewer test items than the folder now has"
+            );
         }
         for wrong in &self.wrong {
             text += &format!("\n  wrong: {wrong}");
