@@ -9,7 +9,8 @@ use crate::config::{Settings, Shard, TrainingFlags};
 /// Find out where in a language model in-context learning happens.
 ///
 /// icl-mask hides the instructions and examples of a prompt from a layer on, generates, and scores what the model still
-/// gets right, layer by layer. `icl-mask run` computes such a curve, `icl-mask figure masks results` draws it.
+/// gets right, layer by layer. `icl-mask run` computes such a curve, `icl-mask figure masks results` draws it. The method is that of "Where does
+/// In-context Learning Happen in Large Language Models?" (Sia et al., 2024), which the help texts call the study.
 #[derive(Debug, Parser)]
 #[command(name = "icl-mask", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
@@ -27,7 +28,7 @@ pub enum Verb {
     Lora(Box<LoraArgs>),
     /// Score stored generations again, or score any text against a reference, line by line
     Score(ScoreArgs),
-    /// Submit a call of run or lora to Slurm as an array job
+    /// Submit a call of run or lora to Slurm, as an array job
     Submit(SubmitArgs),
     /// List what is finished in results folders, what is being computed, and by which process
     Status(StatusArgs),
@@ -96,8 +97,7 @@ pub struct LoraArgs {
     /// Compute one part of the cells, such as 2/8 for the second of eight [default: all cells]
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
-    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf or pass@K [default: bleu, or
-    /// pass@1 with --task code]
+    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty or chrf [default: bleu]
     #[arg(long, value_name = "MEASURE", help_heading = "Output")]
     pub metric: Option<String>,
     /// Print one line of JSON per finished cell on stdout
@@ -111,42 +111,49 @@ pub struct LoraArgs {
 /// `score`
 #[derive(Debug, Args)]
 pub struct ScoreArgs {
-    /// Results folders to score again from their stored generations
+    /// Results folders to score again from their stored generations; required without --hyp
     #[arg(value_name = "RESULTS", conflicts_with_all = ["hyp", "reference"], required_unless_present = "hyp")]
     pub results: Vec<PathBuf>,
     /// Text to score, one hypothesis per line, or - for standard input; with --task code, programs as JSONL with `id` and
-    /// `text`
-    #[arg(long, value_name = "FILE")]
+    /// `text` [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Text")]
     pub hyp: Option<PathBuf>,
-    /// Reference text, one reference per line, or - for standard input
-    #[arg(long = "ref", value_name = "FILE", requires = "hyp")]
+    /// Reference text, one reference per line, or - for standard input; required with --hyp, but not for programs
+    /// [default: none]
+    #[arg(long = "ref", value_name = "FILE", requires = "hyp", help_heading = "Text")]
     pub reference: Option<PathBuf>,
     /// Tokenizer of BLEU: 13a, intl, char, zh or none
-    #[arg(long, default_value = "13a", requires = "hyp")]
+    #[arg(long, default_value = "13a", requires = "hyp", help_heading = "Text")]
     pub tokenize: String,
     /// Lower-case hypotheses and references before scoring
-    #[arg(long, requires = "hyp")]
+    #[arg(long, requires = "hyp", help_heading = "Text")]
     pub lowercase: bool,
     /// Content of --hyp: mt (text) or code (programs)
-    #[arg(long, default_value = "mt", requires = "hyp")]
+    #[arg(long, default_value = "mt", requires = "hyp", help_heading = "Text")]
     pub task: String,
     /// Problems that the programs answer: a name from `icl-mask data list`, or a JSONL file
-    #[arg(long, value_name = "NAME|PATH", default_value = "humaneval", requires = "hyp")]
+    #[arg(
+        long,
+        value_name = "NAME|PATH",
+        default_value = "humaneval",
+        requires = "hyp",
+        help_heading = "Programs"
+    )]
     pub data: String,
     /// How a program is assembled: exact (after the problem's own code) or sia2024 (alone)
-    #[arg(long, default_value = "exact", requires = "hyp")]
+    #[arg(long, default_value = "exact", requires = "hyp", help_heading = "Programs")]
     pub profile: String,
     /// Sandbox for programs: required (refuse to run without all of it), best-effort (use what the system offers), off
-    #[arg(long, value_name = "HOW", default_value = "required")]
+    #[arg(long, value_name = "HOW", default_value = "required", help_heading = "Programs")]
     pub sandbox: String,
     /// Python that runs the programs
-    #[arg(long, value_name = "NAME|PATH", default_value = "python3")]
+    #[arg(long, value_name = "NAME|PATH", default_value = "python3", help_heading = "Programs")]
     pub python: String,
     /// Processor seconds that a program may take [default: set by the slowest reference solution]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", help_heading = "Programs")]
     pub time_limit: Option<u64>,
-    /// Write the verdict of each program to this file, as JSONL
-    #[arg(long, value_name = "FILE", requires = "hyp")]
+    /// Write the verdict of each program to this file, as JSONL [default: none]
+    #[arg(long, value_name = "FILE", requires = "hyp", help_heading = "Programs")]
     pub verdicts: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -220,15 +227,16 @@ pub struct FigureArgs {
 /// `figure ...`
 #[derive(Debug, Subcommand)]
 pub enum FigureKind {
-    /// Score against the start layer: one line per mask, one chart per model and direction
+    /// Draw scores against the start layer: one line per mask, one chart per model and direction
     Masks(CurvesArgs),
-    /// Score against the layer that has an adapter (runs of lora), next to the masks' curves of the same model
+    /// Draw scores against the layer that has an adapter (runs of lora), beside the masks' curves of the same model
     Lora(CurvesArgs),
-    /// Score against the layer whose attention is taken out (runs with --ablate-attention)
+    /// Draw scores against the layer whose attention is removed (runs with --ablate-attention)
     Ablation(CurvesArgs),
-    /// What dropping the context at a layer saves (runs with --drop-context): the study's formula, operations, time
+    /// Draw what dropping the context at a layer saves (runs with --drop-context): by the study's formula, in operations, in
+    /// time
     Savings(SelectionArgs),
-    /// Attention weights of one layer and head over one prompt, computed anew
+    /// Compute the attention weights of one layer and head over one prompt, and draw them
     Attention(Box<AttentionArgs>),
 }
 
@@ -239,7 +247,7 @@ pub struct CurvesArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
     /// Draw one chart per model with its tasks laid over each other: shares of the depth and of the baseline
-    #[arg(long, conflicts_with = "count_from")]
+    #[arg(long, conflicts_with = "count_from", help_heading = "Appearance")]
     pub relative: bool,
 }
 
@@ -250,49 +258,51 @@ pub struct SelectionArgs {
     #[arg(value_name = "RESULTS", required = true)]
     pub results: Vec<PathBuf>,
     /// Draw these masks only [default: all]
-    #[arg(long, value_name = "MASK", value_delimiter = ',')]
+    #[arg(long, value_name = "MASK", value_delimiter = ',', help_heading = "Selection")]
     pub mask: Vec<String>,
     /// Draw these models only [default: all]
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Selection")]
     pub model: Vec<String>,
     /// Draw these directions only [default: all]
-    #[arg(long, value_name = "SOURCE-TARGET", value_delimiter = ',')]
+    #[arg(long, value_name = "SOURCE-TARGET", value_delimiter = ',', help_heading = "Selection")]
     pub direction: Vec<String>,
     /// Measure to draw and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf or pass@K [default: bleu, or pass@1 for
     /// programs]
-    #[arg(long, value_name = "MEASURE")]
+    #[arg(long, value_name = "MEASURE", help_heading = "Selection")]
     pub metric: Option<String>,
     /// Number of the first layer in the figure and in what is printed: 0, or 1 as in the study's figures
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1),
+          help_heading = "Appearance")]
     pub count_from: u8,
     /// How it looks.
     #[command(flatten)]
     pub style: StyleArgs,
     /// Folder to write the figure to
-    #[arg(long, value_name = "FOLDER", default_value = "figures")]
+    #[arg(long, value_name = "FOLDER", default_value = "figures", help_heading = "Output")]
     pub out: PathBuf,
     /// Print all statistics as JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub json: bool,
 }
 
 /// How a figure looks.
 #[derive(Debug, Args)]
 pub struct StyleArgs {
-    /// Width of the figure in pixels (96 an inch) [default: by the number of charts]
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(200..=8000))]
+    /// Width of the figure in pixels (96 per inch) [default: by the number of charts]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(200..=8000),
+          help_heading = "Appearance")]
     pub width: Option<u16>,
     /// Size of the letters in pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = crate::figure::FONT)]
+    #[arg(long, value_name = "PIXELS", default_value_t = crate::figure::FONT, help_heading = "Appearance")]
     pub font_size: f64,
     /// Title above the figure [default: none]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", help_heading = "Appearance")]
     pub title: Option<String>,
     /// Display name of a model, such as smollm2-135m="SmolLM2 135M"; can be given several times [default: none]
-    #[arg(long, value_name = "MODEL=TEXT")]
+    #[arg(long, value_name = "MODEL=TEXT", help_heading = "Appearance")]
     pub name: Vec<String>,
     /// Keep the SVG's letters as text that can be edited, not as outlines
-    #[arg(long)]
+    #[arg(long, help_heading = "Appearance")]
     pub svg_text: bool,
 }
 
@@ -308,7 +318,7 @@ pub struct AttentionArgs {
     /// Test item to show, counted from 0
     #[arg(long, default_value_t = 0)]
     pub item: usize,
-    /// Layer to show, counted from 0
+    /// Layer to show, counted from 0 (required)
     #[arg(long)]
     pub layer: usize,
     /// Head to show, counted from 0, or mean over all heads
@@ -318,7 +328,7 @@ pub struct AttentionArgs {
     #[command(flatten)]
     pub style: StyleArgs,
     /// Folder to write the figure to
-    #[arg(long, value_name = "FOLDER", default_value = "figures")]
+    #[arg(long, value_name = "FOLDER", default_value = "figures", help_heading = "Output")]
     pub out: PathBuf,
 }
 
@@ -352,10 +362,10 @@ pub struct ExportArgs {
     /// Results folders; every run at or below them is taken
     #[arg(value_name = "RESULTS", required = true)]
     pub results: Vec<PathBuf>,
-    /// Layout to write
+    /// Layout to write (required)
     #[arg(long, value_parser = ["sia2024"])]
     pub layout: String,
-    /// Folder to write results/ into: a clone of the study's repository
+    /// Folder to write results/ into: a clone of the study's repository (required)
     #[arg(long, value_name = "FOLDER")]
     pub out: PathBuf,
 }

@@ -32,7 +32,9 @@ pub fn command() -> Command {
         move |command: Command| {
             let defaults = Defaults::of(purpose);
             command.mut_args(|arg| {
-                let hidden = purpose.ignores(arg.get_id().as_str());
+                let field = arg.get_id().as_str();
+                // Where nothing is generated, the flag only says how much room a prompt has to leave.
+                let hidden = purpose.ignores(field) || (!purpose.generates() && field == "max_new_tokens");
                 defaults.explain(arg).hide(hidden)
             })
         }

@@ -545,7 +545,7 @@ fn no_verb_ignores_a_setting_without_a_word() {
             ("task", "code", Refused("--task mt")),
             ("data", "more.yaml", Differs),
             ("test", "other.tsv", Refused("--data")),
-            ("demonstrations", "others.tsv", Refused("its own demonstrations")),
+            ("demonstrations", "others.tsv", Refused("has its own demonstrations")),
             ("direction", "fr-en", Differs),
             ("format", "qa_lines", Differs),
             ("mask", "TTF", Refused("run --adapter")),

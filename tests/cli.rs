@@ -145,7 +145,7 @@ fn a_dry_run_writes_nothing() {
     assert_eq!(plan.matches("9 cells (none x 1, TTF x 4, TTT x 4)").count(), 3, "{plan}");
     assert!(
         plan.contains("6 prompts of")
-            && plan.contains("hidden columns of the first prompt: none [], TTF [[0,")
+            && plan.contains("hidden tokens of the first prompt: none: nothing; TTF: [0,")
     );
     let lines = json_lines(&ok(world.run("--mask TTF --from-layer 1 --dry-run --json")));
     assert_eq!(lines[0]["items"], 6);
@@ -226,7 +226,10 @@ fn a_file_is_a_corpus_too() {
     let plan = ok(world.call(&format!("run --data test.tsv --demonstrations demonstrations.tsv {rest}")));
     assert_eq!(json_lines(&plan)[0]["items"], 6);
     let output = world.call(&format!("run --data test.tsv {rest}"));
-    world.refused(&output, &["--nprompts", "5 demonstrations are asked for, but test has none"]);
+    world.refused(
+        &output,
+        &["--nprompts", "the prompt takes 5 demonstrations, but the corpus `test` has none"],
+    );
     let output = world.call(&format!("run --data nations --demonstrations demonstrations.tsv {rest}"));
     world.refused(&output, &["--demonstrations", "nations has its own demonstrations", "--test"]);
 }

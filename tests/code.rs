@@ -179,7 +179,7 @@ fn anyones_programs_are_judged() {
         (String::new(), "", vec!["holds no programs"]),
         (lines(&programs), "--python no-such-python", vec!["--python: `no-such-python` cannot be run"]),
         (lines(&programs), "--python /bin/true", vec!["--python: `/bin/true` does not work as a Python 3"]),
-        (lines(&programs), "--sandbox no", vec!["--sandbox: unknown `no`"]),
+        (lines(&programs), "--sandbox no", vec!["--sandbox: unknown policy `no`"]),
         (lines(&programs), "--ref x", vec!["--ref: programs have tests, not references"]),
     ] {
         world.write("programs.jsonl", text);

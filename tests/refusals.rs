@@ -65,7 +65,7 @@ fn flags_are_refused_before_anything_is_loaded() {
         ("--temperature -1", vec!["--temperature: must be from 0"]),
         ("--temperature 1 --top-p 0", vec!["--top-p: must be above 0"]),
         ("--top-p 0.5", vec!["--top-p: has no effect at temperature 0"]),
-        ("--sandbox best", vec!["--sandbox: unknown `best`", "best-effort"]),
+        ("--sandbox best", vec!["--sandbox: unknown policy `best`", "best-effort"]),
         ("--time-limit 0", vec!["--time-limit: must be at least 1"]),
         ("--device cuda", vec!["--device: `cuda` cannot be used", "write cpu"]),
         ("--dtype int8", vec!["--dtype: unknown dtype `int8`", "f32, f16, bf16, stored"]),
@@ -75,7 +75,7 @@ fn flags_are_refused_before_anything_is_loaded() {
         ("--model owner/name", vec!["owner/name is not in the cache"]),
         ("--model owner/name/more", vec!["--model", "owner/name"]),
         ("--model none.gguf", vec!["--model: there is no folder or file none.gguf"]),
-        ("--config nothing", vec!["--config: unknown experiments `nothing`"]),
+        ("--config nothing", vec!["--config: unknown experiment `nothing`"]),
         ("--test nowhere.tsv", vec!["nowhere.tsv"]),
     ] {
         world.refused(&world.run(args), &says);

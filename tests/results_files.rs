@@ -362,11 +362,11 @@ fn a_folder_in_the_middle_of_growing_says_so() {
     ok(world.run("--mask none,TTF --from-layer 0,1 --limit 6"));
     let said = ok(world.call("status results"));
     assert!(said.contains("3 of 5 cells finished"), "{said}");
-    assert!(said.contains("finished for fewer test items: 0..1, 6 of 12 generations"), "{said}");
+    assert!(said.contains("finished for fewer test items: layers 0..1, 6 of 12 generations"), "{said}");
     let output = world.call("verify results");
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("not finished: FTF, 0..1: of fewer test items"), "{said}");
+    assert!(said.contains("not finished: FTF, layers 0..1: finished for fewer test items"), "{said}");
     assert!(said.contains("3 cells and 18 generations are right") && !said.contains("wrong"), "{said}");
     let figure = world.call("figure masks results --json");
     let said = ok_stderr(&figure);
@@ -377,7 +377,7 @@ fn a_folder_in_the_middle_of_growing_says_so() {
     let panels: Value = serde_json::from_slice(&figure.stdout).unwrap();
     assert_eq!(panels[0]["curves"].as_array().map(Vec::len), Some(1));
     let said = ok_stderr(&world.call("export results --layout sia2024 --out study"));
-    assert!(said.contains("3 score files") && said.contains("2 left out"), "{said}");
+    assert!(said.contains("3 score files") && said.contains("2 cells are left out"), "{said}");
     let again = ok(world.call(&format!("run --from-manifest {FOLDER}/manifest.json")));
     assert!(again.contains("3 cells made again"), "{again}");
     let plan = ok(world.run("--mask none,TTF,FTF --from-layer 0,1 --dry-run"));

@@ -304,7 +304,10 @@ fn a_folder_says_where_it_stands_and_whether_it_is_right() {
     assert!(said.contains("not finished: "), "{said}");
     finish(call.start());
     let said = ok(verb("status"));
-    assert!(said.contains("13 of 13 cells finished") && said.contains("TTF      finished: 0..3"), "{said}");
+    assert!(
+        said.contains("13 of 13 cells finished") && said.contains("TTF      finished: layers 0..3"),
+        "{said}"
+    );
     let said = ok(verb("verify"));
     assert!(said.contains("13 cells and 520 generations are right"), "{said}");
 }
@@ -335,7 +338,7 @@ fn wrong_results_are_found() {
     }
     fs::remove_file(run.join("FTF/layer-2.json")).unwrap();
     let output = call.world.call("verify results");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("not finished: FTF, 2"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("not finished: FTF, layer 2"));
     // What is drawn of it does not look whole.
     let output = call.world.call("figure masks results --out figures");
     let said = String::from_utf8_lossy(&output.stderr);

@@ -39,8 +39,12 @@ pub struct Abandoned;
 /// Columns of a terminal that what is printed for people fits into; paths and texts of users may be longer.
 pub const COLUMNS: u16 = 80;
 
+/// A space at which no line is broken: between a number and its `%`. No text holds this character.
+const KEPT: char = '\u{E000}';
+
 /// A text broken at spaces into lines that fit a terminal; every line but the first begins with `indent`.
 pub fn wrapped(text: &str, indent: &str) -> String {
+    let text = text.replace(" %", &format!("{KEPT}%")).replace("% CI: ", &format!("%{KEPT}CI:{KEPT}"));
     let body = text.trim_start_matches(' ');
     let mut lines = text[..text.len() - body.len()].to_string();
     let (mut width, mut begins) = (lines.len(), true);
@@ -57,7 +61,7 @@ pub fn wrapped(text: &str, indent: &str) -> String {
         lines.push_str(word);
         (width, begins) = (width + length, false);
     }
-    lines
+    lines.replace(KEPT, " ")
 }
 
 /// Say something on stderr, for people. That it cannot be written is no reason to stop.

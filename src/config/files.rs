@@ -33,7 +33,12 @@ pub fn find(kind: &str, name: &str, origin: &str) -> Result<ConfigFile> {
         None => {
             let known = names(kind);
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            Err(input(format!("{origin}: unknown {kind} `{name}`: {}", suggest(name, &known))))
+            let what = match kind {
+                "data" => "corpus",
+                "experiments" => "experiment",
+                other => other,
+            };
+            Err(input(format!("{origin}: unknown {what} `{name}`: {}", suggest(name, &known))))
         }
     }
 }

@@ -34,7 +34,7 @@ impl Layers {
                 None => Ok(layers.clone()),
                 Some(layer) => Err(input(format!(
                     "{origin}: layer {layer} is out of range: {model} has {n_layers} layers, so write 0..{} \
-                     ({n_layers} is the unmasked run)",
+                     ({n_layers} is the run without a mask)",
                     n_layers - 1
                 ))),
             },

@@ -164,6 +164,12 @@ fn missing_path(written: &str) -> Option<String> {
 fn described(path: &Path) -> Result<Arch> {
     if path.is_dir() {
         refuse_adapter(path)?;
+        if !path.join("config.json").exists() {
+            return Err(input(format!(
+                "{}: holds no config.json: a model folder has config.json, tokenizer.json and the weights as safetensors",
+                path.display()
+            )));
+        }
         Arch::from_config_json(&path.join("config.json"))
     } else {
         Ok(Checkpoint::open(path)?.arch().clone())

@@ -29,7 +29,7 @@ pub fn task(word: &str, origin: &str) -> Result<Task> {
     match word {
         "mt" => Ok(Task::Mt),
         "code" => Ok(Task::Code),
-        _ => Err(input(format!("{origin}: unknown task `{word}`; {}", suggest(word, &["mt", "code"])))),
+        _ => Err(input(format!("{origin}: unknown task `{word}`: {}", suggest(word, &["mt", "code"])))),
     }
 }
 
@@ -41,7 +41,7 @@ pub fn policy(word: &str, origin: &str) -> Result<Policy> {
         "off" => Ok(Policy::Off),
         _ => {
             let hint = suggest(word, &["required", "best-effort", "off"]);
-            Err(input(format!("{origin}: unknown `{word}`; {hint}")))
+            Err(input(format!("{origin}: unknown policy `{word}`: {hint}")))
         }
     }
 }
@@ -98,7 +98,7 @@ pub fn find_mask(word: &str, origin: &str) -> Result<Treatment> {
     word.parse().map_err(|error| {
         let known = files::names("mask");
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        input(format!("{origin}: {error} ({})", suggest(word, &known)))
+        input(format!("{origin}: {error}; {}", suggest(word, &known)))
     })
 }
 

@@ -36,9 +36,19 @@ const GENERATING: [&str; 10] = [
 /// Settings of how a model computes.
 const COMPUTING: [&str; 4] = ["device", "dtype", "threads", "memory"];
 
-/// Settings that training refuses with a sentence of its own each, from experiment files too.
-const NOT_TRAINED: [&str; 6] =
-    ["mask", "from_layer", "ablate_attention", "drop_context", "adapter", "chat_template"];
+/// Settings that training refuses with a sentence of its own each, from experiment files too: adapters are trained on pairs
+/// of sentences from a corpus with a training split.
+const NOT_TRAINED: [&str; 9] = [
+    "mask",
+    "from_layer",
+    "ablate_attention",
+    "drop_context",
+    "adapter",
+    "chat_template",
+    "task",
+    "test",
+    "demonstrations",
+];
 
 /// Settings of how programs are run.
 pub(super) const PROGRAMS: [&str; 3] = ["sandbox", "python", "time_limit"];
@@ -52,6 +62,11 @@ impl Purpose {
             Self::Show => "show",
             Self::Attention => "figure attention",
         }
+    }
+
+    /// Whether the verb generates anything.
+    pub fn generates(self) -> bool {
+        matches!(self, Self::Run | Self::Lora)
     }
 
     /// The files of `configs/experiments/` that the settings start from, later ones over earlier ones. A user's experiment

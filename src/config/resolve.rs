@@ -106,7 +106,8 @@ impl Resolver {
         };
         if run.nprompts > 0 && none {
             return Err(input(format!(
-                "{}: {} demonstrations are asked for, but {} has none; write --nprompts 0 or give --demonstrations FILE",
+                "{}: the prompt takes {} demonstrations, but the corpus `{}` has none; write --nprompts 0, or give \
+                 --demonstrations FILE",
                 self.origins.of("nprompts"),
                 run.nprompts,
                 run.data.name
@@ -122,8 +123,8 @@ impl Resolver {
             Some(_) => Ok(()),
             None if run.data.needs_direction() => Err(input(run.data.wants_direction())),
             None if run.format.names_languages() => Err(input(format!(
-                "--direction is missing: the format {} writes the names of the languages, and the columns of {} name none; \
-                 write it as --direction en-it, or call the columns by their languages (en and it)",
+                "--direction is missing: the format {} writes the names of the languages, and the columns of `{}` do \
+                 not name them; write --direction en-it, or name the columns by their languages (en and it)",
                 run.format.name, run.data.name
             ))),
             None => Ok(()),

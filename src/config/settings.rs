@@ -117,19 +117,19 @@ Settings {
         /// false]
         #[arg(num_args = 0..=1, default_missing_value = "true")]
         chat_template: "FILE",
-        /// How the paper is read: exact (as the paper says) or sia2024 (as the study's code does)
+        /// Rules for prompts and scores: exact (as the study's paper describes them) or sia2024 (as its released code does)
         profile: "PROFILE",
     }
     "Interventions" {
-        /// Parts of the prompt to hide: none, all, or three letters T (hidden) or F for instructions, examples, query
+        /// Parts of the prompt to hide: none, all, or three letters T (hidden) or F (kept) for instructions, examples, query
         mask: "MASK",
         /// First layer that hides them: 14, or 0,7,14, or 0..29 (both ends), or all (each in turn)
         from_layer: "LAYERS",
         /// Remove the attention of one layer, each of these in turn: 14, or 0..29, or all; without --mask, only the
         /// baseline is computed beside it [default: none]
         ablate_attention: "LAYERS",
-        /// Drop hidden tokens from the KV cache at the start layer instead of masking them, and compute and time each
-        /// generation alone, at full length: true or false
+        /// Drop hidden tokens from the KV cache at the start layer instead of masking them; each generation is computed and
+        /// timed alone, at full length: true or false
         #[arg(num_args = 0..=1, default_missing_value = "true")]
         drop_context: "BOOL",
     }
@@ -231,14 +231,17 @@ pub struct Origins(BTreeMap<&'static str, Origin>);
 impl Origins {
     /// `--from-layer`, or `configs/experiments/x.yaml:7: from_layer`.
     pub fn of(&self, field: &str) -> String {
+        let flag = || format!("--{}", field.replace('_', "-"));
         match self.0.get(field) {
+            // A default that is built in: there is no such file to look at.
+            Some(Origin::File(path, _)) if !self.is_asked_for(field) && !path.exists() => flag(),
             Some(Origin::File(path, text)) => {
                 let line =
                     text.lines().position(|line| key_of(line) == Some(field)).map_or(1, |line| line + 1);
                 format!("{}:{line}: {field}", path.display())
             }
             Some(Origin::Stored(path)) => format!("{}: {field}", path.display()),
-            Some(Origin::Flag) | None => format!("--{}", field.replace('_', "-")),
+            Some(Origin::Flag) | None => flag(),
         }
     }
 }

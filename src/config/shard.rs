@@ -24,7 +24,7 @@ impl FromStr for Shard {
             let (number, count) = (number.trim().parse().ok()?, count.trim().parse().ok()?);
             (1..=count).contains(&number).then_some(Self { number, count })
         });
-        parsed.ok_or_else(|| "write it as 1/8 to 8/8: which part, counted from 1, of how many".into())
+        parsed.ok_or_else(|| "write the part, counted from 1, and the number of parts, such as 2/8".into())
     }
 }
 

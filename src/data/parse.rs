@@ -217,7 +217,7 @@ impl DataConfig {
             }
             other => {
                 let hint = suggest(other, &["flores", "table", "code"]);
-                return Err(input(format!("{}: unknown kind `{other}`; {hint}", path.display())));
+                return Err(input(format!("{}: unknown kind `{other}`: {hint}", path.display())));
             }
         };
         Ok(DataConfig {
@@ -276,7 +276,7 @@ mod tests {
     fn mistakes_are_refused_with_file_and_place() {
         for (text, what) in [
             ("folder: f\n", "mine.yaml: `kind` is missing; write `flores`, `table` or `code`"),
-            ("kind: tabel\n", "unknown kind `tabel`; did you mean `table`?"),
+            ("kind: tabel\n", "unknown kind `tabel`: did you mean `table`?"),
             ("kind: table\ntest: a\ndemos: b\n", "unknown field `demos`"),
             ("kind: table\ntest: a\ndemos: b\n", "line 3 column 1"),
             ("kind: table\ntest: {file: a, line: 1..2}\n", "unknown field `line`"),

@@ -96,7 +96,10 @@ fn existing(template: &str, direction: Option<&Direction>, advice: &str) -> Resu
                 .into_iter()
                 .find_map(|code| languages::lookup(code).err());
             let hint = unknown.map_or(String::new(), |error| format!(" ({error})"));
-            absent(format!("there is no file {template} for the direction {direction}{hint}; {advice}"))
+            absent(format!(
+                "there is no file {} (from {template}) for the direction {direction}{hint}; {advice}",
+                candidates[0]
+            ))
         }
     })
 }
@@ -376,7 +379,9 @@ mod tests {
         assert_eq!(configured(&files, rest, "eng_Latn-fra").unwrap().test.len(), 1);
         let error = configured(&files, rest, "en-de").unwrap_err().to_string();
         assert!(
-            error.starts_with("there is no file ") && error.contains("{pair}.tsv for the direction en-de;"),
+            error.starts_with("there is no file ")
+                && error.contains("en-de.tsv (from ")
+                && error.contains("{pair}.tsv) for the direction en-de;"),
             "{error}"
         );
         assert!(error.ends_with("check `test:` in configs/data/mine.yaml"), "{error}");

@@ -59,10 +59,11 @@ impl Saved {
     /// A line of the table that is printed, layers counted from `first`.
     pub fn line(&self, first: usize) -> String {
         let percent = |share: f64| format!("{:.1} %", 100. * share);
-        let formula =
-            self.formula.map_or(String::new(), |share| format!("{} by the formula, ", percent(share)));
+        let formula = self
+            .formula
+            .map_or(String::new(), |share| format!("{} by the study's formula, ", percent(share)));
         format!(
-            "layer {:>2}: {} {} of {}; saved {formula}{} of the multiply-adds, {} of the time ({:.1} of {:.1} s)",
+            "layer {:>2}: {} {} (baseline {}); saved {formula}{} of the multiply-adds, {} of the time ({:.1} of {:.1} s)",
             self.layer + first,
             self.metric,
             self.metric.shown(self.score),
@@ -105,7 +106,7 @@ pub fn savings(study: &Study, first: usize, style: &Style) -> Result<(Image, Vec
     }
     if charts.is_empty() {
         return Err(input(
-            "none of these runs was made with --drop-context and holds a baseline of the same seeds beside a mask; make one \
+            "no run with --drop-context holds both a mask and a baseline of the same seeds; make one \
              with `icl-mask run --drop-context --mask none,TTF`",
         ));
     }

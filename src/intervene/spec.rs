@@ -79,7 +79,7 @@ pub const LORA: &str = "lora";
 /// Not a treatment: see [`Treatment`].
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown mask `{0}`: write `none`, `all`, or three letters T/F for instructions, examples, query, such as `TTF`"
+    "unknown mask `{0}`: write none, all, or three letters T (hidden) or F (kept) for instructions, examples and query"
 )]
 pub struct UnknownTreatment(String);
 

@@ -270,10 +270,10 @@ impl Stored {
             let (was, is) = (found.record.scores.main(), record.scores.main());
             faults.push(match (was - is).abs() < 1e-9 {
                 true => {
-                    "scores or counts, or what it says of the run, are not those of its generations; `icl-mask score` writes them anew".into()
+                    "its scores or counts, or its settings, are not those of its generations; `icl-mask score` writes them anew".into()
                 }
                 false => format!(
-                    "{} {was:.4}, by its generations {is:.4}; `icl-mask score` scores them again",
+                    "{} is {was:.4}, but {is:.4} by its generations; `icl-mask score` scores them again",
                     found.record.scores.metric()
                 ),
             });

@@ -199,9 +199,9 @@ fn limited(corpus: &Corpus, limit: Limit) -> Result<Vec<Example>> {
     };
     match corpus.test.get(..n) {
         Some(items) if n > 0 => Ok(items.to_vec()),
-        Some(_) => Err(input(format!("{}: has no test items", corpus.name))),
+        Some(_) => Err(input(format!("the corpus `{}` has no test items", corpus.name))),
         None => Err(input(format!(
-            "--limit {n}: {} has only {} test items; write --limit all",
+            "--limit {n}: the corpus `{}` has only {} test items; write --limit all",
             corpus.name,
             corpus.test.len()
         ))),

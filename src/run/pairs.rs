@@ -21,7 +21,9 @@ pub fn pairs(
     let all = load_training(&run.data, run.direction.as_ref())?;
     let first = |flag: &str, from: &[Example], n: usize, what: &str| match from.get(..n) {
         Some(some) => Ok(some.to_vec()),
-        None => Err(input(format!("--{flag} {n}: {} has only {} {what}", corpus.name, from.len()))),
+        None => {
+            Err(input(format!("--{flag} {n}: the corpus `{}` has only {} {what}", corpus.name, from.len())))
+        }
     };
     let mut all = first("train-size", &all, training.train_size, "training pairs")?;
     let dev = first("dev-size", &corpus.demonstrations, training.dev_size, "pairs for the dev loss")?;

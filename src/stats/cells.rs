@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::base::error::input;
+use crate::base::error::{absent, input};
 use crate::base::interrupt::check_interrupted;
 use crate::results::{
     FinishedCell, GenerationLine, Item, Manifest, Metric, Outcome, RunFolder, ScoreRecord, Stored,
@@ -215,7 +215,10 @@ pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let before = seen.len();
         let met = walk(path, &mut found, &mut seen)?;
         if !met && seen.len() > before {
-            return Err(input(format!("{}: no manifest.json here or below", path.display())));
+            return Err(input(format!(
+                "{}: holds no results: there is no manifest.json in this folder or below it",
+                path.display()
+            )));
         }
     }
     found.sort();
@@ -225,7 +228,10 @@ pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 /// Is there a run at or below this path? Folders that were seen, by whatever name, are not walked again.
 fn walk(path: &Path, found: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -> Result<bool> {
     check_interrupted()?;
-    let refuse = |error: std::io::Error| input(format!("{}: {error}", path.display()));
+    let refuse = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => absent(format!("there is no folder {}", path.display())),
+        _ => input(format!("{}: {error}", path.display())),
+    };
     if !seen.insert(path.canonicalize().map_err(refuse)?) {
         return Ok(false);
     }

@@ -27,7 +27,8 @@ fn one(experiment: &Experiment) -> Result<(Run, Cell)> {
         [] => Ok((run.clone(), run.cells[0])),
         [cell] => Ok((run.clone(), **cell)),
         _ => Err(input(format!(
-            "one prompt is shown, but --mask and --from-layer make {} cells; name one of each",
+            "one prompt is shown, but --mask and --from-layer make {} cells; name one of each, such as --mask TTF \
+             --from-layer 0",
             masked.len()
         ))),
     }

@@ -72,11 +72,14 @@ struct Prompts {
 /// Wrong input; files that are merely not here yet are named in the plan instead.
 pub fn print(experiment: &Experiment, json: bool) -> Result<()> {
     let (mut opened, mut idle) = (None, Idle::default());
-    for run in &experiment.runs {
-        let plan = Plan::new(run, experiment, &mut opened, &mut idle)?;
-        if json { say_json(&plan)? } else { say(&plan.text())? }
+    let plans = experiment.runs.iter().map(|run| Plan::new(run, experiment, &mut opened, &mut idle));
+    let plans: Vec<Plan> = plans.collect::<Result<_>>()?;
+    // A call in which no mask hides anything is refused, and then has no plan.
+    let sentences = idle.sentences()?;
+    for plan in &plans {
+        if json { say_json(plan)? } else { say(&plan.text())? }
     }
-    idle.sentences()?.iter().for_each(|sentence| note(wrapped(sentence, "  ")));
+    sentences.iter().for_each(|sentence| note(wrapped(sentence, "  ")));
     Ok(())
 }
 
@@ -122,7 +125,12 @@ impl Plan {
                 self.n_layers,
                 self.parameters as f64 / 1e6
             ),
-            format!("  {} cells ({}), {} of them finished", self.cells, masks.join(", "), self.finished),
+            format!(
+                "  {} ({}), {} of them finished",
+                counted(self.cells, "cell"),
+                masks.join(", "),
+                self.finished
+            ),
             format!(
                 "  weights as {} {:.2} GiB; KV cache {:.1} KiB per token",
                 self.dtype, self.weights_gib, self.kv_cache_kib_a_token
@@ -163,6 +171,25 @@ fn described(
         }
         Err(error) => Err(error),
     }
+}
+
+/// `1 cell`, `2 cells`
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// What [`hidden_json`] writes, for people: tokens `[0,14)`, without the second number.
+fn in_words(hidden: &serde_json::Value) -> String {
+    let Some(ranges) = hidden.as_array() else {
+        let what = match hidden.as_str() {
+            Some("own") => "all but each token's own",
+            Some("attention") => "nothing, but one layer loses its attention",
+            _ => "nothing, but one layer has an adapter",
+        };
+        return what.into();
+    };
+    let ranges: Vec<String> = ranges.iter().map(|range| format!("[{},{})", range[0], range[1])).collect();
+    if ranges.is_empty() { "nothing".into() } else { ranges.join(", ") }
 }
 
 impl Prompts {
@@ -218,14 +245,21 @@ impl Prompts {
 
     fn lines(&self) -> Vec<String> {
         let hidden: Vec<String> =
-            self.hidden.iter().map(|(mask, ranges)| format!("{mask} {ranges}")).collect();
+            self.hidden.iter().map(|(mask, hidden)| format!("{mask}: {}", in_words(hidden))).collect();
         let mut lines: Vec<String> = self.left_out.iter().map(|sentence| format!("  {sentence}")).collect();
         lines.extend([
             format!(
-                "  {} prompts of {} tokens in total, the longest {}; all share the first {}",
-                self.items, self.prompt_tokens, self.longest_prompt, self.context_tokens
+                "  {} of {} tokens in total, the longest {}; all share the first {}",
+                counted(self.items, "prompt"),
+                self.prompt_tokens,
+                self.longest_prompt,
+                self.context_tokens
             ),
-            format!("  at most {} new tokens each, {} generations together", self.max_new_tokens, self.batch),
+            format!(
+                "  at most {} new tokens each; {} at a time",
+                self.max_new_tokens,
+                counted(self.batch, "generation")
+            ),
             format!(
                 "  memory {:.2} GiB, of which KV cache {:.2}; work {:.2} to {:.2} tera multiply-adds",
                 self.memory_gib,
@@ -233,7 +267,7 @@ impl Prompts {
                 self.work_least.total() as f64 / 1e12,
                 self.work_most.total() as f64 / 1e12
             ),
-            format!("  hidden columns of the first prompt: {}", hidden.join(", ")),
+            format!("  hidden tokens of the first prompt: {}", hidden.join("; ")),
         ]);
         lines
     }

@@ -67,13 +67,13 @@ pub fn export(args: ExportArgs) -> Result<()> {
     note(format!("{} score files in {}", cells.len(), args.out.join("results").display()));
     if shorter > 0 {
         note(format!(
-            "{shorter} left out: they were finished for fewer test items than their folders now have"
+            "{shorter} cells are left out: they were finished for fewer test items than their folders now have"
         ));
     }
     if nameless > 0 {
         note(format!(
-            "{nameless} left out: the study's layout has no place for the mask `all`, ablations, adapters and runs made for their \
-             times"
+            "{nameless} cells are left out: the study's layout has no place for the mask `all`, for ablations, for adapters and \
+             for runs with --drop-context"
         ));
     }
     Ok(())

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::attention::attention;
 use super::output::{check_out, named, style, write};
-use crate::base::console::{note, say, say_json};
+use crate::base::console::{note, say, say_json, wrapped};
 use crate::base::error::input;
 use crate::cli::{CurvesArgs, FigureArgs, FigureKind, SelectionArgs};
 use crate::figure::{Axis, Saved, curves, names, plain, rows, savings, titles};
@@ -70,7 +70,7 @@ fn study(args: &SelectionArgs, timed: bool, kind: impl Fn(Treatment) -> bool) ->
     for mask in &masks {
         let there = runs.iter().flat_map(|run| &run.cells).any(|cell| cell.record.mask == *mask);
         if !there {
-            return Err(input(format!("--mask {mask}: no run has it")));
+            return Err(input(format!("--mask {mask}: no run has it; known: {}", masks_of(&runs))));
         }
     }
     let wanted = |mask: Treatment| kind(mask) && (masks.is_empty() || masks.contains(&mask));
@@ -82,6 +82,12 @@ fn study(args: &SelectionArgs, timed: bool, kind: impl Fn(Treatment) -> bool) ->
         )),
         false => Ok(study),
     }
+}
+
+/// The masks of these runs' cells, for a message.
+fn masks_of(runs: &[StoredRun]) -> String {
+    let masks = runs.iter().flat_map(|run| &run.cells).map(|cell| cell.record.mask.to_string());
+    masks.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// Curves of adapters, and those of masks beside them that are of the same model and languages.
@@ -143,7 +149,7 @@ fn draw_curves(study: &Study, args: &CurvesArgs, name: &str) -> Result<()> {
         let shareless = |curve: &Curve| curve.points.iter().any(|point| point.ratio.is_none());
         let curves = study.panels.iter().flat_map(|panel| panel.curves.iter().zip(names(panel)));
         for (_, name) in curves.filter(|(curve, _)| shareless(curve)) {
-            note(format!("left out, having no baseline above 0: {}", plain(&name)));
+            note(format!("left out, because its baseline is not above 0: {}", plain(&name)));
         }
     }
     let titles = titles(&study.panels, &style.names);
@@ -156,13 +162,17 @@ fn recognised(panel: &Panel, title: String, first: usize) -> String {
     if first > 0 {
         text += " (layers counted from 1)";
     }
+    if panel.kind() == Kind::Masks {
+        text += ": brackets mark what is hidden";
+    }
     if let Some(too_short) = panel.too_short {
         text += &format!("\n  {too_short}");
     }
     for (curve, name) in panel.curves.iter().zip(names(panel)) {
         text += &format!("\n  {}{}", plain(&name), incomplete(panel, curve));
         for found in &curve.recognised {
-            text += &format!("\n    {}", found.sentence(&curve.key, panel.n_layers, first));
+            let sentence = format!("    {}", found.sentence(&curve.key, panel.n_layers, first));
+            text += &format!("\n{}", wrapped(&sentence, "      "));
         }
     }
     text
@@ -175,7 +185,7 @@ fn savings_text(study: &Study, saved: &[Saved], first: usize) -> String {
     for curve in saved.chunk_by(|a, b| (a.panel, &a.key) == (b.panel, &b.key)) {
         let panel = &study.panels[curve[0].panel];
         lines.push(format!("{}, {}", curve[0].title, curve[0].key.mask));
-        lines.extend(curve.iter().map(|row| format!("  {}", row.line(first))));
+        lines.extend(curve.iter().map(|row| wrapped(&format!("  {}", row.line(first)), "    ")));
         let untimed = |other: &&Panel| {
             let shared = Settings { drop_context: true, no_stop: true, ..other.shared() };
             !other.settings.drop_context && shared == panel.shared()
@@ -183,7 +193,8 @@ fn savings_text(study: &Study, saved: &[Saved], first: usize) -> String {
         let twins = study.panels.iter().filter(untimed).flat_map(|panel| &panel.curves);
         for found in twins.filter(|twin| twin.key == curve[0].key).flat_map(|twin| &twin.recognised) {
             if curve.iter().any(|row| Some(row.layer) == found.layer) {
-                lines.push(format!("  {}", found.sentence(&curve[0].key, panel.n_layers, first)));
+                let sentence = found.sentence(&curve[0].key, panel.n_layers, first);
+                lines.push(wrapped(&format!("  {sentence}"), "    "));
             }
         }
     }
@@ -196,7 +207,7 @@ fn incomplete(panel: &Panel, curve: &Curve) -> String {
     match &curve.baseline {
         _ if panel.too_short.is_some() => String::new(),
         _ if curve.key.mask.kind() != Kind::Masks => String::new(),
-        None => ": no baseline to compare with".into(),
+        None => ": there is no baseline to compare with".into(),
         Some(_) if curve.points.len() < n_layers => {
             format!(": {} of {n_layers} layers finished", curve.points.len())
         }

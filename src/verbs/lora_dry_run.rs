@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::dry_run;
-use crate::base::console::{say, say_json};
+use crate::base::console::{say, say_json, wrapped};
 use crate::config::{Experiment, Training};
 use crate::lora::Text;
 use crate::model::Arch;
@@ -59,15 +59,16 @@ impl TrainingPlan {
     }
 
     fn text(&self) -> String {
-        format!(
-            "  training: {} adapters; {} pairs of {} tokens, {} steps at most; dev loss of {} tokens; at most {:.3} tera \
-             multiply-adds",
+        let text = format!(
+            "  training: {} adapters, each on {} pairs ({} tokens) in at most {} steps; the dev loss takes {} tokens; all \
+             together at most {:.3} tera multiply-adds",
             self.adapters,
             self.train_size,
             self.pair_tokens,
             self.steps,
             self.dev_tokens,
             self.multiply_adds as f64 / 1e12
-        )
+        );
+        wrapped(&text, "    ")
     }
 }

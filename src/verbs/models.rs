@@ -4,7 +4,7 @@ use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
-use crate::base::console::{note, say, say_json};
+use crate::base::console::{note, say, say_json, wrapped};
 use crate::base::units::gib;
 use crate::cli::ModelsArgs;
 use crate::config::{ModelChoice, files};
@@ -66,11 +66,13 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
         return say_json(&as_json(choice, &arch, stored));
     }
     let whether_here = match (stored, &choice.config) {
-        (Some(bytes), _) => format!("at {}, {:.2} GiB as stored", choice.path.display(), gib(bytes)),
-        (None, Some(config)) if !here => {
-            format!("not at {}: {}", choice.path.display(), config.how_to_get(&choice.path))
+        (Some(bytes), _) => {
+            format!("the model is at {}, {:.2} GiB as stored", choice.path.display(), gib(bytes))
         }
-        (None, _) => format!("weights not at {} yet", choice.path.display()),
+        (None, Some(config)) if !here => {
+            format!("the model is not at {}: {}", choice.path.display(), config.how_to_get(&choice.path))
+        }
+        (None, _) => format!("the weights are not at {} yet", choice.path.display()),
     };
     if let Some(config) = choice.config.as_ref().filter(|config| !config.description.is_empty()) {
         say(&format!("{}: {}", choice.name, config.description))?;
@@ -78,10 +80,11 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
         say(&choice.name)?;
     }
     say(&format!(
-        "  {} family, {} parameters; {whether_here}\n  {} layers, hidden size {}, {} heads of {} over {} key/value heads\n  MLP {}, \
+        "  {} family, {} parameters\n{}\n  {} layers, hidden size {}, {} heads of size {}, {} key/value heads\n  MLP size {}, \
          vocabulary {}, context {} tokens\n  weights as f32 {:.2} GiB, as f16 or bf16 {:.2} GiB; KV cache {:.1} KiB per token",
         json!(arch.family).as_str().unwrap_or_default(),
         parameters(&arch),
+        wrapped(&format!("  {whether_here}"), "    "),
         arch.layers,
         arch.hidden,
         arch.heads,

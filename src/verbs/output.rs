@@ -80,6 +80,11 @@ pub fn named<'a>(flag: &str, asked: &[String], there: impl Iterator<Item = &'a s
     }
 }
 
+/// `layer 7`, or `layers 0..4, 7`.
+pub fn named_layers(numbers: &BTreeSet<usize>) -> String {
+    format!("layer{} {}", if numbers.len() == 1 { "" } else { "s" }, ranges(numbers))
+}
+
 /// `0..4, 7`
 pub fn ranges(numbers: &BTreeSet<usize>) -> String {
     let numbers: Vec<usize> = numbers.iter().copied().collect();

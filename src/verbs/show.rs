@@ -5,6 +5,7 @@ use std::ops::Range;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::output::ranges;
 use crate::base::console::{note, say, say_in_colour, say_json};
 use crate::base::error::{input, printable};
 use crate::cli::ShowArgs;
@@ -38,7 +39,7 @@ pub fn show(args: ShowArgs) -> Result<()> {
         say(&special_tokens(&prepared.special_tokens(prompt, &model.tokenizer)))?;
         match program(&prepared, args.item) {
             Some(program) => {
-                say(&format!("\nprogram as it is run, here with the reference as the answer\n{program}"))
+                say(&format!("\nThe program that is run, with the reference as the answer:\n{program}"))
             }
             None => Ok(()),
         }
@@ -114,14 +115,15 @@ fn special_tokens(special: &SpecialTokens) -> String {
     let eos =
         special.eos_texts.iter().zip(&special.eos_from).map(|(text, from)| format!("{text:?} ({from})"));
     let eos: Vec<String> = eos.collect();
-    let eos = if eos.is_empty() { "none is named".into() } else { eos.join(", ") };
+    let eos = if eos.is_empty() { "none (no file of the model names one)".into() } else { eos.join(", ") };
     format!("beginning of text: {bos}{}\nend of text: {eos}", special.bos_from)
 }
 
 fn hides(prompt: &Prompt, mask: Treatment, layers: &[usize], tokenizer: &Tokenizer) -> String {
     if mask == Treatment::Ablation {
-        let layers: Vec<String> = layers.iter().map(usize::to_string).collect();
-        return format!("{mask}: removes the attention of one layer: {}", layers.join(" or "));
+        let in_turn = if layers.len() > 1 { ", each in turn" } else { "" };
+        let layers = ranges(&layers.iter().copied().collect());
+        return format!("{mask}: removes the attention of one layer{in_turn}: {layers}");
     }
     let layers = match layers {
         [one] => format!("from layer {one} on"),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::output::ranges;
+use super::output::named_layers;
 use crate::base::console::{say, say_json};
 use crate::base::error::input;
 use crate::cli::StatusArgs;
@@ -112,8 +112,9 @@ impl RunStatus {
     /// For people.
     pub fn text(&self) -> String {
         let mut text = format!("{}: {} of {} cells finished", self.folder, self.finished, self.cells);
+        let width = self.masks.iter().map(|status| status.mask.to_string().len()).fold(8, usize::max);
         for status in &self.masks {
-            text += &format!("\n  {:<8} {}", status.mask.to_string(), status.text());
+            text += &format!("\n  {:<width$} {}", status.mask.to_string(), status.text());
         }
         text
     }
@@ -125,7 +126,7 @@ impl MaskStatus {
         if !self.finished.is_empty() {
             parts.push(match self.mask {
                 Treatment::None => "finished".into(),
-                _ => format!("finished: {}", ranges(&self.finished)),
+                _ => format!("finished: {}", named_layers(&self.finished)),
             });
         }
         let mut owners: Vec<Option<&Owner>> = self.begun.iter().map(|begun| begun.owner.as_ref()).collect();
@@ -140,10 +141,13 @@ impl MaskStatus {
             parts.push(so_far("finished for fewer test items", &some));
         }
         if !self.damaged.is_empty() {
-            parts.push(format!("damaged (see icl-mask verify): {}", ranges(&self.damaged)));
+            parts.push(format!("damaged (see icl-mask verify): {}", named_layers(&self.damaged)));
         }
         if !self.missing.is_empty() {
-            parts.push(format!("not begun: {}", ranges(&self.missing)));
+            parts.push(match self.mask {
+                Treatment::None => "not begun".into(),
+                _ => format!("not begun: {}", named_layers(&self.missing)),
+            });
         }
         parts.join("; ")
     }
@@ -156,7 +160,7 @@ fn so_far(what: &str, some: &[&Begun]) -> String {
         |count: fn(&Begun) -> usize| some.iter().map(|begun| count(begun)).fold(0, usize::saturating_add);
     format!(
         "{what}: {}, {} of {} generations",
-        ranges(&layers),
+        named_layers(&layers),
         sum(|begun| begun.generations),
         sum(|begun| begun.of)
     )

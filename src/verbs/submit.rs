@@ -91,7 +91,7 @@ fn resolve(call: &[String]) -> Result<(Experiment, bool)> {
                 Experiment::resolve_training(args.config.as_deref(), args.settings, args.training)?;
             Ok((experiment, true))
         }
-        _ => refuse("write run or lora with what they take, such as: submit --parts 4 -- run --mask TTF"),
+        _ => refuse("write run or lora with its flags, such as: submit --parts 4 -- run --mask TTF"),
     }
 }
 
@@ -144,17 +144,17 @@ impl Job<'_> {
         }
         Ok(format!(
             "#!/bin/bash\n{options}\
-# One part of the cells a task. What is finished is found and not computed again, so this can be submitted as often as need be.
+# Each task computes one part of the cells. Finished cells are not computed again, so the script can be submitted again.
 set -u
-# The log may be lost; that ends neither the part nor its queueing up again.
+# The log may be lost. The part goes on all the same, and queues up again.
 trap '' PIPE
 memory=auto
 given=${{SLURM_MEM_PER_NODE:-$((${{SLURM_MEM_PER_CPU:-0}} * ${{SLURM_CPUS_ON_NODE:-1}}))}}
 if [ \"$given\" -gt 0 ]; then memory=$((given * 9 / 10))MiB; fi
 signalled=no requeue=no part=
-# Time is nearly up: stop at the next step, and queue up again.
+# The time is nearly up: stop at the next step, and queue up again.
 trap 'signalled=yes requeue=yes; kill -TERM \"$part\" 2>/dev/null' USR1
-# Somebody wants it to end. Slurm tells the part itself, too; told twice, it would not finish its step.
+# The job is cancelled. Slurm signals the part itself too; after a second signal it would not finish its step.
 trap 'signalled=yes' TERM
 {} &
 part=$!
@@ -167,7 +167,7 @@ while [ -z \"$code\" ]; do
   code=$?
   if [ $signalled = yes ]; then code=; fi
 done
-# 143: it was told before it could listen.
+# 143: the signal came before the program could handle it.
 if [ $requeue = yes ] && {{ [ \"$code\" = 130 ] || [ \"$code\" = 143 ]; }}; then
   scontrol requeue \"${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID\"
   echo \"part $SLURM_ARRAY_TASK_ID queues up again\" >&2

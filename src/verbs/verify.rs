@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
-use super::output::ranges;
+use super::output::named_layers;
 use super::status::asked_for;
 use crate::base::console::{heard, say, say_json};
 use crate::base::interrupt::{Interrupted, check_interrupted};
@@ -30,7 +30,8 @@ pub fn verify(args: &VerifyArgs) -> Result<()> {
     }
     match wrong {
         0 => Ok(()),
-        _ => bail!("{wrong} of {runs} runs are not complete or not right"),
+        1 => bail!("1 of {runs} runs is incomplete or wrong"),
+        _ => bail!("{wrong} of {runs} runs are incomplete or wrong"),
     }
 }
 
@@ -131,13 +132,15 @@ impl Found {
             format!("{}: {} cells and {} generations are right", self.folder, self.cells, self.generations);
         for (mask, layers) in &self.missing {
             let layers =
-                if *mask == Treatment::None { String::new() } else { format!(", {}", ranges(layers)) };
+                if *mask == Treatment::None { String::new() } else { format!(", {}", named_layers(layers)) };
             text += &format!("\n  not finished: {mask}{layers}");
         }
         for (mask, layers) in &self.shorter {
             let layers =
-                if *mask == Treatment::None { String::new() } else { format!(", {}", ranges(layers)) };
-            text += &format!("\n  not finished: {mask}{layers}: of fewer test items than the folder now has");
+                if *mask == Treatment::None { String::new() } else { format!(", {}", named_layers(layers)) };
+            text += &format!(
+                "\n  not finished: {mask}{layers}: finished for fewer test items than the folder now has"
+            );
         }
         for wrong in &self.wrong {
             text += &format!("\n  wrong: {wrong}");

@@ -46,6 +46,8 @@ impl World {
             .env("HF_HUB_OFFLINE", "1")
             .env("HF_HOME", self.0.path().join("hub"))
             .env_remove("HF_HUB_CACHE")
+            // Help is as wide as a terminal, and this is one's width for programs that are not in it.
+            .env_remove("COLUMNS")
             .output()
             .expect("it runs")
     }

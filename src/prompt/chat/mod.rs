@@ -129,8 +129,8 @@ impl ChatTemplate {
         let parts: Vec<&str> = rendered.split(STAND_IN).collect();
         let [opening, closing] = parts[..] else {
             return Err(input(format!(
-                "the chat template {} writes the message {} times, and its segments can be told only where it stands \
-                 once and unchanged: give another template with --chat-template FILE",
+                "the chat template {} writes the message {} times, but it must write it once and unchanged, so \
+                 that the prompt's segments can be found: give another template with --chat-template FILE",
                 template.place,
                 parts.len() - 1
             )));
