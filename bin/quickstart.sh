@@ -34,7 +34,9 @@ set -x
 "$bin" report results/quickstart-"$sentences" --out figures/quickstart/report.html
 { set +x; } 2>/dev/null
 say "== done"
-if command -v icl-mask >/dev/null; then
+if [ -n "${ICL_MASK_BIN:-}" ]; then
+  say "made with $ICL_MASK_BIN"
+elif command -v icl-mask >/dev/null; then
   say "icl-mask is on your PATH: $(command -v icl-mask)"
 else
   say "icl-mask is at $PWD/target/release/icl-mask, which is not on your PATH. For this shell:"
