@@ -57,7 +57,7 @@ CASES = [
     Case(
         "icl-mask run --mask TTF,FTF --from-layer 0..23 --seed 1..4 --limit 50 --json",
         HOURS,
-        "icl-mask run --mask TTF,FTF --from-layer 0..23 --seed 1..4 --limit 2 --json",
+        "icl-mask run --mask TTF,FTF --from-layer 0..23 --seed 1..2 --limit 1 --json",
     ),
     Case("icl-mask run --no-stop --results results/no-stop", MINUTES, "icl-mask run --no-stop --results results/no-stop --limit 4"),
     Case("icl-mask run --model qwen2.5-coder-0.5b --chat-template", MINUTES,
@@ -98,7 +98,7 @@ CASES = [
     Case("icl-mask lora --layers 8..14 --train-size 400,800 --seed 0,1 --loss target", HOURS,
          "icl-mask lora --layers 10 --train-size 8,16 --seed 0 --loss target --limit 2"),
     Case("icl-mask run --adapter results/.../lora/layer-10 --mask none,TTF", "`...` is to be filled in",
-         "icl-mask run --adapter results/.../lora/layer-10 --mask none,TTF --limit 2"),
+         "icl-mask run --adapter $(ls -d results/qwen2.5-coder-0.5b/*/*/lora/layer-10 | head -n 1) --mask none,TTF --limit 2"),
     Case(
         "icl-mask run --task code --mask none,TTF,FTF --from-layer all --results results/humaneval",
         HOURS,
