@@ -82,7 +82,7 @@ def make_files(clone):
     """The files that README.md's commands name as a reader's own."""
     tiny_model(clone / "path/to/folder", clone / "tests/goldens/tokenizers/gpt-2.tokenizer.json")
     words = {"one": "uno", "two": "due", "three": "tre", "four": "quattro", "five": "cinque", "six": "sei"}
-    pairs = [(f"{a} and {b}", f"{words[a]} e {words[b]}") for a, b in itertools.permutations(words, 2)]
+    pairs = [(f"I have {a} or {b} books.", f"Ho {words[a]} o {words[b]} libri.") for a, b in itertools.permutations(words, 2)]
     for name, some in {"test.tsv": pairs[:10], "dev.tsv": pairs[10:]}.items():
         (clone / name).write_text("en\tit\n" + "".join(f"{a}\t{b}\n" for a, b in some))
     (clone / "out.txt").write_text("The cat sat on a mat.\nIt rains.\n")
