@@ -43,7 +43,6 @@ class Case:
 
 HOURS = "takes hours"
 MINUTES = "the 50 sentences take minutes"
-QWEN = "qwen2.5-coder-0.5b/nations.en-fr/qa_lines-k5-seed0"
 CASES = [
     Case("bash bin/quickstart.sh", "may build for long", seconds=5400, says="figures/quickstart/report.html"),
     Case("bash bin/test.sh", "CI runs it on every change", "bash -n bin/test.sh && cargo fmt --check"),
@@ -67,7 +66,7 @@ CASES = [
          "icl-mask submit --dry-run --parts 8 --sbatch=--time=4:00:00 -- run --config masking --seed 0..3 --model smollm2-135m "
          "--data nations", says="#SBATCH --array=1-8"),
     Case("icl-mask run --from-manifest results/.../manifest.json", "`...` is to be filled in",
-         f"icl-mask run --from-manifest results/quickstart-10/{QWEN}/manifest.json"),
+         "icl-mask run --from-manifest results/qwen2.5-coder-0.5b/nations.en-fr/qa_lines-k5-seed1/manifest.json"),
     Case("bash bin/build-cuda.sh", "fetches 1.2 GB and builds for 17 minutes", "bash -n bin/build-cuda.sh"),
     Case(
         "LD_LIBRARY_PATH=FOLDER target/cuda/release/icl-mask run --device cuda --dtype bf16 --batch 1024 --model "
