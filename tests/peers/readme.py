@@ -80,13 +80,16 @@ CASES = [
     Case("bash bin/bench-gpu.sh", "needs a GPU", code=2, says="there is no target/cuda/release/icl-mask"),
     Case("icl-mask run --ablate-attention all --limit 50 --results results/ablation", MINUTES,
          "icl-mask run --ablate-attention all --limit 4 --results results/ablation"),
-    Case("bash bin/main-figure.sh", HOURS, "bash bin/main-figure.sh 2 10", builds=True, says="figures/main/masks.svg"),
+    Case("icl-mask run --drop-context --mask none,TTF --from-layer 8,16,18 --limit 10 --results results/dropped",
+         "one generation after the other takes minutes",
+         "icl-mask run --drop-context --mask none,TTF --from-layer 8,16,18 --limit 2 --results results/dropped"),
+    Case("bash bin/main-figure.sh", HOURS, "bash bin/main-figure.sh 1 12", builds=True, says="figures/main/masks.svg"),
     Case(
         "icl-mask lora --model smollm2-135m --data nations --direction fr-en --layers all --train-size 400 --learning-rate 5e-3 "
         "--limit 100 --results results/lora",
         HOURS,
-        "icl-mask lora --model smollm2-135m --data nations --direction fr-en --layers 10,20 --train-size 32 --learning-rate 5e-3 "
-        "--limit 5 --results results/lora",
+        "icl-mask lora --model smollm2-135m --data nations --direction fr-en --layers 10,20 --train-size 16 --dev-size 8 "
+        "--learning-rate 5e-3 --limit 5 --results results/lora",
     ),
     Case(
         "icl-mask run --model smollm2-135m --data nations --direction fr-en --mask none,TTF --from-layer all --limit 100 --results "
@@ -96,7 +99,7 @@ CASES = [
         "results/masks",
     ),
     Case("icl-mask lora --layers 8..14 --train-size 400,800 --seed 0,1 --loss target", HOURS,
-         "icl-mask lora --layers 10 --train-size 8,16 --seed 0 --loss target --limit 2"),
+         "icl-mask lora --layers 10 --train-size 4,8 --dev-size 4 --seed 0 --loss target --limit 2"),
     Case("icl-mask run --adapter results/.../lora/layer-10 --mask none,TTF", "`...` is to be filled in",
          "icl-mask run --adapter $(ls -d results/qwen2.5-coder-0.5b/*/*/lora/layer-10 | head -n 1) --mask none,TTF --limit 2"),
     Case(
