@@ -54,6 +54,7 @@ CASES = [
         before="rm -r results/quickstart-10",
     ),
     Case("icl-mask run --model EleutherAI/gpt-neo-125m", "needs the hub: a tiny model from a hub on loopback", hub=True),
+    Case("icl-mask run --model model.gguf", MINUTES, "icl-mask run --model model.gguf --limit 4"),
     Case(
         "icl-mask run --mask TTF,FTF --from-layer 0..23 --seed 1..4 --limit 50 --json",
         HOURS,
