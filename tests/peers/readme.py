@@ -84,7 +84,7 @@ CASES = [
     Case("icl-mask run --drop-context --mask none,TTF --from-layer 8,16,18 --limit 10 --results results/dropped",
          "one generation after the other takes minutes",
          "icl-mask run --drop-context --mask none,TTF --from-layer 8,16,18 --limit 2 --results results/dropped"),
-    Case("bash bin/main-figure.sh", HOURS, "bash bin/main-figure.sh 1 12", builds=True, says="figures/main/masks.svg"),
+    Case("bash bin/main-figure.sh", HOURS, "bash bin/main-figure.sh 1 12", builds=True, seconds=1800, says="figures/main/masks.svg"),
     Case(
         "icl-mask lora --model smollm2-135m --data nations --direction fr-en --layers all --train-size 400 --learning-rate 5e-3 "
         "--limit 100 --results results/lora",
