@@ -110,7 +110,7 @@ CASES = [
         before="bash bin/prepare-humaneval.sh",
     ),
     Case("icl-mask run --task code --mask none --samples 20 --temperature 0.8 --top-p 0.95", HOURS,
-         "icl-mask run --task code --mask none --samples 20 --temperature 0.8 --top-p 0.95 --limit 2"),
+         "icl-mask run --task code --mask none --samples 20 --temperature 0.8 --top-p 0.95 --limit 1"),
 ]  # fmt: skip
 # Commands of the prose, with their names filled in: they run after all others. README.md must have the first of each pair.
 PROSE = [
