@@ -21,6 +21,8 @@ python3 -c 'import venv, ensurepip' 2>/dev/null || need python3-venv python3-ven
 
 say "== scripts"
 for script in bin/*.sh; do bash -n "$script"; done
+# Whether bin/check-readme.sh knows the commands that README.md has.
+python3 tests/peers/readme.py --list >/dev/null
 say "== format"
 cargo fmt --check
 say "== lints"

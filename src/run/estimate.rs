@@ -38,24 +38,28 @@ impl Estimate {
         if self.done == 0 {
             return None;
         }
-        let (expected, done) = (self.multiply_adds(), self.done as f64);
-        let by_work = (expected - done) * seconds / done;
+        let done = self.done as f64;
+        let by_work = |expected: f64| (expected - done) * seconds / done;
+        let (expected, most) = (self.multiply_adds(self.length()), self.multiply_adds(1.));
         if self.finished == 0 {
-            return Some(by_work.max(0.));
+            return Some(by_work(most).max(0.));
         }
         // Too long where others are half done, which it does not see; the work is wrong where answers share more or less
         // than was expected, most of all at the end.
         let by_count = seconds * (self.generations - self.finished) as f64 / self.finished as f64;
-        Some(if done > 0.95 * expected { by_count } else { by_work.min(by_count) })
+        // The answers that end first are the shortest. Where they promise less work than is done, the others have full length.
+        let first = [expected, most].into_iter().find(|&work| done <= 0.95 * work);
+        Some(first.map_or(by_count, |work| by_work(work).min(by_count)))
     }
 
-    /// Of the whole run, with answers as long as those that are finished.
-    fn multiply_adds(&self) -> f64 {
+    /// How long the finished answers are on average, as a part of the longest that is allowed.
+    fn length(&self) -> f64 {
+        self.tokens as f64 / (self.finished * self.longest).max(1) as f64
+    }
+
+    /// Of the whole run, with answers of this length.
+    fn multiply_adds(&self, length: f64) -> f64 {
         let Expected { prompts, least, most } = self.expected;
-        let length = match self.finished {
-            0 => 1.,
-            finished => self.tokens as f64 / (finished * self.longest).max(1) as f64,
-        };
         let whole = (least as f64 + most as f64) / 2.;
         prompts as f64 + (whole - prompts as f64).max(0.) * length
     }
@@ -91,6 +95,16 @@ mod tests {
         estimate.passed(500);
         (0..50).for_each(|_| estimate.finished(10));
         assert_eq!(estimate.left(12.), Some(0.));
+    }
+
+    #[test]
+    fn the_few_that_end_first_do_not_lengthen_it() {
+        let expected = Expected { prompts: 0, least: 1000, most: 1000 };
+        let mut estimate = Estimate::new(expected, 100, 10);
+        estimate.passed(300);
+        (0..4).for_each(|_| estimate.finished(2));
+        // Not 24 seconds, a hundred times what four answers took.
+        assert!((estimate.left(1.).unwrap() - 700. / 300.).abs() < 1e-9);
     }
 
     #[test]
