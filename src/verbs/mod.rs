@@ -38,7 +38,7 @@ pub use models::models;
 pub use prepare::{Prepared, hidden_json};
 pub use report::report;
 pub use run::run;
-pub use score::score;
+pub use score::{programs, score};
 pub use show::show;
 pub use status::status;
 pub use submit::submit;

@@ -30,8 +30,7 @@ pub fn running(args: &ScoreArgs) -> Result<Running> {
 /// Run each program of a JSONL file and print what came of it.
 pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
     let profile = profile(&args.profile, "--profile")?;
-    let problems = problems(&args.data)?;
-    let samples = samples(hyp, &problems)?;
+    let (problems, samples) = programs(hyp, &args.data)?;
     let scoring = Scoring::new(Task::Code, profile, None)?;
     let Scoring::Code(assembly) = scoring else { return Ok(()) };
     let items = samples.iter().map(|(item, _)| &problems[*item]);
@@ -55,6 +54,17 @@ pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
         let most = by_problem.iter().map(Vec::len).max().unwrap_or(0);
         say(&text_of(code, most, by_problem.len(), problems.len()))
     }
+}
+
+/// What is to be judged: the problems of a corpus (by its name, or by its file), and the programs of a file, each with the place of
+/// its problem.
+///
+/// # Errors
+/// One of the two cannot be read, or a program is for none of the problems.
+pub fn programs(hyp: &Path, data: &str) -> Result<(Vec<Example>, Vec<(usize, Sample)>)> {
+    let problems = problems(data)?;
+    let samples = samples(hyp, &problems)?;
+    Ok((problems, samples))
 }
 
 fn problems(data: &str) -> Result<Vec<Example>> {
