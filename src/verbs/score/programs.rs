@@ -30,7 +30,7 @@ pub fn running(args: &ScoreArgs) -> Result<Running> {
 /// Run each program of a JSONL file and print what came of it.
 pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
     let profile = profile(&args.profile, "--profile")?;
-    let (problems, samples) = programs(hyp, &args.data)?;
+    let Programs { problems, samples } = programs(hyp, &args.data)?;
     let scoring = Scoring::new(Task::Code, profile, None)?;
     let Scoring::Code(assembly) = scoring else { return Ok(()) };
     let items = samples.iter().map(|(item, _)| &problems[*item]);
@@ -56,15 +56,22 @@ pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
     }
 }
 
-/// What is to be judged: the problems of a corpus (by its name, or by its file), and the programs of a file, each with the place of
-/// its problem.
+/// What is to be judged.
+pub struct Programs {
+    /// The problems of the corpus.
+    pub problems: Vec<Example>,
+    /// The programs, each with the place of its problem.
+    pub samples: Vec<(usize, Sample)>,
+}
+
+/// Read the programs of a file, and the corpus of their problems: by its name, or by its file.
 ///
 /// # Errors
 /// One of the two cannot be read, or a program is for none of the problems.
-pub fn programs(hyp: &Path, data: &str) -> Result<(Vec<Example>, Vec<(usize, Sample)>)> {
+pub fn programs(hyp: &Path, data: &str) -> Result<Programs> {
     let problems = problems(data)?;
     let samples = samples(hyp, &problems)?;
-    Ok((problems, samples))
+    Ok(Programs { problems, samples })
 }
 
 fn problems(data: &str) -> Result<Vec<Example>> {
