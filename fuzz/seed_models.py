@@ -225,6 +225,8 @@ def folder_variants():
 def chat():
     templates = json.loads((GOLDENS / "chat.json").read_text())["templates"]
     templates |= {f"generation-{at}": case["template"] for at, case in enumerate(json.loads((GOLDENS / "tokenizer_files/generation.json").read_text())["cases"])}
+    # One that would fill the memory.
+    templates["memory"] = "{{ messages[0].content }}{% set ns = namespace(x='a') %}{% for i in range(40) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}"
     for name, template in {**templates, "plain": CHAT}.items():
         write(f"chat/{name}", template)
 
