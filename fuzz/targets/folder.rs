@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use icl_mask::config::ModelChoice;
 use icl_mask::hub::Wanted;
 use icl_mask::lora::peft;
-use icl_mask::model::{Arch, Checkpoint, Precision, Transformer};
+use icl_mask::model::{Arch, Checkpoint, Precision, Transformer, not_applied, unread};
 use icl_mask::prompt::Tokenizer;
 use icl_mask::prompt::chat::{ChatTemplate, Source};
 use icl_mask::run::OpenModel;
@@ -19,13 +19,14 @@ use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 /// As in fuzz/seeds.py.
 const FAMILIES: [&str; 8] =
     ["llama", "qwen2", "gpt-neo", "bloom", "starcoder2", "gpt2", "gpt-neox", "gemma3"];
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "model.safetensors",
     "config.json",
     "model.safetensors.index.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
     "generation_config.json",
     "chat_template.jinja",
     "adapter/adapter_config.json",
@@ -44,7 +45,7 @@ fuzz_target!(|bytes: &[u8]| {
     common::file(&format!("{}/{}", FAMILIES[family], FILES[file]), rest);
     match file {
         0..=2 => weights(family, bytes),
-        3..=7 => tokenizer(family, bytes),
+        3..=8 => tokenizer(family, bytes),
         _ => adapter(family, bytes),
     }
     // The way that the program takes, which reads some files several times.
@@ -66,7 +67,9 @@ static RIGHT: LazyLock<Vec<Arch>> = LazyLock::new(|| {
 });
 
 fn weights(family: usize, bytes: &[u8]) {
-    let checkpoint = Checkpoint::open(&common::FOLDER.join(FAMILIES[family]));
+    let folder = common::FOLDER.join(FAMILIES[family]);
+    common::judge(unread(&folder), bytes);
+    let checkpoint = Checkpoint::open(&folder);
     let Some(checkpoint) = common::judge(checkpoint, bytes) else { return };
     if let Some(model) = common::judge(Transformer::load(&checkpoint, Precision::F32), bytes) {
         common::forward(&model);
@@ -74,7 +77,9 @@ fn weights(family: usize, bytes: &[u8]) {
 }
 
 fn tokenizer(family: usize, bytes: &[u8]) {
-    let file = common::FOLDER.join(FAMILIES[family]).join("tokenizer.json");
+    let folder = common::FOLDER.join(FAMILIES[family]);
+    common::judge(not_applied(&folder), bytes);
+    let file = folder.join("tokenizer.json");
     let Some(tokenizer) = common::judge(Tokenizer::from_file(&file), bytes) else { return };
     let roles = &tokenizer.special().roles;
     let template = Source::beside(&file).and_then(|source| ChatTemplate::new(source, roles));
@@ -85,12 +90,15 @@ fn tokenizer(family: usize, bytes: &[u8]) {
 
 fn adapter(family: usize, bytes: &[u8]) {
     let folder = common::FOLDER.join(FAMILIES[family]);
-    let Some(adapter) = common::judge(peft::read(&folder.join("adapter"), &RIGHT[family]), bytes) else {
-        return;
-    };
+    let place = folder.join("adapter");
+    common::judge(peft::check(&place, 0), bytes);
+    let Some(opened) = common::judge(peft::open(&place, &RIGHT[family]), bytes) else { return };
+    // Said to be a model, it is refused by what it says that it changes.
+    let choice = ModelChoice::resolve(&place.display().to_string(), "--model");
+    assert!(common::judge(choice, bytes).is_none(), "an adapter is no model");
     let checkpoint = Checkpoint::open(&folder).expect("it is right");
     let mut model = Transformer::load(&checkpoint, Precision::F32).expect("it is right");
-    if common::judge(model.adapt(adapter, true), bytes).is_some() {
+    if common::judge(model.adapt(opened.adapter, true), bytes).is_some() {
         common::forward(&model);
     }
 }

@@ -88,7 +88,7 @@ fuzz_mutator!(|data: &mut [u8], size: usize, most: usize, seed: u32| {
 fuzz_target!(|bytes: &[u8]| {
     let path = common::file("tokenizer.json", bytes);
     let Some(tokenizer) = common::judge(Tokenizer::from_file(&path), bytes) else { return };
-    for text in ["Q: two birds\u{e9} \u{1f600}\nA:", "", " <s>\u{2581}\u{301}  12</s>"] {
+    for text in ["two birds", "Q: two birds\u{e9} \u{1f600}\nA:", "", " <s>\u{2581}\u{301}  12</s>"] {
         let Some(ids) = common::judge(tokenizer.encode(text), bytes) else { continue };
         common::judge(tokenizer.spans(text, &ids), bytes);
         tokenizer.decode(&ids);

@@ -25,7 +25,7 @@ pub use lora::lora;
 pub use models::models;
 pub use report::report;
 pub use run::run;
-pub use score::score;
+pub use score::{programs, score};
 pub use show::show;
 pub use status::status;
 pub use submit::submit;

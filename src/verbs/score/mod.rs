@@ -5,6 +5,8 @@ mod programs;
 mod samples;
 mod texts;
 
+pub use programs::programs;
+
 use std::path::Path;
 
 use anyhow::Result;

@@ -30,8 +30,7 @@ pub fn running(args: &ScoreArgs) -> Result<Running> {
 /// Run each program of a JSONL file and print what came of it.
 pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
     let profile = profile(&args.profile, "--profile")?;
-    let problems = problems(&args.data)?;
-    let samples = samples(hyp, &problems)?;
+    let Programs { problems, samples } = programs(hyp, &args.data)?;
     let scoring = Scoring::new(Task::Code, profile, None)?;
     let Scoring::Code(assembly) = scoring else { return Ok(()) };
     let items = samples.iter().map(|(item, _)| &problems[*item]);
@@ -55,6 +54,24 @@ pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
         let most = by_problem.iter().map(Vec::len).max().unwrap_or(0);
         say(&text_of(code, most, by_problem.len(), problems.len()))
     }
+}
+
+/// What is to be judged.
+pub struct Programs {
+    /// The problems of the corpus.
+    pub problems: Vec<Example>,
+    /// The programs, each with the place of its problem.
+    pub samples: Vec<(usize, Sample)>,
+}
+
+/// Read the programs of a file, and the corpus of their problems: by its name, or by its file.
+///
+/// # Errors
+/// One of the two cannot be read, or a program is for none of the problems.
+pub fn programs(hyp: &Path, data: &str) -> Result<Programs> {
+    let problems = problems(data)?;
+    let samples = samples(hyp, &problems)?;
+    Ok(Programs { problems, samples })
 }
 
 fn problems(data: &str) -> Result<Vec<Example>> {
