@@ -229,6 +229,9 @@ pub const DEFAULTS: &str = "default";
 /// Those that `run` starts from where no experiment file is given.
 pub const RUN_DEFAULTS: &str = "default-run";
 
+/// What `figure attention` starts from over them: one cell.
+pub const ATTENTION_DEFAULTS: &str = "default-attention";
+
 /// Those that experiments with programs start from, over the others.
 pub const CODE_DEFAULTS: &str = "default-code";
 
@@ -236,7 +239,7 @@ pub const CODE_DEFAULTS: &str = "default-code";
 pub const LORA_DEFAULTS: &str = "default-lora";
 
 /// All of them.
-const ALL_DEFAULTS: [&str; 4] = [DEFAULTS, RUN_DEFAULTS, CODE_DEFAULTS, LORA_DEFAULTS];
+const ALL_DEFAULTS: [&str; 5] = [DEFAULTS, RUN_DEFAULTS, ATTENTION_DEFAULTS, CODE_DEFAULTS, LORA_DEFAULTS];
 
 impl Experiment {
     /// What `run` computes: defaults, then the YAML file if one is given, then the flags.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::settings::{Layered, Settings};
-use super::{CODE_DEFAULTS, DEFAULTS, LORA_DEFAULTS, RUN_DEFAULTS, files};
+use super::{ATTENTION_DEFAULTS, CODE_DEFAULTS, DEFAULTS, LORA_DEFAULTS, RUN_DEFAULTS, files};
 use crate::base::error::input;
 
 /// The verb that reads the settings.
@@ -74,6 +74,7 @@ impl Purpose {
     pub(super) fn defaults(self, code: bool, with_file: bool) -> Vec<&'static str> {
         let own = match self {
             Self::Run if !with_file => Some(RUN_DEFAULTS),
+            Self::Attention if !with_file => Some(ATTENTION_DEFAULTS),
             Self::Lora => Some(LORA_DEFAULTS),
             Self::Run | Self::Show | Self::Attention => None,
         };

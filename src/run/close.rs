@@ -16,6 +16,15 @@ impl Work {
         TooShort::new(self.metric.unwrap_or(Metric::Bleu), &references)
     }
 
+    /// Nothing of it is left to compute.
+    pub(super) fn say_finished(&self) {
+        let cells = match self.finished.len() {
+            1 => "the one cell is".into(),
+            count => format!("all {count} cells are"),
+        };
+        note(format!("{cells} finished already; nothing is computed"));
+    }
+
     /// The closing table and what it suggests.
     pub fn close(mut self) {
         self.finished.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));

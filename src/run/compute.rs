@@ -129,8 +129,10 @@ fn run_model(
         if json {
             work.print_finished()?;
         }
-        if !work.pending.is_empty() {
-            compute(&mut work)?;
+        match work.pending.is_empty() {
+            false => compute(&mut work)?,
+            true if work.others.is_empty() => work.say_finished(),
+            true => {}
         }
         if work.others.is_empty() { work.close() } else { left.push(work) }
     }
