@@ -124,12 +124,12 @@ impl Settings {
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let theirs = other.fields();
         let sentence = |(key, value): (String, Value)| {
-            let theirs = theirs.get(&key).map_or("nothing".into(), ToString::to_string);
+            let theirs = theirs.get(&key).map_or("not set".into(), ToString::to_string);
             format!("{key} was {value}, now {theirs}")
         };
         let new = other.named_differences(self).into_iter();
         let new = new.filter(|(key, _)| !self.fields().contains_key(key));
-        let added = new.map(|(key, value)| format!("{key} was nothing, now {value}"));
+        let added = new.map(|(key, value)| format!("{key} was not set, now {value}"));
         self.named_differences(other).into_iter().map(sentence).chain(added).collect()
     }
 

@@ -197,6 +197,10 @@ impl Prompts {
         let arch = &model.arch;
         let prepared = Prepared::new(run.clone(), model)?;
         idle.add(&prepared);
+        // What the call itself would refuse. The weights may not be here yet, and reading them takes long.
+        let folder = RunFolder::new(experiment.results.join(run.folder()));
+        let weights = folder.manifest()?.map(|known| known.settings.model_sha256).unwrap_or_default();
+        folder.check(&prepared.settings(&weights, experiment))?;
         let lengths = prepared.prompts.iter().map(|prompt| prompt.tokens.len());
         let longest = lengths.clone().max().unwrap_or(0);
         let requests = prepared.requests(&run.cells);
