@@ -124,6 +124,43 @@ pub fn refuse_nesting(text: &str, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What a file says, whatever its kind.
+struct Described {
+    description: Option<String>,
+    prepare: Option<String>,
+    direction: Option<Direction>,
+    kind: Kind,
+}
+
+impl From<FloresYaml> for Described {
+    fn from(yaml: FloresYaml) -> Self {
+        let FloresYaml { description, prepare, direction, folder, demonstrations, test, training, .. } = yaml;
+        let kind = Kind::Flores(Flores { folder, demonstrations, test, training });
+        Self { description, prepare, direction, kind }
+    }
+}
+
+impl From<TableYaml> for Described {
+    fn from(yaml: TableYaml) -> Self {
+        let TableYaml { description, prepare, direction, test, demonstrations, training, columns, .. } = yaml;
+        let kind = Kind::Table(Table { test, demonstrations, training, columns });
+        Self { description, prepare, direction, kind }
+    }
+}
+
+impl From<CodeYaml> for Described {
+    fn from(yaml: CodeYaml) -> Self {
+        let CodeYaml { description, prepare, test, demonstrations, fields, demonstration_columns, .. } = yaml;
+        let pool = |file: TableFile| match file.lines {
+            None if file.file == LEAVE_ONE_OUT => Pool::LeaveOneOut,
+            _ => Pool::File(file),
+        };
+        let demonstrations = demonstrations.map(pool);
+        let kind = Kind::Code(Code { test, fields, demonstrations, demonstration_columns });
+        Self { description, prepare, direction: None, kind }
+    }
+}
+
 impl DataConfig {
     /// Reads a YAML file; the corpus is named after it.
     ///
@@ -150,65 +187,10 @@ impl DataConfig {
             serde_yaml::from_str(text).map_err(|error| input(format!("{}: {error}", path.display())))
         }
         let kind = yaml::<Probe>(text, path)?.kind.unwrap_or_default();
-        let (description, prepare, direction, kind) = match kind.as_str() {
-            "flores" => {
-                let FloresYaml {
-                    description,
-                    prepare,
-                    direction,
-                    folder,
-                    demonstrations,
-                    test,
-                    training,
-                    ..
-                } = yaml(text, path)?;
-                (
-                    description,
-                    prepare,
-                    direction,
-                    Kind::Flores(Flores { folder, demonstrations, test, training }),
-                )
-            }
-            "table" => {
-                let TableYaml {
-                    description,
-                    prepare,
-                    direction,
-                    test,
-                    demonstrations,
-                    training,
-                    columns,
-                    ..
-                } = yaml(text, path)?;
-                (
-                    description,
-                    prepare,
-                    direction,
-                    Kind::Table(Table { test, demonstrations, training, columns }),
-                )
-            }
-            "code" => {
-                let CodeYaml {
-                    description,
-                    prepare,
-                    test,
-                    demonstrations,
-                    fields,
-                    demonstration_columns,
-                    ..
-                } = yaml(text, path)?;
-                let pool = |file: TableFile| match file.lines {
-                    None if file.file == LEAVE_ONE_OUT => Pool::LeaveOneOut,
-                    _ => Pool::File(file),
-                };
-                let demonstrations = demonstrations.map(pool);
-                (
-                    description,
-                    prepare,
-                    None,
-                    Kind::Code(Code { test, fields, demonstrations, demonstration_columns }),
-                )
-            }
+        let Described { description, prepare, direction, kind } = match kind.as_str() {
+            "flores" => yaml::<FloresYaml>(text, path)?.into(),
+            "table" => yaml::<TableYaml>(text, path)?.into(),
+            "code" => yaml::<CodeYaml>(text, path)?.into(),
             "" => {
                 return Err(input(format!(
                     "{}: `kind` is missing; write `flores`, `table` or `code`",

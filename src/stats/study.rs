@@ -109,13 +109,7 @@ fn panel(
     let first = &runs[members[0]];
     for run in members.iter().map(|&index| &runs[index]) {
         let settings = &run.manifest.settings;
-        if !run.items.iter().map(|item| &item.id).eq(first.items.iter().map(|item| &item.id)) {
-            return Err(input(format!(
-                "{} and {}: hold other test items under the same settings",
-                first.folder.display(),
-                run.folder.display()
-            )));
-        }
+        check_items(first, run)?;
         let instructed = !settings.format_strings.header.is_empty();
         for cell in &run.cells {
             let record = &cell.record;
@@ -137,16 +131,8 @@ fn panel(
                 }
             };
             if let Some(other) = cells.iter().find(|other| other.record.seed == record.seed) {
-                let holds = |run: &&StoredRun| run.cells.iter().any(|cell| std::ptr::eq(cell, *other));
-                let first = members.iter().map(|&index| &runs[index]).find(holds).unwrap_or(first);
-                return Err(input(format!(
-                    "{} and {}: both hold the cell {}, layer {}, seed {} of one curve; name one of the folders",
-                    first.folder.display(),
-                    run.folder.display(),
-                    record.mask,
-                    record.from_layer,
-                    record.seed
-                )));
+                let all = members.iter().map(|&index| &runs[index]);
+                return Err(twice(all, other, run, cell));
             }
             cells.push(cell);
         }
@@ -174,6 +160,37 @@ fn panel(
         curves,
         runs: members,
     }))
+}
+
+/// Runs of one panel are of the same test items.
+fn check_items(first: &StoredRun, run: &StoredRun) -> Result<()> {
+    if run.items.iter().map(|item| &item.id).eq(first.items.iter().map(|item| &item.id)) {
+        return Ok(());
+    }
+    Err(input(format!(
+        "{} and {}: hold other test items under the same settings",
+        first.folder.display(),
+        run.folder.display()
+    )))
+}
+
+/// A point of a curve that two of the runs hold: `other`, and `cell` of `run`.
+fn twice<'a>(
+    mut all: impl Iterator<Item = &'a StoredRun>,
+    other: &StoredCell,
+    run: &'a StoredRun,
+    cell: &StoredCell,
+) -> anyhow::Error {
+    let holds = |run: &&StoredRun| run.cells.iter().any(|cell| std::ptr::eq(cell, other));
+    let first = all.find(holds).unwrap_or(run);
+    input(format!(
+        "{} and {}: both hold the cell {}, layer {}, seed {} of one curve; name one of the folders",
+        first.folder.display(),
+        run.folder.display(),
+        cell.record.mask,
+        cell.record.from_layer,
+        cell.record.seed
+    ))
 }
 
 fn by_seed(mut cells: Vec<&StoredCell>) -> Vec<&StoredCell> {

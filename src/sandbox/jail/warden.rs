@@ -40,12 +40,7 @@ pub fn watch(
     jobs: [&[u8]; 2],
 ) -> Result<Report> {
     if room.drop_root {
-        become_nobody().context("root's rights cannot be given up")?;
-        if unshare(CloneFlags::CLONE_NEWUSER).is_ok() {
-            layers.there.push("a user without rights in a user namespace".into());
-        } else {
-            layers.there.push("a user without rights".into());
-        }
+        layers.there.push(give_up_root()?.into());
     }
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     ensure!(!gone(above)?, "what started the warden has gone");
@@ -102,6 +97,15 @@ pub fn watch(
         program: program.end.unwrap_or_default(),
         judge: judge.end.unwrap_or_default(),
         cut,
+    })
+}
+
+/// Go on as nobody, in a user namespace where there can be one. Returns the layer of the sandbox that this is.
+fn give_up_root() -> Result<&'static str> {
+    become_nobody().context("root's rights cannot be given up")?;
+    Ok(match unshare(CloneFlags::CLONE_NEWUSER).is_ok() {
+        true => "a user without rights in a user namespace",
+        false => "a user without rights",
     })
 }
 
