@@ -31,13 +31,6 @@ say "== documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 say "== tests"
 cargo test --locked
-# What the widest registers compute was tested above; here is what the others do.
-sets=(portable)
-if grep -qw avx512f /proc/cpuinfo 2>/dev/null && grep -qw avx2 /proc/cpuinfo; then sets+=(avx2); fi
-for set in "${sets[@]}"; do
-  say "== tests with the instruction set $set"
-  ICL_MASK_ISA=$set cargo test --locked --test laws --test model_goldens
-done
 if [ -z "$offline" ]; then
   say "== notebooks"
   bash bin/notebooks.sh
