@@ -406,6 +406,9 @@ fn nothing_gets_out_of_the_folder() {
         state.files.insert(INDEX.into(), index.into());
         Bench::new(state).assert_input(&[part]);
     }
+    let mut state = sharded();
+    state.files.insert(INDEX.into(), b"{\"\xe9\"".to_vec());
+    Bench::new(state).assert_input(&[INDEX, "not valid UTF-8"]);
     let mut state = model();
     state.revisions.insert("main".into(), "../../../../evil".into());
     Bench::new(state).assert_fault(&["names a commit that is none"]);

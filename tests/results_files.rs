@@ -485,6 +485,21 @@ fn a_misspelt_key_of_an_unfinished_cell_is_refused() {
     ok(world.call("verify results"));
 }
 
+/// What has the name of such a file and is a folder is wrong input too.
+#[test]
+fn an_unfinished_cell_that_is_a_folder_is_refused() {
+    let world = World::new();
+    ok(world.run("--mask none --limit 3"));
+    let cell = world.path(FOLDER).join("none");
+    for file in ["baseline.json", "baseline.jsonl"] {
+        fs::remove_file(cell.join(file)).unwrap();
+    }
+    fs::create_dir(cell.join("baseline.partial.jsonl")).unwrap();
+    let says = ["baseline.partial.jsonl: cannot be read (it is a folder, not a file)"];
+    world.refused(&world.call("status results"), &says);
+    world.refused(&world.run("--mask none --limit 3"), &says);
+}
+
 /// Where no folder can be made, it is said before anything is computed.
 #[test]
 fn places_that_cannot_be_are_refused_beforehand() {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Deserialize;
 
 use super::{HubSettings, ModelId};
@@ -152,8 +152,7 @@ pub(super) fn weights(snapshot: &Path, single: bool) -> Result<BTreeSet<String>>
     if single || !path.exists() {
         return Ok([SINGLE.to_string()].into());
     }
-    let text =
-        inputs::text(&path, MOST_SETTINGS).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = inputs::text(&path, MOST_SETTINGS).map_err(|trouble| trouble.about(&path))?;
     let index: Index = serde_json::from_str(&text)
         .map_err(|error| input(format!("{}: {error}: choose another revision", path.display())))?;
     let names: BTreeSet<String> = index.weight_map.into_values().collect();

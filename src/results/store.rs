@@ -260,7 +260,7 @@ impl RunFolder {
         let bytes = match inputs::bytes(&path) {
             Ok(bytes) => bytes,
             Err(trouble) if trouble.is_missing() => return Ok(Vec::new()),
-            Err(trouble) => return Err(trouble).with_context(|| format!("cannot read {}", path.display())),
+            Err(trouble) => return Err(trouble.about(&path)),
         };
         let parse = |line: &[u8]| match line.ends_with(b"\n") {
             true => serde_json::from_slice(line).map_err(|error| error.to_string()),
@@ -292,7 +292,7 @@ impl RunFolder {
         match inputs::bytes(&path) {
             Ok(bytes) => Ok(bytes.iter().filter(|&&byte| byte == b'\n').count()),
             Err(trouble) if trouble.is_missing() => Ok(0),
-            Err(trouble) => Err(trouble).with_context(|| format!("cannot read {}", path.display())),
+            Err(trouble) => Err(trouble.about(&path)),
         }
     }
 
