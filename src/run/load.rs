@@ -19,7 +19,7 @@ pub enum Loaded {
 /// The weights of a model, on the processor.
 ///
 /// # Errors
-/// As [`Loaded::load`].
+/// A file that cannot be read, or weights that are not the model's.
 pub fn on_host(choice: &ModelChoice, model: &OpenModel, dtype: Precision) -> Result<Transformer> {
     note(format!("loading {} ({})", choice.name, choice.path.display()));
     Transformer::load(model.checkpoint()?, dtype)
