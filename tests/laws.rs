@@ -222,7 +222,7 @@ fn any_plan(length: usize) -> impl Strategy<Value = Plan> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Any windows, any edits of any rows at any layers, any prompts that share a beginning of any length.
     #[test]
