@@ -67,7 +67,7 @@ fuzz() { # fuzz TARGET EXECUTIONS
   mkdir -p "$folder/corpus/$target" "$found" "$work/$target"
   # One process after another: one that has lost much memory to calls without an end ends early (fuzz/targets/common.rs).
   while [ "$total" -lt "$wanted" ] && [ -z "$crash" ]; do
-    # In a folder of its own, so that names in inputs mean no files of this one.
+    # The process runs in its own empty folder, so that a name in an input never opens a file of this repository.
     if ! (cd "$work/$target" && exec "$binaries/$target" -runs=$((wanted - total)) -max_len=16384 -timeout=30 -rss_limit_mb=4096 \
       -close_fd_mask=3 -print_final_stats=1 -dict="$folder/seeds/$target.dict" -artifact_prefix="$found/" \
       "$folder/corpus/$target" "$folder/seeds/$target") >"$out" 2>&1; then

@@ -93,9 +93,9 @@ fn adapter(family: usize, bytes: &[u8]) {
     let place = folder.join("adapter");
     common::judge(peft::check(&place, 0), bytes);
     let Some(opened) = common::judge(peft::open(&place, &RIGHT[family]), bytes) else { return };
-    // Said to be a model, it is refused by what it says that it changes.
+    // A folder with an adapter is not a model, so naming it as one must be refused.
     let choice = ModelChoice::resolve(&place.display().to_string(), "--model");
-    assert!(common::judge(choice, bytes).is_none(), "an adapter is no model");
+    assert!(common::judge(choice, bytes).is_none(), "a folder with an adapter was accepted as a model");
     let checkpoint = Checkpoint::open(&folder).expect("it is right");
     let mut model = Transformer::load(&checkpoint, Precision::F32).expect("it is right");
     if common::judge(model.adapt(opened.adapter, true), bytes).is_some() {

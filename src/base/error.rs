@@ -85,7 +85,7 @@ pub fn suggest(written: &str, known: &[&str]) -> String {
     }
 }
 
-/// Whether a terminal obeys this character or shows nothing for it, so that it can hide or reorder what stands beside it:
+/// Whether a terminal obeys this character or shows nothing for it, so that it can hide or reorder the text around it:
 /// controls (C0, DEL, C1), controls of the writing direction, separators of lines and paragraphs, and format characters
 /// without a shape (zero width spaces, word joiners, interlinear annotations, tags).
 ///

@@ -121,7 +121,7 @@ pub fn reader(path: &Path) -> Result<Box<dyn BufRead + Send>, Trouble> {
     decoded(open(path)?, packed)
 }
 
-/// The text of a file of at most so many bytes, as [`reader`] gives it.
+/// Reads a whole file as text through [`reader`], and refuses a file that is longer than `most` bytes.
 ///
 /// # Errors
 /// As [`reader`]; or it is longer, damaged, or not UTF-8.

@@ -95,7 +95,7 @@ pub enum Limit {
     All,
     /// As many as the user asked for; a corpus with fewer is refused.
     First(usize),
-    /// The default of `run`: so many, or all where there are fewer.
+    /// The default of `run`: this number, or all where the corpus has fewer.
     AtMost(usize),
 }
 
@@ -299,7 +299,7 @@ impl Experiment {
             Ok(layered)
         };
         let mut layered = layer(false)?;
-        // The task has defaults of its own: a corpus, a format.
+        // The task `code` has its own defaults: a corpus and a format.
         if matches!(layered.settings.task.as_deref(), Some([task]) if task == "code") {
             layered = layer(true)?;
         }

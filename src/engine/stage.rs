@@ -67,7 +67,8 @@ fn forked_by(forks: &[Fork], layer: usize) -> Columns {
 pub struct Stages(Vec<(Range<usize>, Vec<Stage>)>);
 
 impl Stages {
-    /// Of classes of rows, from the first changed layer on: anew whenever more rows have forked or something else is read.
+    /// The stages of these classes of rows, from the first changed layer on. A new stage begins wherever more rows have forked
+    /// or the rows read something else.
     /// `sizes` are the tokens of the context, of the prompt, and of all.
     pub fn new(blocks: &Blocks, forks: [&[Fork]; 2], classes: &[Class], sizes: [usize; 3]) -> Self {
         let of = |class: &Class| (class.rows.clone(), of_class(blocks, forks, class, sizes));

@@ -45,16 +45,16 @@ impl Work {
 /// The multiply-adds of a call, counted before it is made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// Of the prompts and the first token of each answer.
+    /// The work of the prompts and of the first token of each answer.
     pub prompts: u64,
-    /// Of all if every answer has its full length, where those of an item never part.
+    /// The work of everything if each answer has its full length and the answers of an item never part.
     pub least: u64,
     /// The same where they part with the first token.
     pub most: u64,
 }
 
 impl Expected {
-    /// Of some requests, so many of them decoded together; `alone` where each is computed by itself.
+    /// The work of these requests when `batch` of them are decoded together; `alone` if each is computed by itself.
     pub fn of(arch: &Arch, requests: &[Request], max_new_tokens: usize, batch: usize, alone: bool) -> Self {
         let mut all = Self::default();
         let mut add = |requests: &[Request]| {

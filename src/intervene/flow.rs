@@ -116,7 +116,8 @@ impl Flow {
 }
 
 impl Plan {
-    /// All positions, parted by the edits that are made for them; what they read is said from a layer on that no edit lies below.
+    /// All positions, in classes: the rows of one class have the same edits. Each class names what its rows read from layer `from`
+    /// on; no edit may lie below that layer.
     pub fn classes(&self, from: usize, layers: usize) -> Vec<Class> {
         let own = self.edits().iter().any(|edit| edit.change == Change::OnlySelf);
         let hidden = self.edits().iter().filter_map(|edit| match &edit.change {

@@ -17,7 +17,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Of a run that has not begun.
+    /// The estimate of a run that has not begun.
     pub fn new(expected: Expected, generations: usize, longest: usize) -> Self {
         Self { expected, generations, longest, done: 0, finished: 0, tokens: 0 }
     }

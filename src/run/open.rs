@@ -62,7 +62,7 @@ impl Planned {
     }
 }
 
-/// Of a run that trains adapters.
+/// What a run that trains adapters needs besides.
 impl Planned {
     pub fn training(&self) -> Option<&Training> {
         self.prepared.run.lora.as_ref()

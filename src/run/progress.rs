@@ -23,7 +23,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of all generations of `cells` cells.
+    /// The progress of a run of `cells` cells with `generations` generations in all.
     pub fn new(cells: usize, generations: usize, estimate: Estimate) -> Self {
         let bar = Bar::new("{bar:16} {pos}/{len}, {msg}", generations as u64);
         let begun = Instant::now();

@@ -30,7 +30,7 @@ pub struct Work {
     pub settings_sha256: String,
     /// To be computed: by this process alone, once it has claimed them.
     pub pending: Vec<Cell>,
-    /// Of them, unless it was told to do without.
+    /// The claims of the pending cells; empty if the run was told to do without claims.
     claims: HashMap<Cell, Claim>,
     /// What a broken-off run has left of them, by slot.
     kept: HashMap<Cell, Vec<Option<PartialLine>>>,
