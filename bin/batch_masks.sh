@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The study's main experiment: every model, direction and seed, its treatments at every start layer. Whatever is
+# The study's main experiment: every model, direction and seed, its masks at every start layer. Whatever is
 # finished is skipped, so the loop can be stopped and started again. One call a seed keeps the work of a seed together.
 #   MODELS="smollm2-135m" DATA=nations SEEDS=0 bash bin/batch_masks.sh --limit 50
 set -euo pipefail

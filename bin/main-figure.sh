@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The study's main figure for two small real models, from nothing: SmolLM2-135M and Qwen2.5-Coder-0.5B, English to French
-# and back, five treatments, two seeds.
+# and back, five masks, two seeds.
 #   1. tools, models and text as in bin/quickstart.sh
 #   2. SENTENCES sentences, seeds 0 and 1: the baseline and TTF at every layer; FTF, FFT, TTT, and FTF without instructions
 #      at every layer of SmolLM2, and of Qwen, which is four times its size, at layers 0, EVERY, twice EVERY and so on

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use icl_mask::config::{Cell, Experiment, Run, Settings};
+use icl_mask::config::{Experiment, Run, Settings};
 use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, generate};
 use icl_mask::hub::Wanted;
-use icl_mask::intervene::Change;
+use icl_mask::intervene::{Condition, Intervention};
 use icl_mask::model::{Decoder, Precision, Transformer};
 use icl_mask::prompt::Prompt;
 use icl_mask::run::{OpenModel, Prepared, hidden_json};
@@ -42,30 +42,27 @@ fn main() -> Result<()> {
         let model = OpenModel::open(&run.model, Wanted::Weights)?;
         let decoder = Transformer::load(model.checkpoint()?, Precision::F32)?;
         let prepared = Prepared::new(run.clone(), &model)?;
-        let wanted: Vec<(&Prompt, Cell)> = prepared
+        let wanted: Vec<(&Prompt, Condition)> = prepared
             .prompts
             .iter()
-            .flat_map(|prompt| run.cells.iter().map(move |&cell| (prompt, cell)))
+            .flat_map(|prompt| run.conditions.iter().map(move |&condition| (prompt, condition)))
             .collect();
-        let request = |&(prompt, cell): &(_, _)| Request::new(prompt, prepared.plan(cell, prompt));
-        let requests: Vec<Request> = wanted.iter().map(request).collect();
+        let requests: Vec<Request> =
+            wanted.iter().map(|&(prompt, condition)| Request::new(prompt, condition.plan(prompt))).collect();
         let mut kept = Kept(vec![None; requests.len()]);
         let limits = Limits::branches(experiment.batch);
         generate(&decoder, &model.tokenizer, &requests, &prepared.rule, limits, &mut kept)?;
-        for ((request, (prompt, cell)), generation) in requests.iter().zip(&wanted).zip(kept.0) {
+        for ((request, (prompt, condition)), generation) in requests.iter().zip(&wanted).zip(kept.0) {
             for logit in last_row(&decoder, request)? {
                 logits.write_all(&logit.to_le_bytes())?;
             }
             let mut line = describe(run, prompt);
-            let change = cell.mask.change(prompt);
-            line["mask"] = cell.mask.to_string().into();
-            line["from_layer"] = cell.from_layer.into();
+            let own = condition.intervention() == Some(Intervention::All);
+            line["mask"] = condition.series().to_string().into();
+            line["from_layer"] = condition.start(decoder.arch().layers).into();
             line["n_layers"] = decoder.arch().layers.into();
-            line["own_column_only"] = (change == Change::OnlySelf).into();
-            line["hidden"] = match change {
-                Change::OnlySelf => json!([]),
-                change => hidden_json(&change),
-            };
+            line["own_column_only"] = own.into();
+            line["hidden"] = if own { json!([]) } else { hidden_json(*condition, prompt) };
             line["generated"] = generation.context("a generation is missing")?.tokens.into();
             line["logits_index"] = index.into();
             writeln!(dump, "{line}")?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use candle_core::quantized::gguf_file;
 use icl_mask::base::error::InputError;
 use icl_mask::data::Example;
-use icl_mask::intervene::{Change, Treatment};
+use icl_mask::intervene::{Change, Intervention};
 use icl_mask::prompt::chat::{ChatTemplate, Source};
 use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 use serde::Deserialize;
@@ -120,10 +120,10 @@ fn segments_are_cut_by_first_bytes_and_cover_the_prompt() {
 }
 
 #[test]
-fn what_the_template_writes_is_never_hidden_by_a_treatment_of_segments() {
+fn what_the_template_writes_is_never_hidden_by_a_mask_of_segments() {
     each(|name, case, prompt| {
         for (mask, expected) in &case.hidden {
-            let Change::Hide(columns) = mask.parse::<Treatment>().unwrap().change(prompt) else {
+            let Change::Hide(columns) = mask.parse::<Intervention>().unwrap().change(prompt) else {
                 panic!("{mask}")
             };
             let found: Vec<[usize; 2]> =
@@ -135,7 +135,7 @@ fn what_the_template_writes_is_never_hidden_by_a_treatment_of_segments() {
                 "{name}"
             );
         }
-        assert_eq!(Treatment::All.change(prompt), Change::OnlySelf, "{name}");
+        assert_eq!(Intervention::All.change(prompt), Change::OnlySelf, "{name}");
     });
 }
 

@@ -287,7 +287,8 @@ fn the_sample_is_drawn_as_it_was() {
     ];
     for (name, ablation, axis) in kinds {
         let study =
-            Study::new(runs.clone(), |key| (key.mask.to_string() == "ablate-attention") == ablation).unwrap();
+            Study::new(runs.clone(), |key| (key.intervention.to_string() == "ablate-attention") == ablation)
+                .unwrap();
         let svg = curves(&study, axis, &Style::default()).expect("drawn").svg;
         let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/{name}.svg"));
         if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {

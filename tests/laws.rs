@@ -185,7 +185,7 @@ fn whoever_ends_is_missed_by_nobody() {
     }
 }
 
-/// Changes drawn at random, as no treatment makes them: any columns hidden, generated ones among them.
+/// Changes drawn at random, as no intervention makes them: any columns hidden, generated ones among them.
 fn any_change(length: usize) -> impl Strategy<Value = Change> {
     let ranges = proptest::collection::vec((0..length + 4, 1..length / 2), 0..4);
     prop_oneof![

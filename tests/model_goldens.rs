@@ -36,7 +36,7 @@ struct Expected {
     arrays: HashMap<String, Tensor>,
 }
 
-/// A treatment and the tokens that transformers generates under it.
+/// A mask and the tokens that transformers generates under it.
 #[derive(Deserialize)]
 struct Cell {
     profile: Profile,

@@ -1,4 +1,4 @@
-//! Prompts, their segments and what a treatment hides, against a Python account of the same rules
+//! Prompts, their segments and what a mask hides, against a Python account of the same rules
 //! (`tests/goldens/make_segments.py`).
 
 mod tiny;
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use icl_mask::data::Example;
-use icl_mask::intervene::{Change, Treatment};
+use icl_mask::intervene::{Change, Intervention};
 use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 use serde::Deserialize;
 use serde_json::Value;
@@ -94,7 +94,7 @@ fn pair(range: &std::ops::Range<usize>) -> [usize; 2] {
 }
 
 fn hidden(prompt: &Prompt, mask: &str) -> Vec<[usize; 2]> {
-    match mask.parse::<Treatment>().unwrap().change(prompt) {
+    match mask.parse::<Intervention>().unwrap().change(prompt) {
         Change::Hide(columns) => columns.ranges().iter().map(pair).collect(),
         Change::OnlySelf | Change::NoAttention | Change::Adapt => panic!("{mask} hides columns"),
     }

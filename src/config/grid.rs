@@ -7,9 +7,10 @@ use anyhow::Result;
 use super::named::{chat, find_format, profile};
 use super::resolve::Resolver;
 use super::settings::Asked;
-use super::{Cell, ChatChoice, Limit, ModelChoice, Run, Task, Training, files};
+use super::{ChatChoice, Limit, ModelChoice, Run, Task, Training, files};
 use crate::base::error::input;
 use crate::data::{DataConfig, Direction, is_named_like_one};
+use crate::intervene::Condition;
 use crate::prompt::{Format, Profile};
 
 /// Runs of a grid, and cells of all of them, at most. More would take minutes to plan and years to compute.
@@ -91,9 +92,9 @@ impl Resolver {
         let lists = self.lists(task)?;
         let (mut runs, mut count) = (Vec::new(), [0usize; 2]);
         for model in models {
-            let cells = if self.training { self.adapted_cells(&model)? } else { self.cells(&model)? };
-            self.check_size(&mut count, &lists, cells.len())?;
-            runs.extend(lists.runs(self.base(task, &lists, model, cells)?));
+            let conditions = if self.training { self.adapted(&model)? } else { self.conditions(&model)? };
+            self.check_size(&mut count, &lists, conditions.len())?;
+            runs.extend(lists.runs(self.base(task, &lists, model, conditions)?));
         }
         runs.iter().try_for_each(|run| self.check(run))?;
         let mut folders = std::collections::HashSet::new();
@@ -162,7 +163,7 @@ impl Resolver {
     }
 
     /// A run of the first of all lists, with what is not listed.
-    fn base(&self, task: Task, lists: &Lists, model: ModelChoice, cells: Vec<Cell>) -> Result<Run> {
+    fn base(&self, task: Task, lists: &Lists, model: ModelChoice, conditions: Vec<Condition>) -> Result<Run> {
         let first = "a list is empty";
         let (data, format) = (lists.data.first(), lists.formats.first());
         let drop_context = self.yes_or_no(self.settings.drop_context())?;
@@ -184,7 +185,7 @@ impl Resolver {
             sampling: self.sampling()?,
             adapter: self.adapter()?,
             lora: None,
-            cells,
+            conditions,
             others: Vec::new(),
         })
     }

@@ -28,7 +28,7 @@ pub use shard::Shard;
 pub use training::{LossOn, Training};
 
 use crate::data::{DataConfig, Direction};
-use crate::intervene::Treatment;
+use crate::intervene::Condition;
 use crate::model::Precision;
 use crate::prompt::{Format, Profile};
 use crate::sandbox::Policy;
@@ -50,15 +50,6 @@ impl std::fmt::Display for Task {
             Self::Code => f.pad("code"),
         }
     }
-}
-
-/// One cell's coordinates within a run: what is hidden and from where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cell {
-    /// What is hidden; `None` is the baseline.
-    pub mask: Treatment,
-    /// First layer that hides it; the number of layers for the baseline.
-    pub from_layer: usize,
 }
 
 /// Where a chat template comes from.
@@ -119,7 +110,7 @@ pub struct AdapterChoice {
     pub name: String,
 }
 
-/// One run: all cells that share a model, a corpus and a prompt format, a set of demonstrations, and a folder.
+/// One run: all conditions that share a model, a corpus and a prompt format, a set of demonstrations, and a folder.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// What kind of text is asked for.
@@ -155,9 +146,9 @@ pub struct Run {
     /// Adapters are to be trained, one for each layer of the grid.
     pub lora: Option<Training>,
     /// The grid of masks and start layers, baseline first where it is asked for.
-    pub cells: Vec<Cell>,
+    pub conditions: Vec<Condition>,
     /// The rest of the grid, which other parts compute.
-    pub others: Vec<Cell>,
+    pub others: Vec<Condition>,
 }
 
 impl Run {

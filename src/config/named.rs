@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::settings::{key_of, parse_yaml};
 use super::{ChatChoice, Task, files};
 use crate::base::error::{input, suggest};
-use crate::intervene::{ABLATION, LORA, Treatment};
+use crate::intervene::{ABLATION, LORA, Series};
 use crate::prompt::{Format, Profile, placeholders};
 use crate::sandbox::Policy;
 
@@ -79,13 +79,13 @@ pub fn find_format(word: &str, origin: &str) -> Result<Format> {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MaskFile {
-    mask: Treatment,
+    mask: Series,
     #[serde(rename = "description")]
     _description: String,
 }
 
 /// A mask by its letters, or by the name of a file of `configs/mask/`.
-pub fn find_mask(word: &str, origin: &str) -> Result<Treatment> {
+pub fn find_mask(word: &str, origin: &str) -> Result<Series> {
     if let Some(file) = files::try_find("mask", word)? {
         return Ok(parse_yaml::<MaskFile>(&file.path, &file.text, &["mask", "description"])?.mask);
     }

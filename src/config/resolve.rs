@@ -7,10 +7,10 @@ use anyhow::Result;
 use super::named::{bytes, find_mask, policy, task};
 use super::purpose::PROGRAMS;
 use super::settings::{Asked, Layered, Origins, Settings};
-use super::{AdapterChoice, Cell, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task};
+use super::{AdapterChoice, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task};
 use crate::base::error::input;
 use crate::data::Kind;
-use crate::intervene::Treatment;
+use crate::intervene::{Condition, Intervention, Series};
 use crate::prompt::Profile;
 
 /// Settings as typed -> settings as meant.
@@ -143,29 +143,29 @@ impl Resolver {
         }
     }
 
-    /// Masks times layers; every cell that hides nothing is the one baseline.
-    pub(super) fn cells(&self, model: &ModelChoice) -> Result<Vec<Cell>> {
+    /// Masks times layers; every condition that hides nothing is the one baseline, which comes first.
+    pub(super) fn conditions(&self, model: &ModelChoice) -> Result<Vec<Condition>> {
         let ablated = match &self.settings.ablate_attention {
             None => Vec::new(),
             _ => self.layers(self.settings.ablate_attention(), model)?,
         };
         let masks = match !ablated.is_empty() && !self.origins.is_asked_for("mask") {
-            true => vec![Treatment::None],
+            true => vec![Series::Baseline],
             false => self.each(self.settings.mask(), find_mask)?,
         };
         let layers = self.layers(self.settings.from_layer(), model)?;
-        let baseline = Cell { mask: Treatment::None, from_layer: model.layers };
-        let masked = masks.iter().flat_map(|&mask| layers.iter().map(move |&layer| (mask, layer)));
-        let ablated = ablated.into_iter().map(|layer| (Treatment::Ablation, layer));
-        let mut cells = Vec::new();
-        for (mask, from_layer) in masked.chain(ablated) {
-            let hides = mask != Treatment::None && from_layer < model.layers;
-            cells.push(if hides { Cell { mask, from_layer } } else { baseline });
-        }
+        let masked = masks.iter().flat_map(|&series| layers.iter().map(move |&layer| (series, layer)));
+        let ablated = ablated.into_iter().map(|layer| (Series::Of(Intervention::Ablation), layer));
+        // Nothing is above the last layer, so nothing is done there.
+        let condition = |(series, layer): (Series, usize)| match layer < model.layers {
+            true => series.at(layer),
+            false => Condition::Baseline,
+        };
+        let mut conditions: Vec<Condition> = masked.chain(ablated).map(condition).collect();
         let mut seen = std::collections::HashSet::new();
-        cells.retain(|cell| seen.insert(*cell));
-        cells.sort_by_key(|cell| cell.mask != Treatment::None);
-        Ok(cells)
+        conditions.retain(|condition| seen.insert(*condition));
+        conditions.sort_by_key(|condition| !condition.is_baseline());
+        Ok(conditions)
     }
 
     /// The adapter that is at work everywhere, if there is one.

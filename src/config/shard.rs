@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use anyhow::Result;
 
-use super::{Cell, Experiment};
+use super::Experiment;
 use crate::base::error::input;
+use crate::intervene::Condition;
 
 /// `2/8`: the second of eight parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl fmt::Display for Shard {
 impl Experiment {
     /// Cells of all runs.
     pub fn cells(&self) -> usize {
-        self.runs.iter().map(|run| run.cells.len()).sum()
+        self.runs.iter().map(|run| run.conditions.len()).sum()
     }
 
     /// Keep one part of the cells. Parts are of one size, as far as that goes, and each is of cells that follow each other, so
@@ -53,14 +54,14 @@ impl Experiment {
         let share = all * (shard.number - 1) / shard.count..all * shard.number / shard.count;
         let mut at = 0;
         for run in &mut self.runs {
-            let (ours, others): (Vec<Cell>, Vec<Cell>) =
-                std::mem::take(&mut run.cells).into_iter().partition(|_| {
+            let (ours, others): (Vec<Condition>, Vec<Condition>) =
+                std::mem::take(&mut run.conditions).into_iter().partition(|_| {
                     at += 1;
                     share.contains(&(at - 1))
                 });
-            (run.cells, run.others) = (ours, others);
+            (run.conditions, run.others) = (ours, others);
         }
-        self.runs.retain(|run| !run.cells.is_empty());
+        self.runs.retain(|run| !run.conditions.is_empty());
         Ok(())
     }
 }
@@ -81,10 +82,10 @@ mod tests {
         Experiment::resolve(None, settings).unwrap()
     }
 
-    fn cells(experiment: &Experiment) -> Vec<(u32, Cell)> {
+    fn cells(experiment: &Experiment) -> Vec<(u32, Condition)> {
         let of_run = |run: &crate::config::Run| {
             let seed = run.seed;
-            run.cells.iter().map(move |cell| (seed, *cell)).collect::<Vec<_>>()
+            run.conditions.iter().map(move |condition| (seed, *condition)).collect::<Vec<_>>()
         };
         experiment.runs.iter().flat_map(of_run).collect()
     }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::resolve::Resolver;
 use super::settings::Asked;
-use super::{Cell, ModelChoice, Run, Task};
+use super::{ModelChoice, Run, Task};
 use crate::base::error::input;
-use crate::intervene::Treatment;
+use crate::intervene::{Condition, Intervention};
 use crate::model::Projection;
 
 /// Which tokens' loss is counted.
@@ -149,7 +149,7 @@ impl Resolver {
     }
 
     /// The model as it is, and with an adapter at each layer asked for.
-    pub(super) fn adapted_cells(&self, model: &ModelChoice) -> Result<Vec<Cell>> {
+    pub(super) fn adapted(&self, model: &ModelChoice) -> Result<Vec<Condition>> {
         let typed = self.settings.lora.clone().unwrap_or_default();
         let layers = self.layers(typed.layers(), model)?;
         if let Some(layer) = layers.iter().find(|layer| **layer >= model.layers) {
@@ -160,12 +160,12 @@ impl Resolver {
                 model.layers - 1
             )));
         }
-        let baseline = Cell { mask: Treatment::None, from_layer: model.layers };
-        let adapted = layers.into_iter().map(|from_layer| Cell { mask: Treatment::Lora, from_layer });
-        let mut cells: Vec<Cell> = std::iter::once(baseline).chain(adapted).collect();
+        let adapted =
+            layers.into_iter().map(|layer| Condition::At { intervention: Intervention::Lora, layer });
+        let mut conditions: Vec<Condition> = std::iter::once(Condition::Baseline).chain(adapted).collect();
         let mut seen = std::collections::HashSet::new();
-        cells.retain(|cell| seen.insert(*cell));
-        Ok(cells)
+        conditions.retain(|condition| seen.insert(*condition));
+        Ok(conditions)
     }
 
     /// What makes no sense where adapters are trained.

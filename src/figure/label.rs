@@ -1,18 +1,17 @@
 //! What a curve is called: the parts of the prompt, a line above those that are hidden, as the paper writes them.
 
 use super::svg::Part;
-use crate::intervene::Treatment;
+use crate::intervene::Intervention;
 use crate::stats::CurveKey;
 
 /// `Instr, Ex Query` with a line above what is hidden.
 pub fn label(key: &CurveKey) -> Vec<Part> {
     let shown = [(key.instructed, "Instr"), (key.nprompts > 0, "Ex"), (true, "Query")];
-    match key.mask {
-        Treatment::All => vec![Part { text: "every other token".into(), hidden: true }],
-        Treatment::Ablation => vec![Part::plain(setting(key))],
-        Treatment::Lora => vec![Part::plain(trained(key))],
-        Treatment::None => joined(shown.map(|(there, name)| (there, name, false))),
-        Treatment::Segments { instructions, examples, query } => {
+    match key.intervention {
+        Intervention::All => vec![Part { text: "every other token".into(), hidden: true }],
+        Intervention::Ablation => vec![Part::plain(setting(key))],
+        Intervention::Lora => vec![Part::plain(trained(key))],
+        Intervention::Segments { instructions, examples, query } => {
             let hidden = [instructions, examples, query];
             joined([0, 1, 2].map(|part| (shown[part].0, shown[part].1, hidden[part])))
         }
@@ -72,8 +71,8 @@ pub fn labels(keys: &[&CurveKey]) -> Vec<Vec<Part>> {
         if differ(&|key| key.nprompts.to_string()) {
             parts.push(Part::plain(format!(" (k = {})", keys[index].nprompts)));
         }
-        if differ(&|key| key.mask.to_string()) {
-            parts.push(Part::plain(format!(" ({})", keys[index].mask)));
+        if differ(&|key| key.intervention.to_string()) {
+            parts.push(Part::plain(format!(" ({})", keys[index].intervention)));
         }
         parts
     };
@@ -86,7 +85,7 @@ mod tests {
 
     fn key(mask: &str, instructed: bool, nprompts: usize) -> CurveKey {
         CurveKey {
-            mask: mask.parse().expect("a mask"),
+            intervention: mask.parse().expect("a mask"),
             format: "f".into(),
             instructed,
             nprompts,

@@ -45,9 +45,9 @@ impl Styles {
     }
 }
 
-/// The style that a treatment has in every figure.
+/// The style that an intervention has in every figure.
 fn usual(key: &CurveKey) -> usize {
-    match (key.mask.to_string().as_str(), key.instructed) {
+    match (key.intervention.to_string().as_str(), key.instructed) {
         ("TTF", true) => 0,
         ("FTF", true) => 1,
         ("FTF" | "TTF", false) => 2,

@@ -7,7 +7,7 @@ use super::style::Style;
 use super::svg::Part;
 use crate::stats::{Curve, Panel, Study};
 
-/// A chart for each model; a line for each of its tasks and treatments.
+/// A chart for each model; a line for each of its tasks and interventions.
 pub fn sheet(study: &Study, titles: &[String], style: &Style) -> Sheet {
     let mut charts: Vec<(&str, Chart)> = Vec::new();
     let mut legend: Vec<Entry> = Vec::new();

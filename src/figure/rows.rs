@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::legend::is_same;
-use crate::intervene::Treatment;
+use crate::intervene::{Intervention, Series};
 use crate::prompt::Profile;
 use crate::stats::{Baseline, CurveKey, Panel, Point, SeedScore, Study};
 
@@ -15,7 +15,8 @@ pub struct Row {
     direction: String,
     format: String,
     nprompts: usize,
-    mask: Treatment,
+    #[serde(rename = "mask")]
+    series: Series,
     train_size: Option<usize>,
     layer: usize,
     n_layers: usize,
@@ -71,7 +72,7 @@ fn end(interval: Option<[f64; 2]>, at: usize) -> Option<f64> {
 }
 
 /// A row without statistics.
-fn plain(panel: &Panel, key: &CurveKey, mask: Treatment, layer: usize, scores: &[SeedScore]) -> Row {
+fn plain(panel: &Panel, key: &CurveKey, series: Series, layer: usize, scores: &[SeedScore]) -> Row {
     let settings = &panel.settings;
     Row {
         model: settings.model.clone(),
@@ -79,8 +80,8 @@ fn plain(panel: &Panel, key: &CurveKey, mask: Treatment, layer: usize, scores: &
         direction: settings.direction.clone(),
         format: key.format.clone(),
         nprompts: key.nprompts,
-        mask,
-        train_size: key.train_size.filter(|_| mask == Treatment::Lora),
+        series,
+        train_size: key.train_size.filter(|_| series == Series::Of(Intervention::Lora)),
         layer,
         n_layers: panel.n_layers,
         profile: settings.profile,
@@ -104,7 +105,7 @@ fn of_baseline(panel: &Panel, key: &CurveKey, baseline: &Baseline) -> Row {
         both_low: end(baseline.both, 0),
         both_high: end(baseline.both, 1),
         seconds: baseline.seconds,
-        ..plain(panel, key, Treatment::None, panel.n_layers, &baseline.seeds)
+        ..plain(panel, key, Series::Baseline, panel.n_layers, &baseline.seeds)
     }
 }
 
@@ -126,6 +127,6 @@ fn of_point(panel: &Panel, key: &CurveKey, point: &Point, baseline: Option<f64>)
         p: point.p,
         p_corrected: point.p_corrected,
         seconds: point.seconds,
-        ..plain(panel, key, key.mask, point.layer, &point.seeds)
+        ..plain(panel, key, Series::Of(key.intervention), point.layer, &point.seeds)
     }
 }

@@ -12,7 +12,7 @@ use super::style::Style;
 use super::svg::Part;
 use super::title::titles;
 use crate::base::error::input;
-use crate::intervene::Treatment;
+use crate::intervene::Intervention;
 use crate::results::{Metric, Settings};
 use crate::stats::{CurveKey, Panel, Point, StoredRun, Study};
 
@@ -35,7 +35,8 @@ pub struct Saved {
     pub key: CurveKey,
     format: String,
     nprompts: usize,
-    mask: Treatment,
+    #[serde(rename = "mask")]
+    intervention: Intervention,
     /// The first layer that does without the hidden columns.
     pub layer: usize,
     n_layers: usize,
@@ -154,7 +155,7 @@ impl Saved {
                 (&settings.format, settings.nprompts, settings.seed) == (&key.format, key.nprompts, seed.seed)
             };
             let run = panel.runs.iter().map(|&run| &study.runs[run]).find(of_seed)?;
-            let cell = run.cells.iter().find(|cell| cell.record.mask == Treatment::None)?;
+            let cell = run.cells.iter().find(|cell| cell.record.condition().is_baseline())?;
             baselines.push((cell.score, cell.record.seconds, cell.record.multiply_adds? as f64));
         }
         let mean = |of: &dyn Fn(&(f64, f64, f64)) -> f64| {
@@ -163,7 +164,7 @@ impl Saved {
         let (baseline_seconds, baseline_multiply_adds) = (mean(&|cell| cell.1), mean(&|cell| cell.2));
         let Settings { model, data, direction, max_new_tokens, dtype, .. } = panel.settings.clone();
         let measured = baseline_seconds > 0. && baseline_multiply_adds > 0.;
-        let hides_examples = matches!(key.mask, Treatment::Segments { examples: true, .. });
+        let hides_examples = matches!(key.intervention, Intervention::Segments { examples: true, .. });
         measured.then(|| Self {
             panel: place,
             title: String::new(),
@@ -175,7 +176,7 @@ impl Saved {
             key: key.clone(),
             format: key.format.clone(),
             nprompts: key.nprompts,
-            mask: key.mask,
+            intervention: key.intervention,
             layer: point.layer,
             n_layers: panel.n_layers,
             metric: panel.metric,

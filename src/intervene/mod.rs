@@ -1,15 +1,18 @@
-//! What is done to a run of a model. An intervention is written ([`Treatment`]), becomes edits of one prompt's run ([`Plan`]), and
-//! is compiled once into what the engine computes ([`Flow`]). Knows prompts and no model.
+//! What is done to a run of a model. An intervention is written ([`Intervention`]), becomes edits of one prompt's run
+//! ([`Plan`]), and is compiled once into what the engine computes ([`Flow`]). An intervention at a layer is a [`Condition`]: the
+//! identity of a result. Knows prompts and no model.
 //!
 //! Hidden is not removed: positions do not change. (Sia, Mueller, Duh, "Where does In-context Learning Happen in Large
 //! Language Models?", NeurIPS 2024.)
 
 mod columns;
+mod condition;
 mod flow;
 mod plan;
 mod spec;
 
 pub use columns::Columns;
+pub use condition::{Condition, Series};
 pub use flow::{Class, Flow, Fork, Shape};
 pub use plan::{Change, Edit, Plan, Sees, Sight};
-pub use spec::{ABLATION, Kind, LORA, Treatment, UnknownTreatment};
+pub use spec::{ABLATION, Intervention, Kind, LORA, UnknownMask};

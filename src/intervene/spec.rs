@@ -1,4 +1,4 @@
-//! Interventions as they are written: three letters of the paper, `none`, `all`, one layer's ablation, one layer's adapter.
+//! Interventions as they are written: three letters of the paper, `all`, one layer's ablation, one layer's adapter.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,15 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{Change, Columns, Plan};
 use crate::prompt::Prompt;
 
-/// What is done to the attention: the parts of a prompt that are hidden, as the paper writes them (three letters T/F for
-/// instructions, examples and query, or `none`, or `all`: every column but the row's own), or one layer's attention
-/// taken out (`ablate-attention`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// What is done to a run of a prompt at a layer, or from it on. The paper writes a mask as three letters, T (hidden) or F
+/// (kept), for instructions, examples and query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum Treatment {
-    /// The unmasked baseline.
-    #[default]
-    None,
+pub enum Intervention {
     /// At least one segment is hidden.
     Segments { instructions: bool, examples: bool, query: bool },
     /// Every column but the row's own.
@@ -27,11 +23,11 @@ pub enum Treatment {
     Lora,
 }
 
-impl Treatment {
-    /// What its layer says of it.
+impl Intervention {
+    /// What its layer means.
     pub fn kind(self) -> Kind {
         match self {
-            Self::None | Self::Segments { .. } | Self::All => Kind::Masks,
+            Self::Segments { .. } | Self::All => Kind::Masks,
             Self::Ablation => Kind::Ablation,
             Self::Lora => Kind::Lora,
         }
@@ -40,7 +36,6 @@ impl Treatment {
     /// What it changes in a run of this prompt.
     pub fn change(self, prompt: &Prompt) -> Change {
         match self {
-            Self::None => Change::Hide(Columns::default()),
             Self::All => Change::OnlySelf,
             Self::Ablation => Change::NoAttention,
             Self::Lora => Change::Adapt,
@@ -59,7 +54,7 @@ impl Treatment {
     }
 }
 
-/// Treatments whose curves belong into one chart, since their layers mean the same.
+/// What the layer of an intervention means. Curves of one kind belong into one chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The first layer that hides something: curves end at the baseline.
@@ -76,40 +71,39 @@ pub const ABLATION: &str = "ablate-attention";
 /// The name of a layer's adapter in files, the same as of the verb that trains it.
 pub const LORA: &str = "lora";
 
-/// Not a treatment: see [`Treatment`].
+/// The word names no intervention: see [`Intervention`].
 #[derive(Debug, thiserror::Error)]
 #[error(
     "unknown mask `{0}`: write none, all, or three letters T (hidden) or F (kept) for instructions, examples and query"
 )]
-pub struct UnknownTreatment(String);
+pub struct UnknownMask(String);
 
-impl FromStr for Treatment {
-    type Err = UnknownTreatment;
+impl FromStr for Intervention {
+    type Err = UnknownMask;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let hides = |letter: u8| match letter {
             b'T' => Ok(true),
             b'F' => Ok(false),
-            _ => Err(UnknownTreatment(text.into())),
+            _ => Err(UnknownMask(text.into())),
         };
         match text.as_bytes() {
-            b"none" | b"FFF" => Ok(Self::None),
+            b"FFF" => Err(UnknownMask(text.into())),
             b"all" => Ok(Self::All),
             name if name == ABLATION.as_bytes() => Ok(Self::Ablation),
             name if name == LORA.as_bytes() => Ok(Self::Lora),
             &[i, e, q] => {
                 Ok(Self::Segments { instructions: hides(i)?, examples: hides(e)?, query: hides(q)? })
             }
-            _ => Err(UnknownTreatment(text.into())),
+            _ => Err(UnknownMask(text.into())),
         }
     }
 }
 
-impl fmt::Display for Treatment {
+impl fmt::Display for Intervention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let letter = |hidden: bool| if hidden { 'T' } else { 'F' };
         match *self {
-            Self::None => f.pad("none"),
             Self::All => f.pad("all"),
             Self::Ablation => f.pad(ABLATION),
             Self::Lora => f.pad(LORA),
@@ -120,16 +114,16 @@ impl fmt::Display for Treatment {
     }
 }
 
-impl TryFrom<String> for Treatment {
-    type Error = UnknownTreatment;
+impl TryFrom<String> for Intervention {
+    type Error = UnknownMask;
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
     }
 }
 
-impl From<Treatment> for String {
-    fn from(treatment: Treatment) -> Self {
-        treatment.to_string()
+impl From<Intervention> for String {
+    fn from(intervention: Intervention) -> Self {
+        intervention.to_string()
     }
 }
 
@@ -138,13 +132,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn treatments_are_written_as_in_the_paper() {
-        for text in ["none", "all", "TTF", "FTF", "FFT", "TTT", "TFF", "ablate-attention"] {
-            assert_eq!(text.parse::<Treatment>().unwrap().to_string(), text);
+    fn interventions_are_written_as_in_the_paper() {
+        for text in ["all", "TTF", "FTF", "FFT", "TTT", "TFF", "ablate-attention", "lora"] {
+            assert_eq!(text.parse::<Intervention>().unwrap().to_string(), text);
         }
-        assert_eq!("FFF".parse::<Treatment>().unwrap(), Treatment::None);
-        for text in ["", "TT", "TTX", "ttf", "TTFF", "Ünf"] {
-            assert!(text.parse::<Treatment>().is_err(), "{text}");
+        for text in ["", "none", "FFF", "TT", "TTX", "ttf", "TTFF", "Ünf"] {
+            assert!(text.parse::<Intervention>().is_err(), "{text}");
         }
     }
 }

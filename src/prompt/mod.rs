@@ -33,10 +33,10 @@ pub enum Profile {
 /// Token ranges of the parts of a prompt. They cover it without gap, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segments {
-    /// The beginning-of-text token, if the tokenizer adds one or the chat template writes it. Never hidden by a treatment of segments.
+    /// The beginning-of-text token, if the tokenizer adds one or the chat template writes it. Never hidden by a mask of segments.
     #[serde(with = "as_pair")]
     pub bos: Range<usize>,
-    /// What the chat template writes before the prompt, BOS aside; empty without one. Never hidden by a treatment of
+    /// What the chat template writes before the prompt, BOS aside; empty without one. Never hidden by a mask of
     /// segments.
     #[serde(with = "as_pair", default, skip_serializing_if = "Range::is_empty")]
     pub opening: Range<usize>,
@@ -50,7 +50,7 @@ pub struct Segments {
     #[serde(with = "as_pair")]
     pub query: Range<usize>,
     /// What the chat template writes after the prompt, up to where the answer begins; empty without one. Never hidden
-    /// by a treatment of segments.
+    /// by a mask of segments.
     #[serde(with = "as_pair", default, skip_serializing_if = "Range::is_empty")]
     pub closing: Range<usize>,
 }

@@ -6,9 +6,8 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::Cell;
 use crate::figure::{Names, Part, labels};
-use crate::intervene::{Kind, Treatment};
+use crate::intervene::{Condition, Kind, Series};
 use crate::prompt::Profile;
 use crate::results::{GenerationLine, ManifestPrompt, Metric, Outcome, RunFolder, Settings};
 use crate::sandbox::Verdict;
@@ -103,7 +102,8 @@ struct ExampleData {
 #[derive(Debug, Serialize)]
 struct OutputData {
     run: usize,
-    mask: Treatment,
+    #[serde(rename = "mask")]
+    series: Series,
     layer: Option<usize>,
     text: usize,
     score: Option<f64>,
@@ -136,7 +136,7 @@ fn panel_data(study: &Study, panel: &Panel, items: usize, names: &Names) -> Resu
     let runs: Vec<&StoredRun> = panel.runs.iter().map(|&run| &study.runs[run]).collect();
     let keys: Vec<_> = panel.curves.iter().map(|curve| &curve.key).collect();
     let curves = panel.curves.iter().zip(labels(&keys)).map(|(curve, label)| CurveData {
-        name: format!("{}, {}, {} examples", curve.key.mask, curve.key.format, curve.key.nprompts),
+        name: format!("{}, {}, {} examples", curve.key.intervention, curve.key.format, curve.key.nprompts),
         label,
         recognition: curve
             .recognised
@@ -243,11 +243,12 @@ fn examples(runs: &[&StoredRun], kind: Kind, items: usize) -> Result<Vec<Example
     for (index, run) in runs.iter().enumerate() {
         let folder = RunFolder::new(run.folder.clone());
         let samples = run.manifest.settings.sampling.map_or(1, |drawn| drawn.samples);
-        let of_panel = |mask: Treatment| mask == Treatment::None || mask.kind() == kind;
-        for cell in run.cells.iter().filter(|cell| of_panel(cell.record.mask)) {
-            let record = &cell.record;
-            let place = Cell { mask: record.mask, from_layer: record.from_layer };
-            let lines = folder.generations(&folder.score_path(place))?;
+        let of_panel = |condition: Condition| {
+            condition.intervention().is_none_or(|intervention| intervention.kind() == kind)
+        };
+        let conditions = run.cells.iter().map(|cell| cell.record.condition());
+        for condition in conditions.filter(|condition| of_panel(*condition)) {
+            let lines = folder.generations(&folder.score_path(condition))?;
             // Of several samples the first stands for all.
             for (at, line) in lines.into_iter().step_by(samples.max(1)).take(examples.len()).enumerate() {
                 let (score, verdict) = outcome(&line);
@@ -256,11 +257,10 @@ fn examples(runs: &[&StoredRun], kind: Kind, items: usize) -> Result<Vec<Example
                     example.texts.push(text.clone());
                     example.texts.len() - 1
                 });
-                let layer = (record.mask != Treatment::None).then_some(record.from_layer);
                 example.outputs.push(OutputData {
                     run: index,
-                    mask: record.mask,
-                    layer,
+                    series: condition.series(),
+                    layer: condition.layer(),
                     text,
                     score,
                     verdict,

@@ -3,6 +3,7 @@
 
 mod claim;
 mod cleaner;
+mod identity;
 mod lines;
 mod metric;
 mod record;
@@ -15,6 +16,7 @@ mod table;
 
 pub use claim::{Claim, Owner, allow_many_files};
 pub use cleaner::Cleaner;
+pub use identity::{Asked, Identity, Schema};
 pub use lines::{GenerationLine, Outcome, PartialLine};
 pub use metric::Metric;
 pub use record::{

@@ -1,20 +1,21 @@
 //! The records, as they stand in the files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::identity::{Asked, Identity, Schema};
 use super::lines::GenerationLine;
 use super::scores::Scores;
 use crate::base::hash::Hash;
 use crate::base::keys::Unread;
-use crate::config::{Cell, Training};
+use crate::config::Training;
 use crate::data::{Example, Problem};
 use crate::engine::Stop;
-use crate::intervene::Treatment;
+use crate::intervene::Condition;
 use crate::prompt::{Format, Profile, Segments};
 
 /// Everything that the generations of a run depend on, beside mask and layer. Results of different settings are never
@@ -150,6 +151,9 @@ impl Settings {
 /// `layer-<l>.json`: the scores of one cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreRecord {
+    /// What the fields mean.
+    #[serde(default = "Schema::first")]
+    pub schema: Schema,
     /// Name of the model.
     pub model: String,
     /// sha256 of its files.
@@ -161,12 +165,9 @@ pub struct ScoreRecord {
     pub direction: String,
     /// Name of the prompt format.
     pub format: String,
-    /// What is hidden.
-    pub mask: Treatment,
-    /// First layer that hides it; the number of layers for the baseline.
-    pub from_layer: usize,
-    /// Layers of the model.
-    pub n_layers: usize,
+    /// The condition, and the layers of the model.
+    #[serde(flatten)]
+    pub identity: Identity,
     /// The seed that drew the demonstrations.
     pub seed: u32,
     /// Number of demonstrations.
@@ -208,23 +209,16 @@ pub struct ScoreRecord {
 }
 
 impl ScoreRecord {
-    /// The record of a cell of the run with these settings.
-    pub fn new(
-        settings: &Settings,
-        settings_sha256: &str,
-        cell: Cell,
-        n_layers: usize,
-        scores: Scores,
-    ) -> Self {
+    /// The record of a condition of the run with these settings.
+    pub fn new(settings: &Settings, settings_sha256: &str, identity: Identity, scores: Scores) -> Self {
         Self {
+            schema: Schema::NOW,
             model: settings.model.clone(),
             model_sha256: settings.model_sha256.clone(),
             data: settings.data.clone(),
             direction: settings.direction.clone(),
             format: settings.format.clone(),
-            mask: cell.mask,
-            from_layer: cell.from_layer,
-            n_layers,
+            identity,
             seed: settings.seed,
             nprompts: settings.nprompts,
             profile: settings.profile,
@@ -242,6 +236,16 @@ impl ScoreRecord {
             generations_sha256: None,
             version: env!("CARGO_PKG_VERSION").into(),
         }
+    }
+
+    /// What it is the record of.
+    pub fn condition(&self) -> Condition {
+        self.identity.condition
+    }
+
+    /// Layers of the model.
+    pub fn n_layers(&self) -> usize {
+        self.identity.n_layers
     }
 
     /// Count tokens and ends.
@@ -289,6 +293,9 @@ pub type NotApplied = BTreeMap<String, BTreeMap<String, serde_json::Value>>;
 /// `manifest.json`: what a run was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// What the fields mean.
+    #[serde(default = "Schema::first")]
+    pub schema: Schema,
     /// What its results depend on.
     pub settings: Settings,
     /// sha256 of the settings.
@@ -300,12 +307,11 @@ pub struct Manifest {
     pub substitute: Option<Item>,
     /// The first item's prompt.
     pub prompt: ManifestPrompt,
-    /// Columns that each treatment hides of the first item's prompt, as ranges; `own` for every column but the row's own.
+    /// Columns that each series hides of the first item's prompt, as ranges; `own` for every column but the row's own.
     pub hidden: BTreeMap<String, serde_json::Value>,
-    /// All cells that were asked for in this folder, finished or not: the start layers of each treatment, for the baseline the
-    /// number of layers.
-    #[serde(default)]
-    pub cells: BTreeMap<Treatment, BTreeSet<usize>>,
+    /// All conditions that were asked for in this folder, finished or not.
+    #[serde(default, rename = "cells")]
+    pub asked: Asked,
     /// Whether the tokenizer adds a BOS, and which tokens end a text.
     pub special_tokens: SpecialTokens,
     /// Strings that end an answer.
@@ -338,17 +344,6 @@ pub struct Manifest {
     /// Which of the runs of that call it was: its folder below the results folder.
     #[serde(default)]
     pub folder: PathBuf,
-}
-
-impl Manifest {
-    /// All cells that were asked for, finished or not; none if it was written before they were noted.
-    pub fn asked_for(&self) -> impl Iterator<Item = Cell> + '_ {
-        let cells = |(&mask, layers)| -> Vec<Cell> {
-            let layers: &BTreeSet<usize> = layers;
-            layers.iter().map(|&from_layer| Cell { mask, from_layer }).collect()
-        };
-        self.cells.iter().flat_map(cells)
-    }
 }
 
 /// The first item's prompt, whole.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::{ScoreRecord, Scores};
-use crate::intervene::Treatment;
+use crate::intervene::{Condition, Intervention};
 
 /// How the study names what it draws demonstrations by, and what generates.
 const SELECT: &str = "no_lengthfilter-random";
@@ -30,15 +30,15 @@ const MODELS: [(&str, &str); 7] = [
 /// Where a cell's scores stand; `None` for what the study has no place for.
 pub fn path(record: &ScoreRecord) -> Option<PathBuf> {
     let truth = |hidden: bool| if hidden { "True" } else { "False" };
-    let treated = match record.mask {
-        Treatment::None => PathBuf::from("results/baselines"),
-        Treatment::Segments { instructions, examples, query } => {
+    let folder = match record.condition() {
+        Condition::Baseline => PathBuf::from("results/baselines"),
+        Condition::At { intervention: Intervention::Segments { instructions, examples, query }, layer } => {
             let [i, e, q] = [instructions, examples, query].map(truth);
             PathBuf::from("results/mask_context_from")
                 .join(format!("instructions-{i}_prompts-{e}_query-{q}"))
-                .join(format!("layer-{}", record.from_layer))
+                .join(format!("layer-{layer}"))
         }
-        Treatment::All | Treatment::Ablation | Treatment::Lora => return None,
+        Condition::At { .. } => return None,
     };
     let ScoreRecord { format, nprompts, seed, direction, .. } = record;
     // The study writes one for programs, too.
@@ -55,7 +55,7 @@ pub fn path(record: &ScoreRecord) -> Option<PathBuf> {
     let [format, direction, sets] = [format.as_str(), direction, &sets(&record.data)]
         .map(|name| name.replace(['/', '\\', '\0'], "--").replace("..", "--"));
     Some(
-        treated
+        folder
             .join(format!("format-{format}"))
             .join(SELECT)
             .join(GENERATOR)
@@ -97,20 +97,20 @@ mod tests {
 
     #[test]
     fn cells_stand_where_the_study_puts_them() {
-        let mut record = sample_record("TTF", 14, 40.94849);
+        let mut record = sample_record("TTF", 2, 40.94849);
         (record.model, record.data) = ("llama-3.1-8b".into(), "flores".into());
         record.format = "instr_machine_translation".into();
         let shown = |record: &ScoreRecord| path(record).map(|path| path.display().to_string());
         assert_eq!(
             shown(&record).as_deref(),
             Some(
-                "results/mask_context_from/instructions-True_prompts-True_query-False/layer-14/\
+                "results/mask_context_from/instructions-True_prompts-True_query-False/layer-2/\
                  format-instr_machine_translation/no_lengthfilter-random/gen-default/FLORES-FLORES/\
                  Llama-3.1-8B-nprompts5-seed0.en-fr.json"
             )
         );
         assert_eq!(scores(&record)[0]["bleu"], json!(40.948));
-        record.mask = Treatment::None;
+        record.identity.condition = Condition::Baseline;
         assert!(shown(&record).expect("a place").starts_with("results/baselines/format-"));
         record.direction = "../../x".into();
         let escaping = path(&record).expect("a place");
@@ -118,7 +118,7 @@ mod tests {
             escaping.components().all(|part| matches!(part, std::path::Component::Normal(_))),
             "{escaping:?}"
         );
-        record.mask = Treatment::Ablation;
+        record.identity.condition = Condition::At { intervention: Intervention::Ablation, layer: 2 };
         assert_eq!(shown(&record), None);
     }
 }

@@ -16,8 +16,7 @@ use crate::base::error::input;
 use crate::base::files::{PARTIAL, check_place, sync_folder, write_atomically, write_json};
 use crate::base::hash::Hash;
 use crate::base::inputs::{self, MOST_TEXT, Trouble};
-use crate::config::Cell;
-use crate::intervene::{LORA, Treatment};
+use crate::intervene::{Condition, LORA, Series};
 
 /// `results/<model>/<data>.<direction>/<format>-k<k>-seed<s>[-<profile>][-chat]`
 #[derive(Debug, Clone)]
@@ -42,29 +41,22 @@ impl RunFolder {
         check_place(&self.0, "--results")
     }
 
-    /// Where a cell's scores go; its generations go beside it as `.jsonl`.
-    pub fn score_path(&self, cell: Cell) -> PathBuf {
-        let file = match cell.mask {
-            Treatment::None => "baseline.json".into(),
-            _ => format!("layer-{}.json", cell.from_layer),
-        };
-        self.0.join(cell.mask.to_string()).join(file)
+    /// Where a condition's scores go; its generations go beside it as `.jsonl`.
+    pub fn score_path(&self, condition: Condition) -> PathBuf {
+        let file = condition.layer().map_or("baseline.json".into(), |layer| format!("layer-{layer}.json"));
+        self.0.join(condition.series().to_string()).join(file)
     }
 
-    /// The cell whose score file this is, as its path says; the baseline without its number of layers.
+    /// The condition whose score file this is, as its path says.
     ///
     /// # Errors
-    /// No cell has such a file, or its name is spelled otherwise: a copy, or a file of something else.
-    pub fn cell_at(&self, path: &Path) -> Result<Cell> {
-        let parsed = || {
-            let mask: Treatment = path.parent()?.file_name()?.to_str()?.parse().ok()?;
-            let from_layer = match mask {
-                Treatment::None => 0,
-                _ => path.file_stem()?.to_str()?.strip_prefix("layer-")?.parse().ok()?,
-            };
-            Some(Cell { mask, from_layer })
+    /// No condition has such a file, or its name is spelled otherwise: a copy, or a file of something else.
+    pub fn condition_at(&self, path: &Path) -> Result<Condition> {
+        let parsed = || match path.parent()?.file_name()?.to_str()?.parse().ok()? {
+            Series::Baseline => Some(Condition::Baseline),
+            series => Some(series.at(path.file_stem()?.to_str()?.strip_prefix("layer-")?.parse().ok()?)),
         };
-        parsed().filter(|cell| self.score_path(*cell) == path).ok_or_else(|| {
+        parsed().filter(|condition| self.score_path(*condition) == path).ok_or_else(|| {
             input(format!(
                 "{}: is not the score file of a cell (MASK/layer-NUMBER.json, none/baseline.json); move it away",
                 path.display()
@@ -142,36 +134,36 @@ impl RunFolder {
     ///
     /// # Errors
     /// The folder cannot be written to, or locked.
-    pub fn claim(&self, cell: Cell, n: usize) -> Result<Option<Claim>> {
-        let path = self.score_path(cell);
+    pub fn claim(&self, condition: Condition, n: usize) -> Result<Option<Claim>> {
+        let path = self.score_path(condition);
         let claim = Claim::take(&path.with_extension(CLAIM))?;
         if claim.is_some() {
             remove_leftovers(&path)?;
-            if self.items_of(cell) == Some(n) {
-                self.drop_partial(cell)?;
+            if self.items_of(condition) == Some(n) {
+                self.drop_partial(condition)?;
             }
         }
         Ok(claim)
     }
 
     /// How many test items the score file of a cell says that it is of; nothing is checked. `None` if there is none.
-    pub fn items_of(&self, cell: Cell) -> Option<usize> {
-        read_json::<ScoreRecord>(&self.score_path(cell)).ok().flatten().map(|record| record.n)
+    pub fn items_of(&self, condition: Condition) -> Option<usize> {
+        read_json::<ScoreRecord>(&self.score_path(condition)).ok().flatten().map(|record| record.n)
     }
 
     /// Clear away what a killed process has left beside a finished cell.
     ///
     /// # Errors
     /// As [`claim`](Self::claim).
-    pub fn tidy(&self, cell: Cell, n: usize) -> Result<()> {
-        if !self.claim_path(cell).exists() && !self.partial_path(cell).exists() {
+    pub fn tidy(&self, condition: Condition, n: usize) -> Result<()> {
+        if !self.claim_path(condition).exists() && !self.partial_path(condition).exists() {
             return Ok(());
         }
         let no_right = |error: &std::io::Error| {
             use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
             matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
         };
-        match self.claim(cell, n) {
+        match self.claim(condition, n) {
             // What is finished can be read all the same.
             Err(error) if error.root_cause().downcast_ref().is_some_and(no_right) => Ok(()),
             claimed => claimed.map(drop),
@@ -179,8 +171,8 @@ impl RunFolder {
     }
 
     /// Where the claim on a cell lies.
-    pub fn claim_path(&self, cell: Cell) -> PathBuf {
-        self.score_path(cell).with_extension(CLAIM)
+    pub fn claim_path(&self, condition: Condition) -> PathBuf {
+        self.score_path(condition).with_extension(CLAIM)
     }
 
     /// Write the manifest, made from what is there already, and the test items.
@@ -203,11 +195,11 @@ impl RunFolder {
             remove_leftovers(&self.0.join("items.jsonl"))?;
         }
         let mut known = self.manifest()?;
-        if let Some(known) = known.as_mut().filter(|known| known.cells.is_empty()) {
+        if let Some(known) = known.as_mut().filter(|known| known.asked.is_empty()) {
             // Of a version that did not note them.
             for path in self.score_files()? {
-                let Some(ScoreRecord { mask, from_layer, .. }) = read_json(&path)? else { continue };
-                known.cells.entry(mask).or_default().insert(from_layer);
+                let Some(ScoreRecord { identity, .. }) = read_json(&path)? else { continue };
+                known.asked.add(identity.condition, identity.n_layers);
             }
         }
         write_lines(&self.0.join("items.jsonl"), items)?;
@@ -218,14 +210,14 @@ impl RunFolder {
     /// the generations.
     pub fn finish(
         &self,
-        cell: Cell,
+        condition: Condition,
         mut record: ScoreRecord,
         generations: &[PartialLine],
     ) -> Result<ScoreRecord> {
-        let path = self.score_path(cell);
+        let path = self.score_path(condition);
         if path.exists() {
             // Two files cannot be replaced at once. Until both are new, the cell is one that only its scores lack.
-            write_lines(&self.partial_path(cell), generations)?;
+            write_lines(&self.partial_path(condition), generations)?;
             let removed = fs::remove_file(&path).map_err(anyhow::Error::from);
             removed
                 .and_then(|()| sync_folder(path.parent().unwrap_or(Path::new("."))))
@@ -236,12 +228,12 @@ impl RunFolder {
         record.generations_sha256 = Some(sha256(&text));
         write_atomically(&path.with_extension("jsonl"), |out| Ok(out.write_all(&text)?))?;
         write_json(&path, &record)?;
-        self.drop_partial(cell)?;
+        self.drop_partial(condition)?;
         Ok(record)
     }
 
-    fn drop_partial(&self, cell: Cell) -> Result<()> {
-        let path = self.partial_path(cell);
+    fn drop_partial(&self, condition: Condition) -> Result<()> {
+        let path = self.partial_path(condition);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("cannot remove {}", path.display()))
@@ -255,8 +247,8 @@ impl RunFolder {
     ///
     /// # Errors
     /// A damaged line before a whole one, which no broken-off run leaves.
-    pub fn partial(&self, cell: Cell) -> Result<Vec<PartialLine>> {
-        let path = self.partial_path(cell);
+    pub fn partial(&self, condition: Condition) -> Result<Vec<PartialLine>> {
+        let path = self.partial_path(condition);
         let bytes = match inputs::bytes(&path) {
             Ok(bytes) => bytes,
             Err(trouble) if trouble.is_missing() => return Ok(Vec::new()),
@@ -287,8 +279,8 @@ impl RunFolder {
     }
 
     /// How many generations of a cell that is not finished are kept.
-    pub fn count_partial(&self, cell: Cell) -> Result<usize> {
-        let path = self.partial_path(cell);
+    pub fn count_partial(&self, condition: Condition) -> Result<usize> {
+        let path = self.partial_path(condition);
         match inputs::bytes(&path) {
             Ok(bytes) => Ok(bytes.iter().filter(|&&byte| byte == b'\n').count()),
             Err(trouble) if trouble.is_missing() => Ok(0),
@@ -297,8 +289,8 @@ impl RunFolder {
     }
 
     /// Keep one generation of a cell until the cell is finished.
-    pub fn keep(&self, cell: Cell, line: &PartialLine) -> Result<()> {
-        let path = self.partial_path(cell);
+    pub fn keep(&self, condition: Condition, line: &PartialLine) -> Result<()> {
+        let path = self.partial_path(condition);
         let append = || -> Result<()> {
             fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
             let mut text = serde_json::to_vec(line)?;
@@ -309,8 +301,8 @@ impl RunFolder {
         append().with_context(|| format!("cannot write {}", path.display()))
     }
 
-    fn partial_path(&self, cell: Cell) -> PathBuf {
-        self.score_path(cell).with_extension("partial.jsonl")
+    fn partial_path(&self, condition: Condition) -> PathBuf {
+        self.score_path(condition).with_extension("partial.jsonl")
     }
 
     /// The test items of the run.

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::cleaner::Cleaner;
+use super::identity::Schema;
 use super::lines::{GenerationLine, Outcome, PartialLine};
 use super::record::{Item, Manifest, ScoreRecord};
 use super::scores::{Runner, Scores};
@@ -14,8 +15,8 @@ use super::store::RunFolder;
 use crate::base::error::input;
 use crate::base::inputs;
 use crate::base::interrupt::check_interrupted;
-use crate::config::{Cell, Task, task};
-use crate::intervene::Treatment;
+use crate::config::{Task, task};
+use crate::intervene::Condition;
 use crate::sandbox::Trial;
 
 /// What all cells of a run have in common.
@@ -35,8 +36,8 @@ pub struct Stored {
 /// A finished cell as it is on disk. Its files were found to belong together.
 #[derive(Debug, Clone)]
 pub struct FinishedCell {
-    /// Which cell, as its path says.
-    pub cell: Cell,
+    /// The condition, as its path says.
+    pub condition: Condition,
     /// Its scores.
     pub record: ScoreRecord,
     /// Its generations.
@@ -182,14 +183,10 @@ impl Stored {
 
     fn examined(&self, path: &Path, depth: Depth) -> Result<Option<(FinishedCell, Vec<String>)>> {
         let shown = path.display();
-        let cell = self.folder.cell_at(path)?;
+        let condition = self.folder.condition_at(path)?;
         let Some(record) = super::read_json::<ScoreRecord>(path)? else { return Ok(None) };
-        let cell = match cell.mask {
-            Treatment::None => Cell { from_layer: record.n_layers, ..cell },
-            _ => cell,
-        };
         let (lines, sha256) = self.folder.generations_and_sha256(path)?;
-        let found = FinishedCell { cell, record, lines };
+        let found = FinishedCell { condition, record, lines };
         let mut faults = self.faults_of_place(&found);
         if !self.holds_items(&found) {
             faults.push("its generations are not those of items.jsonl".into());
@@ -212,15 +209,13 @@ impl Stored {
 
     /// What its score file says of itself, beside the scores.
     fn faults_of_place(&self, found: &FinishedCell) -> Vec<String> {
-        let FinishedCell { cell, record, .. } = found;
+        let FinishedCell { condition, record, .. } = found;
         let mut faults = Vec::new();
-        let most = record.n_layers.wrapping_sub(usize::from(cell.mask != Treatment::None));
-        let inside = record.n_layers > 0 && cell.from_layer <= most;
-        let layers = self.manifest.cells.get(&Treatment::None).and_then(|layers| layers.first());
-        if (record.mask, record.from_layer) != (cell.mask, cell.from_layer) || !inside {
-            faults.push(format!("says that it is {} from layer {}", record.mask, record.from_layer));
-        } else if layers.is_some_and(|&layers| layers != record.n_layers) {
-            faults.push(format!("says that the model has {} layers", record.n_layers));
+        let (said, n_layers) = (record.condition(), record.n_layers());
+        if said != *condition {
+            faults.push(format!("says that it is {} from layer {}", said.series(), said.start(n_layers)));
+        } else if self.manifest.asked.n_layers().is_some_and(|layers| layers != n_layers) {
+            faults.push(format!("says that the model has {n_layers} layers"));
         }
         let settings = &self.manifest.settings;
         if record.settings_sha256 != settings.of_items(record.n).hash() {
@@ -263,7 +258,7 @@ impl Stored {
         let same = |record: &ScoreRecord| {
             let mut record = record.clone();
             // Another version may have written it, without the sha256.
-            (record.version, record.generations_sha256) = (String::new(), None);
+            (record.schema, record.version, record.generations_sha256) = (Schema::NOW, String::new(), None);
             record
         };
         if same(&record) != same(&found.record) {
@@ -340,15 +335,15 @@ impl Stored {
         lines: &[GenerationLine],
         runner: Option<&Runner>,
     ) -> Result<ScoreRecord> {
-        let FinishedCell { cell, record: old, .. } = found;
+        let FinishedCell { condition, record: old, .. } = found;
         let before = match &old.scores {
             Scores::Code(scores) => Some(&scores.runner),
             Scores::Text(_) => None,
         };
         let scores = scores(&self.scoring, self.samples(), lines, runner.or(before))
-            .with_context(|| self.folder.score_path(*cell).display().to_string())?;
+            .with_context(|| self.folder.score_path(*condition).display().to_string())?;
         let settings = self.manifest.settings.of_items(old.n);
-        Ok(ScoreRecord::new(&settings, &settings.hash(), *cell, old.n_layers, scores)
+        Ok(ScoreRecord::new(&settings, &settings.hash(), old.identity, scores)
             .with_generations(lines)
             .with_costs(old.seconds, old.multiply_adds))
     }

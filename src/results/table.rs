@@ -3,7 +3,6 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::{Metric, ScoreRecord, Scores};
-use crate::intervene::Treatment;
 use crate::sandbox::Verdict;
 
 /// Widest bar of the curve, in characters; narrower where the table would not fit a terminal.
@@ -47,13 +46,10 @@ fn value(record: &ScoreRecord, metric: Metric) -> f64 {
 
 /// All of a row but its bar.
 fn row(record: &ScoreRecord, metric: Metric) -> [String; 6] {
-    let layer = match record.mask {
-        Treatment::None => "-".into(),
-        _ => record.from_layer.to_string(),
-    };
+    let condition = record.condition();
     [
-        record.mask.to_string(),
-        layer,
+        condition.series().to_string(),
+        condition.layer().map_or("-".into(), |layer| layer.to_string()),
         metric.shown(value(record, metric)),
         interval(&record.scores, metric),
         second(&record.scores, metric).1,

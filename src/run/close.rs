@@ -3,7 +3,6 @@
 use super::state::Work;
 use crate::base::console::{note, wrapped};
 use crate::data::Example;
-use crate::intervene::Treatment;
 use crate::results::{Metric, Scoring, table};
 use crate::stats::{TooShort, suggested};
 
@@ -27,17 +26,18 @@ impl Work {
 
     /// The closing table and what it suggests.
     pub fn close(mut self) {
-        self.finished.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
+        self.finished.sort_by_key(|record| record.condition());
         note(format!("\n{}\n{}", self.folder.path().display(), table(&self.finished, self.metric)));
         if let Some(too_short) = self.too_short() {
             note(wrapped(&too_short.to_string(), "  "));
             return;
         }
-        let mut masks: Vec<Treatment> = self.finished.iter().map(|record| record.mask).collect();
-        masks.dedup();
-        for mask in masks.into_iter().filter(|mask| *mask != Treatment::None) {
-            if let Some(suggested) = suggested(&self.finished, mask, self.metric) {
-                note(wrapped(&format!("{mask}: {suggested}"), "     "));
+        let mut interventions: Vec<_> =
+            self.finished.iter().filter_map(|record| record.condition().intervention()).collect();
+        interventions.dedup();
+        for intervention in interventions {
+            if let Some(suggested) = suggested(&self.finished, intervention, self.metric) {
+                note(wrapped(&format!("{intervention}: {suggested}"), "     "));
             }
         }
     }

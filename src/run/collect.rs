@@ -12,9 +12,10 @@ use super::progress::Progress;
 use super::state::Work;
 use crate::base::interrupt::INTERRUPTED;
 use crate::engine::{Generation, Observer};
-use crate::intervene::Treatment;
 use crate::prompt::{Profile, Tokenizer};
-use crate::results::{GenerationLine, Outcome, PartialLine, Runner, ScoreRecord, Scoring, round, scores};
+use crate::results::{
+    GenerationLine, Identity, Outcome, PartialLine, RunFolder, Runner, ScoreRecord, Scoring, round, scores,
+};
 use crate::sandbox::{Judged, Pool};
 
 /// Takes generations of one run's cells.
@@ -111,7 +112,7 @@ impl<'a> Collector<'a> {
         if self.generations[index].is_empty() || !self.generations[index].iter().all(whole) {
             return Ok(());
         }
-        let cell = self.work.pending[index];
+        let condition = self.work.pending[index];
         let generations = std::mem::take(&mut self.generations[index]).into_iter().flatten();
         let generations: Vec<PartialLine> = generations.collect();
         let seconds = generations.iter().map(|partial| partial.seconds).sum();
@@ -120,20 +121,21 @@ impl<'a> Collector<'a> {
         let runner = self.judges.as_ref().map(|(_, runner)| runner);
         let scores =
             scores(&self.work.prepared.scoring, self.work.prepared.run.sampling.samples, &lines, runner)?;
-        let record =
-            ScoreRecord::new(&self.work.settings, &self.work.settings_sha256, cell, self.n_layers, scores)
-                .with_generations(&lines)
-                .with_costs(round(seconds), multiply_adds);
-        let record = self.work.write(cell, |folder| folder.finish(cell, record.clone(), &generations))?;
-        let layer = match cell.mask {
-            Treatment::None => "baseline".into(),
-            _ => format!("layer {}", cell.from_layer),
-        };
+        let identity = Identity { condition, n_layers: self.n_layers };
+        let record = ScoreRecord::new(&self.work.settings, &self.work.settings_sha256, identity, scores)
+            .with_generations(&lines)
+            .with_costs(round(seconds), multiply_adds);
+        let finish = |folder: &RunFolder| folder.finish(condition, record, &generations);
+        let record = self.work.write(condition, finish)?;
+        let layer = condition.layer().map_or("baseline".into(), |layer| format!("layer {layer}"));
         let (metric, score) = (record.scores.metric(), record.scores.shown(record.scores.main()));
-        self.progress
-            .cell(&format!("{:>4} {layer:>8}  {metric} {score:>6}  {:.1} s", cell.mask, record.seconds));
+        self.progress.cell(&format!(
+            "{:>4} {layer:>8}  {metric} {score:>6}  {:.1} s",
+            condition.series(),
+            record.seconds
+        ));
         if self.json {
-            self.print(&record, &self.work.folder.score_path(cell));
+            self.print(&record, &self.work.folder.score_path(condition));
         }
         self.records.push(record);
         Ok(())

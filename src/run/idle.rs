@@ -6,21 +6,22 @@ use anyhow::Result;
 
 use super::inputs::Prepared;
 use crate::base::error::input;
-use crate::intervene::Treatment;
+use crate::intervene::Intervention;
 
 /// The masks of a run that hide nothing of any of its prompts.
-pub fn masks(prepared: &Prepared) -> Vec<Treatment> {
-    let masks: BTreeSet<Treatment> = prepared.run.cells.iter().map(|cell| cell.mask).collect();
-    let segments = masks.into_iter().filter(|mask| matches!(mask, Treatment::Segments { .. }));
+pub fn masks(prepared: &Prepared) -> Vec<Intervention> {
+    let conditions = prepared.run.conditions.iter();
+    let masks: BTreeSet<Intervention> = conditions.filter_map(|condition| condition.intervention()).collect();
+    let segments = masks.into_iter().filter(|mask| matches!(mask, Intervention::Segments { .. }));
     segments.filter(|mask| prepared.prompts.iter().all(|prompt| mask.change(prompt).is_nothing())).collect()
 }
 
 /// What the masks of a call come to, run by run.
 #[derive(Default)]
 pub struct Idle {
-    /// Some cell is masked.
+    /// Some condition is masked.
     masked: bool,
-    /// Some masked cell hides something.
+    /// Some masked condition hides something.
     works: bool,
     sentences: Vec<String>,
 }
@@ -30,10 +31,9 @@ impl Idle {
     pub fn add(&mut self, prepared: &Prepared) {
         let run = &prepared.run;
         let idle = masks(prepared);
-        let masked = run.cells.iter().filter(|cell| cell.mask != Treatment::None);
-        for cell in masked {
+        for intervention in run.conditions.iter().filter_map(|condition| condition.intervention()) {
             self.masked = true;
-            self.works |= !idle.contains(&cell.mask);
+            self.works |= !idle.contains(&intervention);
         }
         for mask in idle {
             let sentence = format!(
@@ -65,8 +65,10 @@ impl Idle {
 }
 
 /// The parts that a mask names.
-fn missing(mask: Treatment) -> String {
-    let Treatment::Segments { instructions, examples, query } = mask else { return "tokens to hide".into() };
+fn missing(mask: Intervention) -> String {
+    let Intervention::Segments { instructions, examples, query } = mask else {
+        return "tokens to hide".into();
+    };
     let parts = [(instructions, "instructions"), (examples, "examples"), (query, "query")];
     let parts: Vec<&str> = parts.iter().filter(|(hidden, _)| *hidden).map(|(_, part)| *part).collect();
     parts.join(" and no ")

@@ -9,10 +9,10 @@ use super::pairs::pairs;
 use super::stop::stop_rule;
 use crate::base::error::input;
 use crate::base::hash::Hash;
-use crate::config::{Cell, Limit, Run, Sampling};
+use crate::config::{Limit, Run, Sampling};
 use crate::data::{Corpus, Example, docstring, languages};
 use crate::engine::{Request, Sample, StopRule};
-use crate::intervene::Plan;
+use crate::intervene::Condition;
 use crate::lora::Text;
 use crate::model::Family;
 use crate::prompt::{ChatTemplate, Format, Profile, Prompt, Prompter, demonstrations};
@@ -112,13 +112,8 @@ impl Prepared {
         })
     }
 
-    /// What a cell changes in the run of a prompt.
-    pub fn plan(&self, cell: Cell, prompt: &Prompt) -> Plan {
-        cell.mask.plan(prompt, cell.from_layer)
-    }
-
     /// The request for one generation of an item: `sample` counts from 0.
-    pub fn request(&self, cell: Cell, item: usize, sample: usize) -> Request<'_> {
+    pub fn request(&self, condition: Condition, item: usize, sample: usize) -> Request<'_> {
         let prompt = &self.prompts[item];
         let Sampling { temperature, top_p, .. } = self.run.sampling;
         let stream = || {
@@ -128,15 +123,16 @@ impl Prepared {
         };
         let draws = self.run.sampling.draws();
         let sample = draws.then(|| Sample { temperature, top_p, stream: stream() });
-        Request { prompt, plan: self.plan(cell, prompt), sample }
+        Request { prompt, plan: condition.plan(prompt), sample }
     }
 
-    /// All generations of some cells, item by item, so that those of a prompt stand together.
-    pub fn requests(&self, cells: &[Cell]) -> Vec<Request<'_>> {
-        let mut all = Vec::with_capacity(self.prompts.len() * cells.len() * self.run.sampling.samples);
+    /// All generations of some conditions, item by item, so that those of a prompt are together.
+    pub fn requests(&self, conditions: &[Condition]) -> Vec<Request<'_>> {
+        let samples = self.run.sampling.samples;
+        let mut all = Vec::with_capacity(self.prompts.len() * conditions.len() * samples);
         for item in 0..self.prompts.len() {
-            for &cell in cells {
-                all.extend((0..self.run.sampling.samples).map(|sample| self.request(cell, item, sample)));
+            for &condition in conditions {
+                all.extend((0..samples).map(|sample| self.request(condition, item, sample)));
             }
         }
         all

@@ -4,9 +4,11 @@ use super::inputs::{Prepared, languages_of, name};
 use super::model::OpenModel;
 use crate::config::{self, Compute, Experiment, Run, Sampling};
 use crate::data::{Direction, Example, languages};
-use crate::intervene::Change;
+use crate::intervene::{Change, Condition};
 use crate::prompt::{Prompt, Tokenizer};
-use crate::results::{Drawn, Item, Manifest, ManifestPrompt, Settings, SpecialTokens, TrainedOn, pair};
+use crate::results::{
+    Drawn, Item, Manifest, ManifestPrompt, Schema, Settings, SpecialTokens, TrainedOn, pair,
+};
 
 impl Prepared {
     /// What the results depend on.
@@ -53,7 +55,7 @@ impl Prepared {
         (other_names || format.is_read_anew()).then(|| [source.to_string(), target.to_string()])
     }
 
-    /// What the run was, for the reader; of a `known` one that is there already treatments and cells are kept.
+    /// What the run was, for the reader; what a `known` one that is there already says of conditions is kept.
     pub fn manifest(
         &self,
         settings: Settings,
@@ -64,12 +66,13 @@ impl Prepared {
         let first = &self.prompts[0];
         let mut unread_keys = model.unread.clone();
         self.adapted.iter().for_each(|adapted| unread_keys.join(adapted.unread.clone()));
-        let (mut hidden, mut cells) = known.map(|known| (known.hidden, known.cells)).unwrap_or_default();
-        for cell in self.run.cells.iter().chain(&self.run.others) {
-            hidden.insert(cell.mask.to_string(), hidden_json(&cell.mask.change(first)));
-            cells.entry(cell.mask).or_default().insert(cell.from_layer);
+        let (mut hidden, mut asked) = known.map(|known| (known.hidden, known.asked)).unwrap_or_default();
+        for &condition in self.run.conditions.iter().chain(&self.run.others) {
+            hidden.insert(condition.series().to_string(), hidden_json(condition, first));
+            asked.add(condition, self.run.model.layers);
         }
         Manifest {
+            schema: Schema::NOW,
             settings_sha256: settings.hash(),
             device: settings.device.clone().unwrap_or_else(|| "cpu".into()),
             settings,
@@ -83,7 +86,7 @@ impl Prepared {
                 segments: first.segments.clone(),
             },
             hidden,
-            cells,
+            asked,
             special_tokens: self.special_tokens(first, &model.tokenizer),
             stop_strings: self.rule.strings.iter().map(|(string, _)| string.clone()).collect(),
             unread_keys,
@@ -131,10 +134,11 @@ fn decoding(sampling: Sampling) -> String {
     format!("{how}; no repetition or other penalties, whatever the model's files ask for")
 }
 
-/// Ranges as pairs; `"own"` where every column but the row's own is hidden, `"attention"` where a layer has none,
-/// `"adapter"` where it has one.
-pub fn hidden_json(change: &Change) -> serde_json::Value {
-    match change {
+/// The columns of a prompt that a condition hides, ranges as pairs; `"own"` where every column but the row's own is hidden,
+/// `"attention"` where a layer has none, `"adapter"` where it has one.
+pub fn hidden_json(condition: Condition, prompt: &Prompt) -> serde_json::Value {
+    let Some(intervention) = condition.intervention() else { return serde_json::json!([]) };
+    match intervention.change(prompt) {
         Change::Hide(columns) => columns.ranges().iter().map(pair).map(Vec::from).collect(),
         Change::OnlySelf => "own".into(),
         Change::NoAttention => "attention".into(),

@@ -10,7 +10,7 @@ use super::inputs::Prepared;
 use super::model::OpenModel;
 use crate::config::{Experiment, ModelChoice, Run, Task, Training};
 use crate::hub::Wanted;
-use crate::intervene::Treatment;
+use crate::intervene::{Condition, Intervention};
 use crate::lora::Text;
 use crate::model::Arch;
 use crate::model::cpu::lanes::Isa;
@@ -73,9 +73,16 @@ impl Planned {
     }
 
     pub fn layers(&self) -> Vec<usize> {
-        let cells = self.prepared.run.cells.iter();
-        cells.filter(|cell| cell.mask == Treatment::Lora).map(|cell| cell.from_layer).collect()
+        adapted(&self.prepared.run.conditions).collect()
     }
+}
+
+/// The layers of conditions in which one layer has an adapter.
+pub(super) fn adapted(conditions: &[Condition]) -> impl Iterator<Item = usize> + '_ {
+    conditions.iter().filter_map(|condition| match condition {
+        Condition::At { intervention: Intervention::Lora, layer } => Some(*layer),
+        _ => None,
+    })
 }
 
 /// What to know before a call is computed: which items are left out by default, which masks hide nothing, where an earlier

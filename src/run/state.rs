@@ -14,9 +14,10 @@ use super::print::print_record;
 use crate::base::console::note;
 use crate::base::error::input;
 use crate::base::interrupt::check_interrupted;
-use crate::config::{self, Cell, Experiment};
+use crate::config::{self, Experiment};
 use crate::data::Example;
 use crate::engine::Limits;
+use crate::intervene::Condition;
 use crate::results::{
     Claim, FinishedCell, Item, Metric, Outcome, PartialLine, RunFolder, ScoreRecord, Scoring, Settings,
     Stored,
@@ -29,37 +30,37 @@ pub struct Work {
     pub settings: Settings,
     pub settings_sha256: String,
     /// To be computed: by this process alone, once it has claimed them.
-    pub pending: Vec<Cell>,
+    pub pending: Vec<Condition>,
     /// The claims of the pending cells; empty if the run was told to do without claims.
-    claims: HashMap<Cell, Claim>,
+    claims: HashMap<Condition, Claim>,
     /// What a broken-off run has left of them, by slot.
-    kept: HashMap<Cell, Vec<Option<PartialLine>>>,
+    kept: HashMap<Condition, Vec<Option<PartialLine>>>,
     locks: bool,
     /// What the whole call was.
     typed: config::Settings,
     /// The measure of the closing table, if not the task's usual one.
     pub(super) metric: Option<Metric>,
     /// Other processes compute these.
-    pub(super) others: Vec<Cell>,
+    pub(super) others: Vec<Condition>,
     pub(super) finished: Vec<ScoreRecord>,
     /// Finished cells that a line of JSON was printed of.
-    printed: HashSet<Cell>,
+    printed: HashSet<Condition>,
     pub(super) limits: Limits,
     /// Which run of the call it is, counted from 1, and of how many.
     pub(super) number: [usize; 2],
 }
 
 /// A cell that is finished, if only for fewer test items, checked.
-fn finished(stored: Option<&Stored>, cell: Cell, n_layers: usize) -> Result<Option<FinishedCell>> {
+fn finished(stored: Option<&Stored>, condition: Condition, n_layers: usize) -> Result<Option<FinishedCell>> {
     let Some(stored) = stored else { return Ok(None) };
-    let path = stored.folder.score_path(cell);
+    let path = stored.folder.score_path(condition);
     let Some(found) = stored.check(&path)? else { return Ok(None) };
-    match found.record.n_layers == n_layers {
+    match found.record.n_layers() == n_layers {
         true => Ok(Some(found)),
         false => Err(input(format!(
             "{}: says that the model has {} layers, but it has {n_layers}",
             path.display(),
-            found.record.n_layers
+            found.record.n_layers()
         ))),
     }
 }
@@ -105,9 +106,9 @@ impl Work {
         if let Some(stored) = &stored {
             check_items(stored, &prepared)?;
             // What lies beside the cells of this call is at least at a cell's place.
-            folder.score_files()?.iter().try_for_each(|path| folder.cell_at(path).map(drop))?;
+            folder.score_files()?.iter().try_for_each(|path| folder.condition_at(path).map(drop))?;
         }
-        let found = prepared.run.cells.par_iter().map(|&cell| {
+        let found = prepared.run.conditions.par_iter().map(|&cell| {
             check_interrupted()?;
             Ok((cell, finished(stored.as_ref(), cell, n_layers)?))
         });
@@ -146,8 +147,8 @@ impl Work {
         // Another process may just have begun, with other settings or more test items.
         self.folder.check(&self.settings)?;
         if self.locks {
-            let open = |cell: &&Cell| self.pending.contains(cell) || self.others.contains(cell);
-            let finished = self.prepared.run.cells.iter().filter(|cell| !open(cell));
+            let open = |cell: &&Condition| self.pending.contains(cell) || self.others.contains(cell);
+            let finished = self.prepared.run.conditions.iter().filter(|cell| !open(cell));
             finished.copied().try_for_each(|cell| self.folder.tidy(cell, self.settings.n))?;
         }
         let mut wanted = std::mem::take(&mut self.pending);
@@ -180,9 +181,9 @@ impl Work {
     /// Nobody reads them any more.
     pub(super) fn print_finished(&mut self) -> Result<()> {
         for record in &self.finished {
-            let cell = Cell { mask: record.mask, from_layer: record.from_layer };
-            if self.printed.insert(cell) {
-                print_record(record, &self.folder.score_path(cell))?;
+            let condition = record.condition();
+            if self.printed.insert(condition) {
+                print_record(record, &self.folder.score_path(condition))?;
             }
         }
         Ok(())
@@ -227,9 +228,9 @@ impl Work {
     ///
     /// # Errors
     /// Its folder was moved or removed, with what was finished in it.
-    fn check_claim(&self, cell: Cell) -> Result<()> {
+    fn check_claim(&self, condition: Condition) -> Result<()> {
         ensure!(
-            self.claims.get(&cell).is_none_or(Claim::holds),
+            self.claims.get(&condition).is_none_or(Claim::holds),
             "{} was moved or removed while results were written to it; nothing more is written",
             self.folder.path().display()
         );
@@ -240,10 +241,14 @@ impl Work {
     ///
     /// # Errors
     /// As [`check_claim`](Self::check_claim), also where the folder goes while it is written to; whatever `write` returns.
-    pub(super) fn write<T>(&self, cell: Cell, write: impl FnOnce(&RunFolder) -> Result<T>) -> Result<T> {
-        self.check_claim(cell)?;
+    pub(super) fn write<T>(
+        &self,
+        condition: Condition,
+        write: impl FnOnce(&RunFolder) -> Result<T>,
+    ) -> Result<T> {
+        self.check_claim(condition)?;
         // That the folder is gone says more than which file could not be written then.
-        write(&self.folder).or_else(|error| self.check_claim(cell).and(Err(error)))
+        write(&self.folder).or_else(|error| self.check_claim(condition).and(Err(error)))
     }
 
     /// Write what its results will be of.
@@ -265,8 +270,7 @@ impl Work {
     /// These cells are finished, and `printed` if lines of JSON are wanted. Nothing is claimed any more.
     pub(super) fn add(&mut self, records: Vec<ScoreRecord>, printed: bool) {
         if printed {
-            let cell = |record: &ScoreRecord| Cell { mask: record.mask, from_layer: record.from_layer };
-            self.printed.extend(records.iter().map(cell));
+            self.printed.extend(records.iter().map(ScoreRecord::condition));
         }
         self.finished.extend(records);
         self.claims.clear();
@@ -281,9 +285,9 @@ impl Work {
     ///
     /// # Errors
     /// It is not what this run would have made.
-    fn kept(&self, cell: Cell, shorter: Option<FinishedCell>) -> Result<Vec<Option<PartialLine>>> {
+    fn kept(&self, condition: Condition, shorter: Option<FinishedCell>) -> Result<Vec<Option<PartialLine>>> {
         let Prepared { items, prompts, run, scoring, .. } = &self.prepared;
-        let mut lines = self.folder.partial(cell)?;
+        let mut lines = self.folder.partial(condition)?;
         let mut finished = shorter.map(|shorter| shorter.as_partial()).unwrap_or_default();
         if let Scoring::Code(_) = scoring {
             // All programs of a cell are judged within the same limits, which may be others now.
@@ -298,7 +302,7 @@ impl Work {
             let refuse = |what: &str| {
                 input(format!(
                     "{}: {id}: {what}; move the cell's files away",
-                    self.folder.score_path(cell).display()
+                    self.folder.score_path(condition).display()
                 ))
             };
             let Some(&item) = places.get(id.as_str()).filter(|_| line.line.sample < run.sampling.samples)

@@ -8,16 +8,16 @@ use anyhow::{Context, Result, bail};
 use super::compute::{compute_cells, unfinished};
 use super::load::on_host;
 use super::model::OpenModel;
-use super::open::{Opened, open};
+use super::open::{Opened, adapted, open};
 use super::place::Place;
 use super::state::Work;
 use crate::base::console::note;
 use crate::base::error::input;
 use crate::base::files::{sync_folder, unfinished_path, write_json};
 use crate::base::units::in_gib;
-use crate::config::{Cell, Experiment, Run, Training};
+use crate::config::{Experiment, Run, Training};
 use crate::engine::weights;
-use crate::intervene::Treatment;
+use crate::intervene::{Condition, Intervention};
 use crate::lora::{Diverged, Frozen, KeptBuffers, Step, Trained, loss_before, peft, train};
 use crate::model::grad::{Differentiable, TOGETHER, pass_bytes};
 use crate::model::{Adapter, Arch, Decoder, Precision, Projection, Transformer, module_name};
@@ -158,8 +158,8 @@ fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Re
                 before,
             ) {
                 Ok(trained) => {
-                    let cell = Cell { mask: Treatment::Lora, from_layer: layer };
-                    work.write(cell, |folder| {
+                    let condition = Condition::At { intervention: Intervention::Lora, layer };
+                    work.write(condition, |folder| {
                         write(folder, layer, &trained, &model.arch, &run.model.name, training)
                     })?;
                     note(line(&trained, training));
@@ -181,11 +181,6 @@ fn training(work: &Work) -> Result<&Training> {
 
 fn size(work: &Work) -> usize {
     work.prepared.run.lora.as_ref().map_or(0, |training| training.train_size)
-}
-
-/// Layers of cells with adapters.
-fn adapted(cells: &[Cell]) -> impl Iterator<Item = usize> + '_ {
-    cells.iter().filter(|cell| cell.mask == Treatment::Lora).map(|cell| cell.from_layer)
 }
 
 /// What came of one layer: mean losses of the first epoch and the last, dev losses before and after.
@@ -234,7 +229,8 @@ fn write(
 /// Test the adapters that are there, all in one sweep, and the model as it is.
 fn test(work: &mut Work, decoder: &mut Transformer, model: &OpenModel, json: bool) -> Result<()> {
     let folder = work.folder.clone();
-    let there = |cell: &Cell| cell.mask == Treatment::None || folder.adapter_path(cell.from_layer).is_dir();
+    let there =
+        |condition: &Condition| condition.layer().is_none_or(|layer| folder.adapter_path(layer).is_dir());
     work.pending.retain(there);
     // What did not come to an end is nobody's: another process may be waiting for it.
     work.release();
@@ -263,7 +259,7 @@ fn adapter_bytes(arch: &Arch, work: &Work) -> u64 {
     let numbers =
         |projection: &Projection| projection.sizes(arch).map_or(0, |[inputs, outputs]| inputs + outputs);
     let one = training.projections.iter().map(numbers).sum::<usize>() * training.rank * size_of::<f32>();
-    let tested = work.prepared.run.cells.len();
+    let tested = work.prepared.run.conditions.len();
     (one * (5 + TOGETHER + tested)) as u64
 }
 

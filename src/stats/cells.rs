@@ -163,7 +163,7 @@ pub struct StoredRun {
     pub manifest: Manifest,
     /// Its test items.
     pub items: Vec<Item>,
-    /// Its finished cells, sorted by mask and layer.
+    /// Its finished cells, sorted by condition.
     pub cells: Vec<StoredCell>,
     /// How many more were finished for fewer test items than the run now has.
     pub shorter: usize,
@@ -184,7 +184,7 @@ impl StoredRun {
             })?;
         let shorter = found.iter().filter(|found| found.is_none()).count();
         let mut cells: Vec<StoredCell> = found.into_iter().flatten().collect();
-        cells.sort_by_key(|cell| (cell.record.mask, cell.record.from_layer));
+        cells.sort_by_key(|cell| cell.record.condition());
         let Stored { manifest, items, .. } = stored;
         Ok(Self { folder: folder.into(), manifest, items, cells, shorter })
     }
@@ -193,7 +193,7 @@ impl StoredRun {
 impl StoredCell {
     /// What its generations add to the measure, item by item.
     fn new(stored: &Stored, found: FinishedCell, metric: Option<Metric>) -> Result<Self> {
-        let path = stored.folder.score_path(found.cell);
+        let path = stored.folder.score_path(found.condition);
         let refuse = |what: &str| input(format!("{}: {what}", path.display()));
         let there = found.record.scores.metrics();
         let metric =

@@ -1,4 +1,4 @@
-//! A curve: one treatment's scores by layer, each with its spread and its difference from the baseline.
+//! A curve: one intervention's scores by layer, each with its spread and its difference from the baseline.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -83,7 +83,7 @@ impl Point {
     }
 }
 
-/// One treatment's scores by layer.
+/// One intervention's scores by layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Curve {
     /// What is treated how.
@@ -105,7 +105,7 @@ pub struct Cells<'a> {
     /// By layer.
     pub layers: Vec<(usize, Vec<&'a StoredCell>)>,
     pub baseline: Vec<&'a StoredCell>,
-    /// Whether the measure can tell treatments apart. If not, scores are described and nothing is tested.
+    /// Whether the measure can tell interventions apart. If not, scores are described and nothing is tested.
     pub conclusive: bool,
 }
 
@@ -135,7 +135,7 @@ impl Cells<'_> {
         };
         let whole = conclusive
             && points.len() == self.n_layers
-            && self.key.mask.kind() == Kind::Masks
+            && self.key.intervention.kind() == Kind::Masks
             && points.iter().all(same_seeds);
         let spreads: Option<Vec<Spread>> = spreads.into_iter().collect();
         let recognised = match spreads.filter(|_| whole) {

@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
-use crate::intervene::Treatment;
+use crate::intervene::Intervention;
 
 /// What a curve is of, within its panel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct CurveKey {
-    /// What is hidden.
-    pub mask: Treatment,
+    /// What is done.
+    #[serde(rename = "mask")]
+    pub intervention: Intervention,
     /// Name of the prompt format.
     pub format: String,
     /// The format writes instructions.
@@ -23,8 +24,9 @@ pub struct CurveKey {
 impl CurveKey {
     /// What is hidden of a prompt, in words: `the instructions and examples`.
     pub fn hides(&self) -> String {
-        let Treatment::Segments { instructions, examples, query } = self.mask else {
-            return if self.mask == Treatment::All { "every other token" } else { "nothing" }.into();
+        let Intervention::Segments { instructions, examples, query } = self.intervention else {
+            return if self.intervention == Intervention::All { "every other token" } else { "nothing" }
+                .into();
         };
         let parts = [
             (instructions && self.instructed, "instructions"),

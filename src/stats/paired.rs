@@ -5,7 +5,7 @@ use crate::base::random::SplitMix64;
 use crate::results::Metric;
 use crate::score::{BleuStats, Chrf, ChrfStats};
 
-/// The two-sided p of a paired randomization test: how often the difference of two treatments is at least as large as the
+/// The two-sided p of a paired randomization test: how often the difference of two conditions is at least as large as the
 /// one seen if each item's outputs are dealt to the two at random, all seeds of an item together (approximate
 /// randomization: Noreen, 1989; for BLEU Riezler and Maxwell, 2005).
 ///
@@ -85,7 +85,7 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// What the first of two treatments holds after a deal.
+/// What the first of two conditions holds after a deal.
 fn dealt<'a, T>(a: &'a [T], b: &'a [T], swapped: &'a [bool]) -> impl Iterator<Item = &'a T> {
     a.iter().zip(b).zip(swapped).map(|((a, b), swap)| if *swap { b } else { a })
 }

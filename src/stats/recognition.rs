@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::cells::StoredCell;
 use super::key::CurveKey;
 use super::resampled::{RESAMPLES, Resampled, interval};
-use crate::intervene::{Kind, Treatment};
+use crate::intervene::{Intervention, Kind};
 use crate::results::{Metric, ScoreRecord};
 
 /// The share of the baseline's score that counts as reaching it.
@@ -213,12 +213,17 @@ pub fn recognise(layers: &[Spread]) -> Vec<Recognised> {
 
 /// What a run's curve suggests by its scores alone, in a line; `None` without a baseline or if some layer is missing. The
 /// score is this measure, or the task's usual one.
-pub fn suggested(records: &[ScoreRecord], mask: Treatment, metric: Option<Metric>) -> Option<String> {
-    let baseline = &records.iter().find(|record| record.mask == Treatment::None)?.scores;
+pub fn suggested(
+    records: &[ScoreRecord],
+    intervention: Intervention,
+    metric: Option<Metric>,
+) -> Option<String> {
+    let baseline = &records.iter().find(|record| record.condition().is_baseline())?.scores;
     let metric = metric.unwrap_or(baseline.usual());
-    let mut curve: Vec<&ScoreRecord> = records.iter().filter(|record| record.mask == mask).collect();
-    curve.sort_by_key(|record| record.from_layer);
-    if mask.kind() != Kind::Masks || curve.len() < curve.first()?.n_layers {
+    let of_curve = |record: &&ScoreRecord| record.condition().intervention() == Some(intervention);
+    let mut curve: Vec<&ScoreRecord> = records.iter().filter(of_curve).collect();
+    curve.sort_by_key(|record| record.condition());
+    if intervention.kind() != Kind::Masks || curve.len() < curve.first()?.n_layers() {
         return None;
     }
     let scores: Vec<f64> = curve.iter().map(|record| record.scores.value(metric)).collect::<Option<_>>()?;
@@ -258,14 +263,14 @@ mod tests {
             "no layer scores 95 % of the baseline; the score never rises from one layer to the next"
         );
         let partial = [record("none", 4, 20.), record("all", 0, 1.)];
-        assert_eq!(suggested(&partial, Treatment::All, None), None);
-        assert_eq!(suggested(&[record("TTF", 0, 1.)], Treatment::All, None), None);
+        assert_eq!(suggested(&partial, Intervention::All, None), None);
+        assert_eq!(suggested(&[record("TTF", 0, 1.)], Intervention::All, None), None);
     }
 
     #[test]
     fn what_is_found_is_said_in_a_sentence() {
         let key = |instructed, nprompts| CurveKey {
-            mask: "TTF".parse().expect("a mask"),
+            intervention: "TTF".parse().expect("a mask"),
             format: "f".into(),
             instructed,
             nprompts,

@@ -1,4 +1,4 @@
-//! The scores of a treatment on resampled items, seed by seed: what every interval is read off.
+//! The scores of a condition on resampled items, seed by seed: what every interval is read off.
 
 use crate::score::{Bootstrap, Resamples};
 
@@ -25,7 +25,7 @@ pub fn interval(mut values: Vec<f64>) -> Option<[f64; 2]> {
 }
 
 impl Resampled {
-    /// Of the cells of a treatment, one a seed, all with the same items. The resamples are those of the intervals in the
+    /// The cells of a condition, one a seed, all with the same items. The resamples are those of the intervals in the
     /// score files.
     pub fn new<'a>(cells: impl IntoIterator<Item = &'a ItemStats>, resamples: usize) -> Self {
         let bootstrap = Bootstrap { resamples, ..Bootstrap::default() };

@@ -11,7 +11,7 @@ use super::key::CurveKey;
 use super::short::TooShort;
 use crate::base::error::input;
 use crate::base::interrupt::check_interrupted;
-use crate::intervene::{Kind, Treatment};
+use crate::intervene::{Condition, Intervention, Kind};
 use crate::results::{Metric, Settings, TrainedOn};
 
 /// All curves of one model, corpus and direction under the same settings: of masks, or of ablations.
@@ -45,7 +45,7 @@ pub struct Study {
 impl Panel {
     /// What its curves are of.
     pub fn kind(&self) -> Kind {
-        self.curves.first().map_or(Kind::Masks, |curve| curve.key.mask.kind())
+        self.curves.first().map_or(Kind::Masks, |curve| curve.key.intervention.kind())
     }
 
     /// Its settings without what may differ within it.
@@ -87,7 +87,8 @@ impl Study {
             check_interrupted()?;
             let Some(whole) = panel(&runs, members, &wanted)? else { continue };
             let part = |kind: Kind| {
-                let curves = whole.curves.iter().filter(|curve| curve.key.mask.kind() == kind).cloned();
+                let curves =
+                    whole.curves.iter().filter(|curve| curve.key.intervention.kind() == kind).cloned();
                 Panel { curves: curves.collect(), ..whole.clone() }
             };
             let parts = [Kind::Masks, Kind::Ablation, Kind::Lora].map(part);
@@ -113,21 +114,21 @@ fn panel(
         let instructed = !settings.format_strings.header.is_empty();
         for cell in &run.cells {
             let record = &cell.record;
-            if n_layers != 0 && n_layers != record.n_layers {
+            if n_layers != 0 && n_layers != record.n_layers() {
                 return Err(input(format!(
                     "{}: a cell says that the model has {} layers, others say {n_layers}",
                     run.folder.display(),
-                    record.n_layers
+                    record.n_layers()
                 )));
             }
-            (measured, n_layers) = (Some(cell), record.n_layers);
+            (measured, n_layers) = (Some(cell), record.n_layers());
             let (format, nprompts) = (settings.format.clone(), settings.nprompts);
             let train_size = settings.lora.as_ref().map(|lora| lora.training.train_size);
-            let cells = match record.mask {
-                Treatment::None => baselines.entry((format, nprompts, train_size)).or_default(),
-                mask => {
-                    let key = CurveKey { mask, format, instructed, nprompts, train_size };
-                    treated.entry((key, record.from_layer)).or_default()
+            let cells = match record.condition() {
+                Condition::Baseline => baselines.entry((format, nprompts, train_size)).or_default(),
+                Condition::At { intervention, layer } => {
+                    let key = CurveKey { intervention, format, instructed, nprompts, train_size };
+                    treated.entry((key, layer)).or_default()
                 }
             };
             if let Some(other) = cells.iter().find(|other| other.record.seed == record.seed) {
@@ -151,7 +152,7 @@ fn panel(
         Cells { key, n_layers, layers, baseline: by_seed(baseline), conclusive }.curve()
     });
     let mut curves: Vec<Curve> = curves.collect();
-    curves.sort_by_key(|curve| (order(curve.key.mask), !curve.key.instructed, curve.key.clone()));
+    curves.sort_by_key(|curve| (order(curve.key.intervention), !curve.key.instructed, curve.key.clone()));
     Ok(Some(Panel {
         settings: runs[members[0]].manifest.settings.clone(),
         metric,
@@ -187,8 +188,8 @@ fn twice<'a>(
         "{} and {}: both hold the cell {}, layer {}, seed {} of one curve; name one of the folders",
         first.folder.display(),
         run.folder.display(),
-        cell.record.mask,
-        cell.record.from_layer,
+        cell.record.condition().series(),
+        cell.record.condition().start(cell.record.n_layers()),
         cell.record.seed
     ))
 }
@@ -199,7 +200,7 @@ fn by_seed(mut cells: Vec<&StoredCell>) -> Vec<&StoredCell> {
 }
 
 /// The order of the study's figures.
-fn order(mask: Treatment) -> usize {
+fn order(intervention: Intervention) -> usize {
     let known = ["TTF", "FTF", "FFT", "TTT", "TFF", "all"];
-    known.iter().position(|name| *name == mask.to_string()).unwrap_or(known.len())
+    known.iter().position(|name| *name == intervention.to_string()).unwrap_or(known.len())
 }

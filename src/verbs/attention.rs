@@ -5,27 +5,28 @@ use anyhow::{Context, Result};
 use super::output::{check_out, style, write};
 use crate::base::error::input;
 use crate::cli::AttentionArgs;
-use crate::config::{Cell, Compute, Experiment, Purpose, Run};
+use crate::config::{Compute, Experiment, Purpose, Run};
 use crate::engine::Plain;
 use crate::figure::attention::Seen;
 use crate::hub::Wanted;
-use crate::intervene::{Columns, Sees, Treatment};
+use crate::intervene::{Columns, Condition, Intervention, Sees};
 use crate::lora::peft;
 use crate::model::{Decoder, Matrix, Transformer};
 use crate::run::{OpenModel, Place, Prepared, fitting, on_host, set_threads};
 
-/// The one run and cell that are to be shown: beside a baseline, the other.
-fn one(experiment: &Experiment) -> Result<(Run, Cell)> {
+/// The one run and condition that are to be shown: beside a baseline, the other.
+fn one(experiment: &Experiment) -> Result<(Run, Condition)> {
     let [run] = experiment.runs.as_slice() else {
         return Err(input(format!(
             "one prompt is shown, but these settings make {} runs",
             experiment.runs.len()
         )));
     };
-    let masked: Vec<&Cell> = run.cells.iter().filter(|cell| cell.mask != Treatment::None).collect();
+    let masked: Vec<&Condition> =
+        run.conditions.iter().filter(|condition| !condition.is_baseline()).collect();
     match masked.as_slice() {
-        [] => Ok((run.clone(), run.cells[0])),
-        [cell] => Ok((run.clone(), **cell)),
+        [] => Ok((run.clone(), run.conditions[0])),
+        [condition] => Ok((run.clone(), **condition)),
         _ => Err(input(format!(
             "one prompt is shown, but --mask and --from-layer make {} cells; name one of each, such as --mask TTF \
              --from-layer 0",
@@ -37,7 +38,7 @@ fn one(experiment: &Experiment) -> Result<(Run, Cell)> {
 /// One layer's attention over one prompt.
 pub fn attention(args: AttentionArgs) -> Result<()> {
     let experiment = Experiment::resolve_for(Purpose::Attention, args.config.as_deref(), args.settings)?;
-    let (run, cell) = one(&experiment)?;
+    let (run, condition) = one(&experiment)?;
     if experiment.device != Compute::Cpu {
         return Err(input(format!(
             "--device {}: figure attention computes one prompt on the CPU; write --device cpu",
@@ -68,21 +69,21 @@ pub fn attention(args: AttentionArgs) -> Result<()> {
     if args.item >= items {
         return Err(input(format!("--item {}: there are {items} items, 0 to {}", args.item, items - 1)));
     }
-    check_memory(&prepared, cell, args.item, &model, &experiment)?;
+    check_memory(&prepared, condition, args.item, &model, &experiment)?;
     let mut decoder = on_host(&run.model, &model, experiment.dtype)?;
     if let Some(adapter) = &run.adapter {
         decoder.adapt(peft::read(&adapter.path, &model.arch)?, true)?;
     }
-    let mut seen = seen(&decoder, &model, &prepared, cell, [args.item, args.layer], head)?;
+    let mut seen = seen(&decoder, &model, &prepared, condition, [args.item, args.layer], head)?;
     seen.title = format!("{}{}", style.names.of(&run.model.name), seen.title);
     let name = format!(
         "attention-{}{}-item{}-{}-layer{}-{}",
         run.model.name.replace('/', "--"),
         run.adapter.as_ref().map_or(String::new(), |adapter| format!("-adapter-{}", adapter.name)),
         args.item,
-        match cell {
-            Cell { mask: Treatment::None, .. } => "none".into(),
-            Cell { mask, from_layer } => format!("{mask}-from{from_layer}"),
+        match condition {
+            Condition::Baseline => condition.series().to_string(),
+            Condition::At { intervention, layer } => format!("{intervention}-from{layer}"),
         },
         args.layer,
         head.map_or("mean".into(), |head| format!("head{head}"))
@@ -94,12 +95,12 @@ pub fn attention(args: AttentionArgs) -> Result<()> {
 /// Refuse what cannot fit into memory: the model with one prompt, and all weights of a head or their means.
 fn check_memory(
     prepared: &Prepared,
-    cell: Cell,
+    condition: Condition,
     item: usize,
     model: &OpenModel,
     experiment: &Experiment,
 ) -> Result<()> {
-    let request = prepared.request(cell, item, 0);
+    let request = prepared.request(condition, item, 0);
     let rows = request.prompt.tokens.len() as u64;
     let shown = 2 * rows * rows * size_of::<f32>() as u64;
     fitting(prepared, &[request], shown, model, experiment, &Place::of(experiment)?).map(drop)
@@ -109,12 +110,12 @@ fn seen(
     decoder: &Transformer,
     model: &OpenModel,
     prepared: &Prepared,
-    cell: Cell,
+    condition: Condition,
     [item, layer]: [usize; 2],
     head: Option<usize>,
 ) -> Result<Seen> {
     let prompt = &prepared.prompts[item];
-    let plan = prepared.plan(cell, prompt);
+    let plan = condition.plan(prompt);
     let positions: Vec<usize> = (0..prompt.tokens.len()).collect();
     let mut entering: Option<Matrix> = match layer {
         0 => Some(decoder.embed(&prompt.tokens, &positions)?),
@@ -146,17 +147,19 @@ fn seen(
             if prepared.run.adapter.is_some() { " or the adapter's" } else { "" }
         )));
     }
-    let treated = match cell.mask {
-        Treatment::None => "nothing hidden".into(),
-        Treatment::Ablation => format!("layer {} without attention", cell.from_layer),
-        Treatment::Lora => format!("layer {} with an adapter", cell.from_layer),
-        mask => format!("{mask} from layer {}", cell.from_layer),
+    let done = match condition {
+        Condition::Baseline => "nothing hidden".into(),
+        Condition::At { intervention, layer } => match intervention {
+            Intervention::Ablation => format!("layer {layer} without attention"),
+            Intervention::Lora => format!("layer {layer} with an adapter"),
+            mask => format!("{mask} from layer {layer}"),
+        },
     };
     let head = head.map_or("mean over heads".into(), |head| format!("head {head}"));
     let adapter = prepared.run.adapter.as_ref();
     let adapted = adapter.map_or(String::new(), |adapter| format!(" with adapter {}", adapter.name));
     Ok(Seen {
-        title: format!("{adapted}, layer {layer}, {head}, {treated}"),
+        title: format!("{adapted}, layer {layer}, {head}, {done}"),
         weights,
         tokens: prompt.tokens.iter().map(|token| model.tokenizer.token_text(*token)).collect(),
         segments: prompt.segments.named().map(|(name, range)| (name.into(), range.clone())).to_vec(),

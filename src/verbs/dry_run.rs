@@ -11,6 +11,7 @@ use crate::base::units::gib;
 use crate::config::{Experiment, Run};
 use crate::engine::{Layout, Memory, Request, Work, by_context, kv_bytes_a_token, weights};
 use crate::hub::Wanted;
+use crate::intervene::Condition;
 use crate::model::Arch;
 use crate::results::RunFolder;
 use crate::run::{Idle, OpenModel, Place, Prepared, hidden_json, holding};
@@ -91,20 +92,21 @@ impl Plan {
         let folder = RunFolder::new(experiment.results.join(run.folder()));
         folder.check_place()?;
         let mut masks: Vec<(String, usize)> = Vec::new();
-        for cell in &run.cells {
+        for condition in &run.conditions {
             match masks.last_mut() {
-                Some((mask, count)) if *mask == cell.mask.to_string() => *count += 1,
-                _ => masks.push((cell.mask.to_string(), 1)),
+                Some((mask, count)) if *mask == condition.series().to_string() => *count += 1,
+                _ => masks.push((condition.series().to_string(), 1)),
             }
         }
         let (arch, prompts, missing) = described(run, experiment, opened, idle)?;
         let whole = |items: usize| prompts.as_ref().is_none_or(|prompts| items >= prompts.items);
-        let finished = run.cells.iter().filter(|cell| folder.items_of(**cell).is_some_and(whole)).count();
+        let finished =
+            run.conditions.iter().filter(|condition| folder.items_of(**condition).is_some_and(whole)).count();
         Ok(Self {
             folder: folder.path().display().to_string(),
             model: run.model.name.clone(),
             n_layers: run.model.layers,
-            cells: run.cells.len(),
+            cells: run.conditions.len(),
             finished,
             masks,
             parameters: arch.parameters(),
@@ -203,7 +205,7 @@ impl Prompts {
         folder.check(&prepared.settings(&weights, experiment))?;
         let lengths = prepared.prompts.iter().map(|prompt| prompt.tokens.len());
         let longest = lengths.clone().max().unwrap_or(0);
-        let requests = prepared.requests(&run.cells);
+        let requests = prepared.requests(&run.conditions);
         let stored = model.checkpoint().and_then(|checkpoint| checkpoint.size()).ok();
         // A plan can be made where there is no such GPU.
         let budget = Place::of(experiment).map_or(experiment.memory, |place| place.budget);
@@ -228,8 +230,10 @@ impl Prompts {
             context_tokens.get_or_insert(layout.context.len());
         }
         let [work_most, work_least] = work;
-        let hidden = run.cells.iter().map(|cell| cell.mask);
-        let hidden = hidden.map(|mask| (mask.to_string(), hidden_json(&mask.change(&prepared.prompts[0]))));
+        let hidden = |condition: &Condition| {
+            (condition.series().to_string(), hidden_json(*condition, &prepared.prompts[0]))
+        };
+        let hidden = run.conditions.iter().map(hidden);
         Ok(Self {
             items: prepared.prompts.len(),
             left_out: prepared.left_out(),

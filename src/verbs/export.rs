@@ -22,7 +22,7 @@ pub fn export(args: ExportArgs) -> Result<()> {
     for folder in find_runs(&args.results)? {
         let run = RunFolder::new(folder);
         let (stored, found) = Stored::read_run(&run, |stored, found| {
-            Ok(stored.is_whole(&found.record).then_some((run.score_path(found.cell), found.record)))
+            Ok(stored.is_whole(&found.record).then_some((run.score_path(found.condition), found.record)))
         })?;
         let own = &stored.manifest.settings;
         // Made for their times, or for adapters, which the study lays out otherwise.

@@ -11,7 +11,7 @@ use crate::base::console::{note, say, say_json, wrapped};
 use crate::base::error::input;
 use crate::cli::{CurvesArgs, FigureArgs, FigureKind, SelectionArgs};
 use crate::figure::{Axis, Saved, curves, names, plain, rows, savings, titles};
-use crate::intervene::{Kind, Treatment};
+use crate::intervene::{Intervention, Kind, Series};
 use crate::results::{Metric, Settings};
 use crate::stats::{Curve, Panel, StoredRun, Study, find_runs};
 
@@ -47,8 +47,8 @@ pub fn figure(args: FigureArgs) -> Result<()> {
 
 /// The runs below the folders, with the statistics of the curves that are wanted. Runs that were made for their times
 /// repeat cells of others; they are left out where not times are drawn.
-fn study(args: &SelectionArgs, timed: bool, kind: impl Fn(Treatment) -> bool) -> Result<Study> {
-    let masks: Vec<Treatment> = args
+fn study(args: &SelectionArgs, timed: bool, kind: impl Fn(Intervention) -> bool) -> Result<Study> {
+    let masks: Vec<Series> = args
         .mask
         .iter()
         .map(|word| word.parse().map_err(|error| input(format!("--mask: {error}"))))
@@ -68,13 +68,14 @@ fn study(args: &SelectionArgs, timed: bool, kind: impl Fn(Treatment) -> bool) ->
         })
         .collect();
     for mask in &masks {
-        let there = runs.iter().flat_map(|run| &run.cells).any(|cell| cell.record.mask == *mask);
+        let there =
+            runs.iter().flat_map(|run| &run.cells).any(|cell| cell.record.condition().series() == *mask);
         if !there {
             return Err(input(format!("--mask {mask}: no run has it; known: {}", masks_of(&runs))));
         }
     }
-    let wanted = |mask: Treatment| kind(mask) && (masks.is_empty() || masks.contains(&mask));
-    let study = Study::new(runs, |key| wanted(key.mask))?;
+    let wanted = |mask: Intervention| kind(mask) && (masks.is_empty() || masks.contains(&Series::Of(mask)));
+    let study = Study::new(runs, |key| wanted(key.intervention))?;
     match study.panels.is_empty() {
         true => Err(input(
             "there is no finished cell of this kind to draw (runs with --drop-context are for `figure savings`, those with \
@@ -86,7 +87,8 @@ fn study(args: &SelectionArgs, timed: bool, kind: impl Fn(Treatment) -> bool) ->
 
 /// The masks of these runs' cells, for a message.
 fn masks_of(runs: &[StoredRun]) -> String {
-    let masks = runs.iter().flat_map(|run| &run.cells).map(|cell| cell.record.mask.to_string());
+    let masks =
+        runs.iter().flat_map(|run| &run.cells).map(|cell| cell.record.condition().series().to_string());
     masks.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
 }
 
@@ -114,7 +116,7 @@ pub fn read_runs(paths: &[PathBuf], metric: Option<&str>) -> Result<Vec<StoredRu
     let runs: Vec<StoredRun> =
         folders.par_iter().map(|folder| StoredRun::read(folder, metric)).collect::<Result<_>>()?;
     for run in &runs {
-        let (asked, finished) = (run.manifest.asked_for().count(), run.cells.len());
+        let (asked, finished) = (run.manifest.asked.conditions().count(), run.cells.len());
         if finished < asked {
             let shorter = match run.shorter {
                 0 => String::new(),
@@ -184,7 +186,7 @@ fn savings_text(study: &Study, saved: &[Saved], first: usize) -> String {
     let mut lines = Vec::new();
     for curve in saved.chunk_by(|a, b| (a.panel, &a.key) == (b.panel, &b.key)) {
         let panel = &study.panels[curve[0].panel];
-        lines.push(format!("{}, {}", curve[0].title, curve[0].key.mask));
+        lines.push(format!("{}, {}", curve[0].title, curve[0].key.intervention));
         lines.extend(curve.iter().map(|row| wrapped(&format!("  {}", row.line(first)), "    ")));
         let untimed = |other: &&Panel| {
             let shared = Settings { drop_context: true, no_stop: true, ..other.shared() };
@@ -206,7 +208,7 @@ fn incomplete(panel: &Panel, curve: &Curve) -> String {
     let n_layers = panel.n_layers;
     match &curve.baseline {
         _ if panel.too_short.is_some() => String::new(),
-        _ if curve.key.mask.kind() != Kind::Masks => String::new(),
+        _ if curve.key.intervention.kind() != Kind::Masks => String::new(),
         None => ": there is no baseline to compare with".into(),
         Some(_) if curve.points.len() < n_layers => {
             format!(": {} of {n_layers} layers finished", curve.points.len())

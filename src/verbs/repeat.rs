@@ -11,9 +11,9 @@ use crate::base::error::input;
 use crate::base::files::check_names;
 use crate::base::hash::Hash;
 use crate::base::interrupt::{Interrupted, check_interrupted};
-use crate::config::{Cell, Experiment, Settings, Task, task};
-use crate::intervene::Treatment;
-use crate::results::{self, Manifest, RunFolder, ScoreRecord, Scores, Stored, read_json};
+use crate::config::{Experiment, Settings, Task, task};
+use crate::intervene::{Condition, Intervention, Series};
+use crate::results::{self, Manifest, RunFolder, Schema, ScoreRecord, Scores, Stored, read_json};
 use crate::run::{compute, open, set_threads, train};
 
 /// Make the run again, with as many threads, so much memory and in such batches as `over` says; none of them changes results.
@@ -37,8 +37,8 @@ pub fn repeat(path: &Path, over: Settings) -> Result<()> {
     if new.path().canonicalize().is_ok_and(|new| old.path().canonicalize().is_ok_and(|old| old == new)) {
         return Err(input("--results: is where the run itself lies; give another folder"));
     }
-    let before = made.cells.iter().filter(|cell| new.score_path(**cell).exists()).count();
-    if before == made.cells.len() {
+    let before = made.conditions.iter().filter(|condition| new.score_path(**condition).exists()).count();
+    if before == made.conditions.len() {
         return Err(input(format!(
             "--results: {} holds all of it already; give another folder",
             new.path().display()
@@ -53,7 +53,7 @@ pub fn repeat(path: &Path, over: Settings) -> Result<()> {
         note("nothing of it is kept without --results FOLDER");
     }
     computed?;
-    let differences = compare(&old, &new, &made.cells)?;
+    let differences = compare(&old, &new, &made.conditions)?;
     let folder = old.path().display();
     if !differences.is_empty() {
         if let Some(made) = &mut temporary {
@@ -64,7 +64,7 @@ pub fn repeat(path: &Path, over: Settings) -> Result<()> {
         bail!("{folder} came out otherwise; what was made now is in {}", new.path().display());
     }
     let samples = manifest.settings.sampling.map_or(1, |drawn| drawn.samples);
-    let (cells, generations) = (made.cells.len(), made.cells.len() * new.items()?.len() * samples);
+    let (cells, generations) = (made.conditions.len(), made.conditions.len() * new.items()?.len() * samples);
     let before = if before > 0 { format!(" ({before} of them before)") } else { String::new() };
     say(&format!("{folder}: {cells} cells made again{before}, their {generations} generations identical"))
 }
@@ -165,12 +165,12 @@ fn experiment(
     let mut experiment = Experiment::again(manifest.typed.clone(), path, over)?;
     experiment.runs.retain(|run| run.folder() == manifest.folder);
     let (_, cells) =
-        Stored::read_run(old, |stored, found| Ok(stored.is_whole(&found.record).then_some(found.cell)))?;
+        Stored::read_run(old, |stored, found| Ok(stored.is_whole(&found.record).then_some(found.condition)))?;
     match experiment.runs.as_mut_slice() {
         [run] => {
-            run.cells = cells.into_iter().flatten().collect();
-            run.cells.sort_by_key(|cell| (cell.mask != Treatment::None, *cell));
-            if run.cells.is_empty() {
+            run.conditions = cells.into_iter().flatten().collect();
+            run.conditions.sort();
+            if run.conditions.is_empty() {
                 return Err(input(format!("{}: nothing is finished there", old.path().display())));
             }
         }
@@ -206,41 +206,42 @@ fn check(path: &Path, settings: &results::Settings, experiment: &Experiment) -> 
 }
 
 /// What differs, a sentence each; times aside.
-fn compare(old: &RunFolder, new: &RunFolder, cells: &[Cell]) -> Result<Vec<String>> {
-    let mut otherwise: BTreeMap<Treatment, BTreeSet<usize>> = BTreeMap::new();
-    for &cell in cells {
+fn compare(old: &RunFolder, new: &RunFolder, conditions: &[Condition]) -> Result<Vec<String>> {
+    let mut otherwise: BTreeMap<Series, BTreeSet<usize>> = BTreeMap::new();
+    for &condition in conditions {
         check_interrupted()?;
         let scores = |folder: &RunFolder| -> Result<ScoreRecord> {
-            let path = folder.score_path(cell);
+            let path = folder.score_path(condition);
             let record = read_json::<ScoreRecord>(&path)?;
             let mut record = record.with_context(|| format!("{} was not made", path.display()))?;
+            record.schema = Schema::NOW;
             record.seconds = 0.;
             record.version.clear();
             // Of an earlier version there is none; the generations themselves are compared.
             record.generations_sha256 = None;
             Ok(record)
         };
-        let lines = |folder: &RunFolder| folder.generations(&folder.score_path(cell));
+        let lines = |folder: &RunFolder| folder.generations(&folder.score_path(condition));
         let (was, mut is) = (scores(old)?, scores(new)?);
         if let (Scores::Code(was), Scores::Code(is)) = (&was.scores, &mut is.scores) {
             // A time limit that goes by the reference solutions is another each time.
             is.runner = was.runner.clone();
         }
         let mut same = was == is && lines(old)? == lines(new)?;
-        if cell.mask == Treatment::Lora {
+        if let Condition::At { intervention: Intervention::Lora, layer } = condition {
             let weights = |folder: &RunFolder| {
-                let path = folder.adapter_path(cell.from_layer).join("adapter_model.safetensors");
+                let path = folder.adapter_path(layer).join("adapter_model.safetensors");
                 crate::base::inputs::bytes(&path).with_context(|| format!("cannot read {}", path.display()))
             };
             same &= weights(old)? == weights(new)?;
         }
         if !same {
-            otherwise.entry(cell.mask).or_default().insert(cell.from_layer);
+            otherwise.entry(condition.series()).or_default().extend(condition.layer());
         }
     }
-    let sentence = |(mask, layers): (&Treatment, &BTreeSet<usize>)| match mask {
-        Treatment::None => "the baseline differs".into(),
-        _ => format!("{mask}: differs at {}", ranges(layers)),
+    let sentence = |(series, layers): (&Series, &BTreeSet<usize>)| match series {
+        Series::Baseline => "the baseline differs".into(),
+        Series::Of(intervention) => format!("{intervention}: differs at {}", ranges(layers)),
     };
     Ok(otherwise.iter().map(sentence).collect())
 }

@@ -9,9 +9,9 @@ use super::output::ranges;
 use crate::base::console::{note, say, say_in_colour, say_json};
 use crate::base::error::{input, printable};
 use crate::cli::ShowArgs;
-use crate::config::{Cell, Experiment, Purpose};
+use crate::config::{Experiment, Purpose};
 use crate::hub::Wanted;
-use crate::intervene::{Change, Treatment};
+use crate::intervene::{Change, Condition, Intervention, Series};
 use crate::prompt::{Prompt, Tokenizer};
 use crate::results::{Scoring, SpecialTokens};
 use crate::run::{OpenModel, Prepared, hidden_json};
@@ -30,12 +30,12 @@ pub fn show(args: ShowArgs) -> Result<()> {
         .prompts
         .get(args.item)
         .ok_or_else(|| input(format!("--item {}: there are {items} items, 0 to {}", args.item, items - 1)))?;
-    let cells = run.cells.clone();
+    let conditions = &run.conditions;
     if args.json {
-        let masked = cells.iter().find(|cell| cell.mask != Treatment::None);
-        say_json(&as_json(&prepared, args.item, *masked.unwrap_or(&cells[0]), &model.tokenizer))
+        let masked = conditions.iter().find(|condition| !condition.is_baseline());
+        say_json(&as_json(&prepared, args.item, *masked.unwrap_or(&conditions[0]), &model.tokenizer))
     } else {
-        text(prompt, &cells, &model.tokenizer)?;
+        text(prompt, conditions, &model.tokenizer)?;
         say(&special_tokens(&prepared.special_tokens(prompt, &model.tokenizer)))?;
         match program(&prepared, args.item) {
             Some(program) => {
@@ -54,28 +54,28 @@ fn program(prepared: &Prepared, item: usize) -> Option<String> {
     Some(assembly.whole(problem, &prepared.cleaner().clean(&item.target)))
 }
 
-fn as_json(prepared: &Prepared, item: usize, cell: Cell, tokenizer: &Tokenizer) -> Value {
+fn as_json(prepared: &Prepared, item: usize, condition: Condition, tokenizer: &Tokenizer) -> Value {
     let (prompt, n_layers) = (&prepared.prompts[item], prepared.run.model.layers);
     let special = prepared.special_tokens(prompt, tokenizer);
-    let change = cell.mask.change(prompt);
+    let change = condition.intervention().map(|intervention| intervention.change(prompt));
     // `all` hides columns that depend on the row: every one but the row's own.
     let ranges = match change {
-        Change::Hide(_) => hidden_json(&change),
+        Some(Change::Hide(_)) => hidden_json(condition, prompt),
         // Above and below it all is read.
-        Change::NoAttention | Change::Adapt => json!([]),
-        Change::OnlySelf => json!([[0, prompt.tokens.len()]]),
+        None | Some(Change::NoAttention | Change::Adapt) => json!([]),
+        Some(Change::OnlySelf) => json!([[0, prompt.tokens.len()]]),
     };
     let mut value = json!({
         "id": prompt.item,
         "prompt": prompt.text,
         "tokens": prompt.tokens,
         "segments": prompt.segments,
-        "mask": cell.mask,
-        "from_layer": cell.from_layer,
+        "mask": condition.series(),
+        "from_layer": condition.start(n_layers),
         "n_layers": n_layers,
         "hidden": ranges,
-        "own_column_only": change == Change::OnlySelf,
-        "attention_removed": change == Change::NoAttention,
+        "own_column_only": change == Some(Change::OnlySelf),
+        "attention_removed": change == Some(Change::NoAttention),
         "special_tokens": special,
     });
     if let Some(program) = program(prepared, item) {
@@ -84,7 +84,7 @@ fn as_json(prepared: &Prepared, item: usize, cell: Cell, tokenizer: &Tokenizer) 
     value
 }
 
-fn text(prompt: &Prompt, cells: &[Cell], tokenizer: &Tokenizer) -> Result<()> {
+fn text(prompt: &Prompt, conditions: &[Condition], tokenizer: &Tokenizer) -> Result<()> {
     say(&format!("item {}, {} tokens\n", prompt.item, prompt.tokens.len()))?;
     for (name, range) in prompt.segments.named() {
         if !range.is_empty() {
@@ -99,12 +99,15 @@ fn text(prompt: &Prompt, cells: &[Cell], tokenizer: &Tokenizer) -> Result<()> {
             say_in_colour(colour, &format!("{tokens}\n"))?;
         }
     }
-    let mut masks: Vec<Treatment> = cells.iter().map(|cell| cell.mask).collect();
-    masks.dedup();
-    for mask in masks {
-        let layers: Vec<usize> =
-            cells.iter().filter(|cell| cell.mask == mask).map(|cell| cell.from_layer).collect();
-        say(&hides(prompt, mask, &layers, tokenizer))?;
+    let mut all: Vec<Series> = conditions.iter().map(|condition| condition.series()).collect();
+    all.dedup();
+    for series in all {
+        let of_series = conditions.iter().filter(|condition| condition.series() == series);
+        let layers: Vec<usize> = of_series.filter_map(|condition| condition.layer()).collect();
+        say(&match series {
+            Series::Baseline => format!("{series}: hides nothing in this prompt"),
+            Series::Of(intervention) => hides(prompt, intervention, &layers, tokenizer),
+        })?;
     }
     Ok(())
 }
@@ -119,8 +122,8 @@ fn special_tokens(special: &SpecialTokens) -> String {
     format!("beginning of text: {bos}{}\nend of text: {eos}", special.bos_from)
 }
 
-fn hides(prompt: &Prompt, mask: Treatment, layers: &[usize], tokenizer: &Tokenizer) -> String {
-    if mask == Treatment::Ablation {
+fn hides(prompt: &Prompt, mask: Intervention, layers: &[usize], tokenizer: &Tokenizer) -> String {
+    if mask == Intervention::Ablation {
         let in_turn = if layers.len() > 1 { ", each in turn" } else { "" };
         let layers = ranges(&layers.iter().copied().collect());
         return format!("{mask}: removes the attention of one layer{in_turn}: {layers}");

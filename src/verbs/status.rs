@@ -9,8 +9,7 @@ use super::output::named_layers;
 use crate::base::console::{say, say_json};
 use crate::base::error::input;
 use crate::cli::StatusArgs;
-use crate::config::Cell;
-use crate::intervene::Treatment;
+use crate::intervene::{Condition, Series};
 use crate::results::{Claim, Manifest, Owner, RunFolder};
 use crate::stats::find_runs;
 
@@ -32,14 +31,16 @@ pub struct RunStatus {
     pub cells: usize,
     /// Of them finished.
     pub finished: usize,
-    /// By treatment.
-    pub masks: Vec<MaskStatus>,
+    /// By series.
+    #[serde(rename = "masks")]
+    pub series: Vec<SeriesStatus>,
 }
 
-/// Where one treatment of a run stands.
+/// Where one series of a run is.
 #[derive(Debug, Serialize)]
-pub struct MaskStatus {
-    mask: Treatment,
+pub struct SeriesStatus {
+    #[serde(rename = "mask")]
+    series: Series,
     finished: BTreeSet<usize>,
     begun: Vec<Begun>,
     /// Finished before the folder got more test items.
@@ -63,11 +64,11 @@ struct Begun {
 }
 
 /// The cells of a run that were asked for; of a run of an older version those that are there.
-pub fn asked_for(folder: &RunFolder, manifest: &Manifest) -> Result<Vec<Cell>> {
-    if manifest.cells.is_empty() {
-        return Ok(folder.score_files()?.iter().filter_map(|path| folder.cell_at(path).ok()).collect());
+pub fn asked_for(folder: &RunFolder, manifest: &Manifest) -> Result<Vec<Condition>> {
+    if manifest.asked.is_empty() {
+        return Ok(folder.score_files()?.iter().filter_map(|path| folder.condition_at(path).ok()).collect());
     }
-    Ok(manifest.asked_for().collect())
+    Ok(manifest.asked.conditions().collect())
 }
 
 impl RunStatus {
@@ -80,53 +81,56 @@ impl RunStatus {
         let manifest = folder.manifest()?.ok_or_else(|| input(format!("{shown}: no manifest.json")))?;
         let samples = manifest.settings.sampling.map_or(1, |drawn| drawn.samples);
         let asked = asked_for(folder, &manifest)?;
-        let mut masks: Vec<MaskStatus> = Vec::new();
-        for cell in &asked {
-            if masks.last().is_none_or(|last| last.mask != cell.mask) {
+        let n_layers = manifest.asked.n_layers().unwrap_or(0);
+        let mut all: Vec<SeriesStatus> = Vec::new();
+        for &condition in &asked {
+            let (series, from_layer) = (condition.series(), condition.start(n_layers));
+            if all.last().is_none_or(|last| last.series != series) {
                 let (finished, begun, shorter, missing, damaged) = Default::default();
-                masks.push(MaskStatus { mask: cell.mask, finished, begun, shorter, missing, damaged });
+                all.push(SeriesStatus { series, finished, begun, shorter, missing, damaged });
             }
-            let Some(status) = masks.last_mut() else { continue };
-            let (n, items) = (manifest.settings.n, folder.items_of(*cell));
-            let (kept, owner) = (folder.count_partial(*cell)?, Claim::owner(&folder.claim_path(*cell))?);
+            let Some(status) = all.last_mut() else { continue };
+            let (n, items) = (manifest.settings.n, folder.items_of(condition));
+            let kept = folder.count_partial(condition)?;
+            let owner = Claim::owner(&folder.claim_path(condition))?;
             let there = items.unwrap_or(0).saturating_mul(samples);
             let begun = Begun {
-                from_layer: cell.from_layer,
+                from_layer,
                 generations: there.saturating_add(kept),
                 of: n.saturating_mul(samples),
                 owner,
             };
             match items {
-                Some(items) if items >= n => drop(status.finished.insert(cell.from_layer)),
+                Some(items) if items >= n => drop(status.finished.insert(from_layer)),
                 _ if kept > 0 || begun.owner.is_some() => status.begun.push(begun),
                 Some(_) => status.shorter.push(begun),
                 // A score file that cannot be read; `verify` says why.
-                None if folder.score_path(*cell).exists() => drop(status.damaged.insert(cell.from_layer)),
-                None => drop(status.missing.insert(cell.from_layer)),
+                None if folder.score_path(condition).exists() => drop(status.damaged.insert(from_layer)),
+                None => drop(status.missing.insert(from_layer)),
             }
         }
-        let finished = masks.iter().map(|status| status.finished.len()).sum();
-        Ok(Self { folder: shown, cells: asked.len(), finished, masks })
+        let finished = all.iter().map(|status| status.finished.len()).sum();
+        Ok(Self { folder: shown, cells: asked.len(), finished, series: all })
     }
 
     /// For people.
     pub fn text(&self) -> String {
         let mut text = format!("{}: {} of {} cells finished", self.folder, self.finished, self.cells);
-        let width = self.masks.iter().map(|status| status.mask.to_string().len()).fold(8, usize::max);
-        for status in &self.masks {
-            text += &format!("\n  {:<width$} {}", status.mask.to_string(), status.text());
+        let width = self.series.iter().map(|status| status.series.to_string().len()).fold(8, usize::max);
+        for status in &self.series {
+            text += &format!("\n  {:<width$} {}", status.series.to_string(), status.text());
         }
         text
     }
 }
 
-impl MaskStatus {
+impl SeriesStatus {
     fn text(&self) -> String {
         let mut parts = Vec::new();
         if !self.finished.is_empty() {
-            parts.push(match self.mask {
-                Treatment::None => "finished".into(),
-                _ => format!("finished: {}", named_layers(&self.finished)),
+            parts.push(match self.series {
+                Series::Baseline => "finished".into(),
+                Series::Of(_) => format!("finished: {}", named_layers(&self.finished)),
             });
         }
         let mut owners: Vec<Option<&Owner>> = self.begun.iter().map(|begun| begun.owner.as_ref()).collect();
@@ -144,9 +148,9 @@ impl MaskStatus {
             parts.push(format!("damaged (see icl-mask verify): {}", named_layers(&self.damaged)));
         }
         if !self.missing.is_empty() {
-            parts.push(match self.mask {
-                Treatment::None => "not begun".into(),
-                _ => format!("not begun: {}", named_layers(&self.missing)),
+            parts.push(match self.series {
+                Series::Baseline => "not begun".into(),
+                Series::Of(_) => format!("not begun: {}", named_layers(&self.missing)),
             });
         }
         parts.join("; ")

@@ -10,8 +10,7 @@ use super::status::asked_for;
 use crate::base::console::{heard, say, say_json};
 use crate::base::interrupt::{Interrupted, check_interrupted};
 use crate::cli::VerifyArgs;
-use crate::config::Cell;
-use crate::intervene::Treatment;
+use crate::intervene::{Condition, Intervention, Series};
 use crate::lora::{Log, peft};
 use crate::results::{FinishedCell, RunFolder, Stored, read_json};
 use crate::stats::find_runs;
@@ -43,11 +42,11 @@ struct Found {
     cells: usize,
     /// Their generations.
     generations: usize,
-    /// Layers by treatment that were asked for and are not finished.
-    missing: BTreeMap<Treatment, BTreeSet<usize>>,
-    /// Layers by treatment that were finished before the folder got more test items.
+    /// Layers by series that were asked for and are not finished.
+    missing: BTreeMap<Series, BTreeSet<usize>>,
+    /// Layers by series that were finished before the folder got more test items.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    shorter: BTreeMap<Treatment, BTreeSet<usize>>,
+    shorter: BTreeMap<Series, BTreeSet<usize>>,
     /// What is wrong, a sentence each.
     wrong: Vec<String>,
 }
@@ -95,13 +94,14 @@ impl Found {
     fn run(&mut self, stored: &Stored) -> Result<()> {
         let folder = &stored.folder;
         let files = folder.score_files()?;
-        for cell in asked_for(folder, &stored.manifest)? {
-            if !files.contains(&folder.score_path(cell)) {
-                self.missing.entry(cell.mask).or_default().insert(cell.from_layer);
-            } else if cell.mask == Treatment::Lora
-                && let Err(error) = adapter(folder, cell.from_layer)
+        let n_layers = stored.manifest.asked.n_layers().unwrap_or(0);
+        for condition in asked_for(folder, &stored.manifest)? {
+            if !files.contains(&folder.score_path(condition)) {
+                self.missing.entry(condition.series()).or_default().insert(condition.start(n_layers));
+            } else if let Condition::At { intervention: Intervention::Lora, layer } = condition
+                && let Err(error) = adapter(folder, layer)
             {
-                self.wrong.push(format!("lora/layer-{}: {error:#}", cell.from_layer));
+                self.wrong.push(format!("lora/layer-{layer}: {error:#}"));
             }
         }
         for path in files {
@@ -118,9 +118,9 @@ impl Found {
     }
 
     fn right(&mut self, stored: &Stored, found: &FinishedCell) {
-        let Cell { mask, from_layer } = found.cell;
         if !stored.is_whole(&found.record) {
-            self.shorter.entry(mask).or_default().insert(from_layer);
+            let layer = found.condition.start(found.record.n_layers());
+            self.shorter.entry(found.condition.series()).or_default().insert(layer);
             return;
         }
         self.cells += 1;
@@ -130,16 +130,16 @@ impl Found {
     fn text(&self) -> String {
         let mut text =
             format!("{}: {} cells and {} generations are right", self.folder, self.cells, self.generations);
-        for (mask, layers) in &self.missing {
-            let layers =
-                if *mask == Treatment::None { String::new() } else { format!(", {}", named_layers(layers)) };
-            text += &format!("\n  not finished: {mask}{layers}");
+        let named = |(series, layers): (&Series, &BTreeSet<usize>)| match series {
+            Series::Baseline => series.to_string(),
+            Series::Of(intervention) => format!("{intervention}, {}", named_layers(layers)),
+        };
+        for missing in self.missing.iter().map(named) {
+            text += &format!("\n  not finished: {missing}");
         }
-        for (mask, layers) in &self.shorter {
-            let layers =
-                if *mask == Treatment::None { String::new() } else { format!(", {}", named_layers(layers)) };
+        for shorter in self.shorter.iter().map(named) {
             text += &format!(
-                "\n  not finished: {mask}{layers}: finished for fewer test items than the folder now has"
+                "\n  not finished: {shorter}: finished for fewer test items than the folder now has"
             );
         }
         for wrong in &self.wrong {

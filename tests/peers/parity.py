@@ -356,7 +356,7 @@ def cut_short(outcomes, eos):
     return sum(len(o.cell["generated"]) < longest and o.cell["generated"][-1:] != [eos] for o in outcomes)
 
 
-def by_treatment(report):
+def by_mask(report):
     """{(profile, mask): {from_layer: (largest gap, identical, cells)}} in the order of the dump."""
     table = {}
     for o in report.outcomes:
@@ -369,8 +369,8 @@ def by_treatment(report):
 def print_report(pairs, report):
     for what, value in pairs:
         print(f"{what:55} {value}")
-    print("\nlargest logit difference and identical generations, by treatment and from-layer")
-    for (profile, mask), row in by_treatment(report).items():
+    print("\nlargest logit difference and identical generations, by mask and from-layer")
+    for (profile, mask), row in by_mask(report).items():
         for layer, (gap, identical, n) in sorted(row.items()):
             print(f"  {profile:8} {mask:5} {layer:3}   {gap:.2e}   {identical}/{n}")
     for title, lines in (
@@ -390,9 +390,9 @@ def print_report(pairs, report):
 
 def markdown(pairs, report, name):
     lines = [f"### {name}", "", "| | |", "|---|---|"] + [f"| {what} | {value} |" for what, value in pairs]
-    table = by_treatment(report)
+    table = by_mask(report)
     layers = sorted({layer for row in table.values() for layer in row})
-    lines += ["", "Largest logit difference (identical generations) by treatment and `--from-layer`:", ""]
+    lines += ["", "Largest logit difference (identical generations) by mask and `--from-layer`:", ""]
     lines += ["| profile | mask | " + " | ".join(map(str, layers)) + " |", "|---|---|" + "---|" * len(layers)]
     for (profile, mask), row in table.items():
         entries = [f"{row[i][0]:.1e} ({row[i][1]}/{row[i][2]})" if i in row else "" for i in layers]

@@ -1,4 +1,4 @@
-"""What a prompt is: its token ids, its segments, and the columns that a treatment hides, derived from the text and
+"""What a prompt is: its token ids, its segments, and the columns that a intervention hides, derived from the text and
 the GGUF file's own vocabulary by the written rules. Knows nothing of the Rust half and nothing of a model."""
 
 import hashlib

@@ -386,13 +386,13 @@ def check_outputs(verdict, page, panel, item, mask):
 
 
 def check_items(verdict, page, panel):
-    """The first items of the first run, with every treatment."""
+    """The first items of the first run, with every intervention."""
     if not panel.data["runs"]:
         return
     for item in panel.data["examples"][:ITEMS]:
         masks = {o["mask"] for o in item["outputs"] if o["run"] == 0 and o["layer"] is not None}
         for mask in sorted(masks):
-            page.get_by_label("Treatment").last.select_option(mask)
+            page.get_by_label("Intervention").last.select_option(mask)
             check_outputs(verdict, page, panel, item, mask)
         page.get_by_role("button", name="Next").focus()
         page.keyboard.press("ArrowRight")
@@ -463,9 +463,9 @@ def check_address(verdict, open_page, page):
         select = page.get_by_label(name, exact=True)
         if select.count():
             select.select_option(index=select.locator("option").count() - 1)
-    treatment = page.get_by_label("Treatment").first
-    if treatment.count():
-        treatment.select_option(index=0)
+    intervention = page.get_by_label("Intervention").first
+    if intervention.count():
+        intervention.select_option(index=0)
     page.wait_for_timeout(500)
     before = page.evaluate("probe.state()")
     again = open_page(WIDE, "light", page.evaluate("() => location.hash"))

@@ -19,8 +19,8 @@ Holm (1e-12)
 
 Other draws, so within sampling error
     `items`, `both` and `difference_interval` against scipy.stats.bootstrap, percentile method, 1000 resamples, repeated
-    with R generators. With one seed the two treatments' items are resampled as pairs; with several, items and seeds are
-    resampled as two independent samples, which both treatments share. All R distributions together say where an end may
+    with R generators. With one seed the two conditions' items are resampled as pairs; with several, items and seeds are
+    resampled as two independent samples, which both conditions share. All R distributions together say where an end may
     lie: the value that a share q of our 1000 resamples is beyond has, among theirs, a share of q give or take the binomial
     error sqrt(q (1 - q) / 1000) sqrt(1 + 1/R). Tolerated are 5 of these errors (exceeded once in 1.7 million: hundreds of
     ends are compared, and those of runs with as many items hang together, as they share our resamples), and for programs one program more or less, the step between values of the score. Counted in shares and not in scores, this
@@ -739,7 +739,7 @@ def scipy_test(pairs, seed):
     items = np.arange(n)
 
     def statistic(mine, other, axis):
-        # Output 0..n-1 is the treatment's, n..2n-1 the baseline's.
+        # Output 0..n-1 is the condition's, n..2n-1 the baseline's.
         mine = np.atleast_2d(mine).astype(int)
         found = difference_of(pairs, mine >= n) / unit(pairs.treated)
         # What is equal but for rounding is to be equal.

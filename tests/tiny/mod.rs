@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
-use icl_mask::config::{Cell, files};
+use icl_mask::config::files;
 use icl_mask::data::Example;
-use icl_mask::intervene::{Plan, Treatment};
+use icl_mask::intervene::{Condition, Plan, Series};
 use icl_mask::model::{
     Activation, Adapter, Arch, Biases, DeviceTransformer, Family, Held, LowRank, Matrix, NormKind, Positions,
     Precision, Projection, Rope, RopeScaling, Transformer, Weights, Wiring,
@@ -19,7 +19,7 @@ use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 pub const LAYERS: usize = 4;
 const THETA: f64 = 10_000.;
 
-/// Treatments of the study; `lora` has an adapter of its own in each layer.
+/// Interventions of the study; `lora` has an adapter of its own in each layer.
 pub const MASKS: [&str; 9] = ["none", "all", "TTF", "FTF", "FFT", "TFF", "TTT", "ablate-attention", "lora"];
 
 /// A tokenizer of the goldens: `smollm` adds no BOS, `llama-bpe` does.
@@ -172,11 +172,11 @@ pub fn prompts(tokenizer: &Tokenizer, profile: Profile, k: usize, n: usize) -> V
 }
 
 pub fn plan(prompt: &Prompt, mask: &str, from_layer: usize) -> Plan {
-    mask.parse::<Treatment>().expect("a mask").plan(prompt, from_layer)
+    condition(mask, from_layer).plan(prompt)
 }
 
-pub fn cell(mask: &str, from_layer: usize) -> Cell {
-    Cell { mask: mask.parse::<Treatment>().expect("a mask"), from_layer }
+pub fn condition(mask: &str, from_layer: usize) -> Condition {
+    mask.parse::<Series>().expect("a mask").at(from_layer)
 }
 
 /// Write the tiny Llama as a model folder.

@@ -34,10 +34,10 @@ function tokenParts(text) {
     .flatMap((part, i) => (i ? [make('span', { class: 'newline' }), '\n', part] : [part]));
 }
 
-function promptText(run, treatment) {
+function promptText(run, intervention) {
   const { tokens, text } = run.prompt;
   if (!tokens.length) return [text];
-  const hidden = run.hidden[treatment];
+  const hidden = run.hidden[intervention];
   const segments = [];
   tokens.forEach((token, index) => {
     const last = segments[segments.length - 1];
@@ -56,11 +56,11 @@ function promptText(run, treatment) {
   );
 }
 
-/** What the treatment hides, in words. */
-function treatmentNote(run, treatment) {
-  const hidden = run.hidden[treatment];
+/** What the intervention hides, in words. */
+function interventionNote(run, intervention) {
+  const hidden = run.hidden[intervention];
   const all = run.prompt.tokens.length;
-  if (!treatment) return all ? `${all} tokens; nothing is hidden.` : 'Nothing is hidden.';
+  if (!intervention) return all ? `${all} tokens; nothing is hidden.` : 'Nothing is hidden.';
   if (hidden === 'own') return 'From layer l on each token sees only itself: every other one is hidden from it.';
   if (!Array.isArray(hidden) || !hidden.length) return 'No token is hidden.';
   if (!all)
@@ -71,20 +71,20 @@ function treatmentNote(run, treatment) {
 
 function promptSection(panel, state, change) {
   const run = panel.runs[state.run];
-  const treatments = [
+  const interventions = [
     ['', 'nothing hidden'],
     ...Object.keys(run.hidden)
       .filter((mask) => mask !== 'none')
       .map((mask) => [mask, mask]),
   ];
   const names = [...new Set(run.prompt.tokens.map((token) => token.segment))];
-  const treatment = state.hide in run.hidden ? state.hide : '';
+  const intervention = state.hide in run.hidden ? state.hide : '';
   return [
     make(
       'div',
       { class: 'controls' },
       runChoice(panel, state, change),
-      choice('Treatment', treatments, treatment, (value) => change({ hide: value, ...(value ? { mask: value } : {}) })),
+      choice('Intervention', interventions, intervention, (value) => change({ hide: value, ...(value ? { mask: value } : {}) })),
     ),
     names.length
       ? make(
@@ -93,8 +93,8 @@ function promptSection(panel, state, change) {
           names.map((name) => make('span', { class: segmentClass(name) }, name)),
         )
       : null,
-    make('p', { class: 'remark' }, `Item ${run.prompt.id}. ${treatmentNote(run, treatment)}`),
-    scrollBox('Prompt', { class: 'prompt' }, ...promptText(run, treatment)),
+    make('p', { class: 'remark' }, `Item ${run.prompt.id}. ${interventionNote(run, intervention)}`),
+    scrollBox('Prompt', { class: 'prompt' }, ...promptText(run, intervention)),
   ];
 }
 
@@ -249,7 +249,7 @@ function itemSection(panel, state, change) {
       panel.runs.length ? runChoice(panel, state, change) : null,
       masks.length
         ? choice(
-            'Treatment',
+            'Intervention',
             masks.map((mask) => [mask, mask]),
             masks.includes(state.mask) ? state.mask : masks[0],
             (value) => change({ mask: value, hide: value }),

@@ -8,7 +8,6 @@ use crate::base::error::input;
 use crate::cli::ScoreArgs;
 use crate::config::Task;
 use crate::data::Example;
-use crate::intervene::Treatment;
 use crate::results::{
     FinishedCell, GenerationLine, Item, Outcome, RunFolder, ScoreRecord, Stored, sha256_of_lines, table,
 };
@@ -43,7 +42,7 @@ fn score_run(folder: RunFolder, args: &ScoreArgs) -> Result<()> {
         }
         records.push(record);
     }
-    records.sort_by_key(|record| (record.mask != Treatment::None, record.mask, record.from_layer));
+    records.sort_by_key(|record| record.condition());
     let shown = format!("{}\n{}", stored.folder.path().display(), table(&records, None));
     // With --json, stdout is for JSON alone.
     if args.json {
@@ -93,14 +92,14 @@ fn replace(
     record: &ScoreRecord,
     lines: Vec<GenerationLine>,
 ) -> Result<()> {
-    let path = stored.folder.score_path(found.cell);
+    let path = stored.folder.score_path(found.condition);
     let (metric, was, is) = (record.scores.metric(), found.record.scores.main(), record.scores.main());
     if was != is {
         note(format!("{}: {metric} was {was:.4}, is {is:.4}", path.display()));
     }
-    let Some(_claim) = stored.folder.claim(found.cell, found.record.n)? else {
+    let Some(_claim) = stored.folder.claim(found.condition, found.record.n)? else {
         return Err(input(format!("{}: another process is computing it; try again later", path.display())));
     };
     let partial = FinishedCell { lines, ..found.clone() }.as_partial();
-    stored.folder.finish(found.cell, record.clone(), &partial).map(drop)
+    stored.folder.finish(found.condition, record.clone(), &partial).map(drop)
 }
