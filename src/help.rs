@@ -4,6 +4,7 @@ use clap::{Arg, ArgMatches, Command, CommandFactory, Error, FromArgMatches};
 
 use crate::cli::Cli;
 use crate::config::{Purpose, TrainingFlags};
+use crate::tasks::{TASKS, TaskKind};
 
 /// The command line of this process.
 ///
@@ -49,21 +50,26 @@ pub fn command() -> Command {
 /// The defaults of a verb's settings.
 struct Defaults {
     usual: Vec<(String, String)>,
-    /// Those that differ for programs.
-    code: Vec<(String, String)>,
+    /// By task, those that differ for it.
+    own: Vec<(&'static str, Vec<(String, String)>)>,
 }
 
 impl Defaults {
     fn of(purpose: Purpose) -> Self {
-        let read = |code: bool| -> Vec<(String, String)> {
-            let settings = purpose.starts_from(code).unwrap_or_default();
+        let read = |task: Option<&'static str>| -> Vec<(String, String)> {
+            let settings = purpose.starts_from(task).unwrap_or_default();
             let training = settings.lora.as_ref().map(TrainingFlags::given).unwrap_or_default();
             let all = settings.given().into_iter().chain(training);
             all.map(|(field, words)| (field.to_string(), words.join(","))).collect()
         };
-        let usual = read(false);
-        let code = read(true).into_iter().filter(|entry| !usual.contains(entry)).collect();
-        Self { usual, code }
+        let usual = read(None);
+        let with_defaults = TASKS.into_iter().filter(|kind| kind.defaults.is_some());
+        let differing = |kind: &TaskKind| {
+            let own = read(kind.defaults).into_iter();
+            (kind.name, own.filter(|entry| !usual.contains(entry)).collect())
+        };
+        let own = with_defaults.map(differing).collect();
+        Self { usual, own }
     }
 
     /// The flag with its default at the end of its help.
@@ -72,11 +78,9 @@ impl Defaults {
             list.iter().find(|(field, _)| field == arg.get_id().as_str()).map(|(_, value)| value.clone())
         };
         let (Some(usual), Some(help)) = (of(&self.usual), arg.get_help()) else { return arg };
-        let code = match of(&self.code).filter(|_| arg.get_id() != "task") {
-            Some(code) => format!("; {code} with --task code"),
-            None => String::new(),
-        };
-        let help = format!("{help} [default: {usual}{code}]");
+        let own = self.own.iter().filter(|_| arg.get_id() != "task");
+        let own = own.filter_map(|(task, list)| Some(format!("; {} with --task {task}", of(list)?)));
+        let help = format!("{help} [default: {usual}{}]", own.collect::<String>());
         arg.help(help)
     }
 }

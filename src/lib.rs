@@ -41,6 +41,9 @@ pub mod sandbox;
 // Generated text -> numbers.
 pub mod score;
 
+// What is asked, how an answer is judged, which measures judged answers have.
+pub mod tasks;
+
 // What is written.
 pub mod results;
 

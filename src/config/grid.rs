@@ -7,11 +7,12 @@ use anyhow::Result;
 use super::named::{chat, find_format, profile};
 use super::resolve::Resolver;
 use super::settings::Asked;
-use super::{ChatChoice, Limit, ModelChoice, Run, Task, Training, files};
+use super::{ChatChoice, Limit, ModelChoice, Run, Training, files};
 use crate::base::error::input;
 use crate::data::{DataConfig, Direction, is_named_like_one};
 use crate::intervene::Condition;
 use crate::prompt::{Format, Profile};
+use crate::tasks::TaskKind;
 
 /// Runs of a grid, and cells of all of them, at most. More would take minutes to plan and years to compute.
 const MOST: [usize; 2] = [2_000, 100_000];
@@ -87,7 +88,7 @@ impl Resolver {
     ///
     /// # Errors
     /// An unknown name, an impossible combination, more runs or cells than can be planned.
-    pub(super) fn runs(&self, task: Task) -> Result<Vec<Run>> {
+    pub(super) fn runs(&self, task: &'static TaskKind) -> Result<Vec<Run>> {
         let models = self.each(self.settings.model(), ModelChoice::resolve)?;
         let lists = self.lists(task)?;
         let (mut runs, mut count) = (Vec::new(), [0usize; 2]);
@@ -108,7 +109,7 @@ impl Resolver {
         }
     }
 
-    fn lists(&self, task: Task) -> Result<Lists> {
+    fn lists(&self, task: &'static TaskKind) -> Result<Lists> {
         let directions = match &self.settings.direction {
             None => Vec::new(),
             _ => self.each(self.settings.direction(), |word, origin| {
@@ -163,7 +164,13 @@ impl Resolver {
     }
 
     /// A run of the first of all lists, with what is not listed.
-    fn base(&self, task: Task, lists: &Lists, model: ModelChoice, conditions: Vec<Condition>) -> Result<Run> {
+    fn base(
+        &self,
+        task: &'static TaskKind,
+        lists: &Lists,
+        model: ModelChoice,
+        conditions: Vec<Condition>,
+    ) -> Result<Run> {
         let first = "a list is empty";
         let (data, format) = (lists.data.first(), lists.formats.first());
         let drop_context = self.yes_or_no(self.settings.drop_context())?;
@@ -218,11 +225,7 @@ impl Resolver {
         Ok(chats)
     }
 
-    fn data(&self, task: Task) -> Result<Vec<DataConfig>> {
-        let one_off = match task {
-            Task::Mt => DataConfig::one_off,
-            Task::Code => DataConfig::one_off_code,
-        };
+    fn data(&self, task: &'static TaskKind) -> Result<Vec<DataConfig>> {
         let file = |asked: Asked| match asked.words {
             None => Ok(None),
             Some(_) => self.one(asked).map(|file| Some(PathBuf::from(file))),
@@ -230,11 +233,11 @@ impl Resolver {
         let test = file(self.settings.test())?;
         let demonstrations = file(self.settings.demonstrations())?;
         if let Some(test) = test {
-            return Ok(vec![one_off(&test, demonstrations.as_deref())]);
+            return Ok(vec![task.one_off(&test, demonstrations.as_deref())]);
         }
         let data = self.each(self.settings.data(), |word, origin| {
             if is_named_like_one(word) {
-                return Ok(one_off(Path::new(word), demonstrations.as_deref()));
+                return Ok(task.one_off(Path::new(word), demonstrations.as_deref()));
             }
             let file = files::find("data", word, origin)?;
             DataConfig::parse(&file.text, &file.path)

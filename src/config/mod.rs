@@ -21,7 +21,7 @@ mod words;
 pub use compute::Compute;
 pub use layers::Layers;
 pub use model::{ModelChoice, ModelConfig};
-pub use named::{find_format, policy, profile, task};
+pub use named::{find_format, policy, profile};
 pub use purpose::Purpose;
 pub use settings::{Layered, Origins, Settings, TrainingFlags, parse_yaml};
 pub use shard::Shard;
@@ -32,25 +32,7 @@ use crate::intervene::Condition;
 use crate::model::Precision;
 use crate::prompt::{Format, Profile};
 use crate::sandbox::Policy;
-
-/// What kind of text is asked for, and so how it is scored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    /// Machine translation, scored by BLEU and chrF.
-    Mt,
-    /// Code generation, scored by running the programs: pass@k.
-    Code,
-}
-
-impl std::fmt::Display for Task {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Mt => f.pad("mt"),
-            Self::Code => f.pad("code"),
-        }
-    }
-}
+use crate::tasks::{TASKS, TaskKind};
 
 /// Where a chat template comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,8 +95,8 @@ pub struct AdapterChoice {
 /// One run: all conditions that share a model, a corpus and a prompt format, a set of demonstrations, and a folder.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// What kind of text is asked for.
-    pub task: Task,
+    /// What is asked.
+    pub task: &'static TaskKind,
     /// The model.
     pub model: ModelChoice,
     /// The corpus.
@@ -223,14 +205,14 @@ pub const RUN_DEFAULTS: &str = "default-run";
 /// What `figure attention` starts from over them: one cell.
 pub const ATTENTION_DEFAULTS: &str = "default-attention";
 
-/// Those that experiments with programs start from, over the others.
-pub const CODE_DEFAULTS: &str = "default-code";
-
 /// Those that training starts from, over the others.
 pub const LORA_DEFAULTS: &str = "default-lora";
 
-/// All of them.
-const ALL_DEFAULTS: [&str; 5] = [DEFAULTS, RUN_DEFAULTS, ATTENTION_DEFAULTS, CODE_DEFAULTS, LORA_DEFAULTS];
+/// Whether a file of this name holds defaults.
+fn holds_defaults(name: &str) -> bool {
+    let of_task = TASKS.iter().any(|kind| kind.defaults == Some(name));
+    of_task || [DEFAULTS, RUN_DEFAULTS, ATTENTION_DEFAULTS, LORA_DEFAULTS].contains(&name)
+}
 
 impl Experiment {
     /// What `run` computes: defaults, then the YAML file if one is given, then the flags.
@@ -277,9 +259,9 @@ impl Experiment {
     ) -> Result<Self> {
         purpose.check_flags(&flags)?;
         let given = config.map(|name| files::find("experiments", name, "--config")).transpose()?;
-        let layer = |code: bool| -> Result<Layered> {
+        let layer = |own: Option<&'static str>| -> Result<Layered> {
             let mut layered = Layered::default();
-            for name in purpose.defaults(code, given.is_some()) {
+            for name in purpose.defaults(own, given.is_some()) {
                 let file = files::find("experiments", name, "built in")?;
                 layered.file(&file.path, &file.text)?;
             }
@@ -289,10 +271,12 @@ impl Experiment {
             layered.flags(flags.clone(), training.clone());
             Ok(layered)
         };
-        let mut layered = layer(false)?;
-        // The task `code` has its own defaults: a corpus and a format.
-        if matches!(layered.settings.task.as_deref(), Some([task]) if task == "code") {
-            layered = layer(true)?;
+        let mut layered = layer(None)?;
+        // A task may have defaults of its own: a corpus and a format. Names that are not known are refused later.
+        let task = layered.settings.task.as_ref().and_then(|words| words.first());
+        let known = task.and_then(|name| TaskKind::find(name, "task").ok());
+        if let Some(own) = known.and_then(|kind| kind.defaults) {
+            layered = layer(Some(own))?;
         }
         resolve::experiment(layered, purpose == Purpose::Lora)
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::settings::{key_of, parse_yaml};
-use super::{ChatChoice, Task, files};
+use super::{ChatChoice, files};
 use crate::base::error::{input, suggest};
 use crate::intervene::{ABLATION, LORA, Series};
 use crate::prompt::{Format, Profile, placeholders};
@@ -23,15 +23,6 @@ const FORMAT_KEYS: [&str; 9] = [
     "stops",
     "max_new_tokens",
 ];
-
-/// A task by its name.
-pub fn task(word: &str, origin: &str) -> Result<Task> {
-    match word {
-        "mt" => Ok(Task::Mt),
-        "code" => Ok(Task::Code),
-        _ => Err(input(format!("{origin}: unknown task `{word}`: {}", suggest(word, &["mt", "code"])))),
-    }
-}
 
 /// A policy by its name.
 pub fn policy(word: &str, origin: &str) -> Result<Policy> {

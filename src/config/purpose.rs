@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::settings::{Layered, Settings};
-use super::{ATTENTION_DEFAULTS, CODE_DEFAULTS, DEFAULTS, LORA_DEFAULTS, RUN_DEFAULTS, files};
+use super::{ATTENTION_DEFAULTS, DEFAULTS, LORA_DEFAULTS, RUN_DEFAULTS, files};
 use crate::base::error::input;
 
 /// The verb that reads the settings.
@@ -71,24 +71,24 @@ impl Purpose {
 
     /// The files of `configs/experiments/` that the settings start from, later ones over earlier ones. A user's experiment
     /// file that leaves mask and limit out means what it always has, so it does not start from those of `run`.
-    pub(super) fn defaults(self, code: bool, with_file: bool) -> Vec<&'static str> {
+    pub(super) fn defaults(self, task: Option<&'static str>, with_file: bool) -> Vec<&'static str> {
         let own = match self {
             Self::Run if !with_file => Some(RUN_DEFAULTS),
             Self::Attention if !with_file => Some(ATTENTION_DEFAULTS),
             Self::Lora => Some(LORA_DEFAULTS),
             Self::Run | Self::Show | Self::Attention => None,
         };
-        let code = (code && self != Self::Lora).then_some(CODE_DEFAULTS);
-        [Some(DEFAULTS), own, code].into_iter().flatten().collect()
+        let task = task.filter(|_| self != Self::Lora);
+        [Some(DEFAULTS), own, task].into_iter().flatten().collect()
     }
 
     /// The settings that it starts from, for help texts.
     ///
     /// # Errors
     /// One of the user's files of defaults is malformed.
-    pub fn starts_from(self, code: bool) -> Result<Settings> {
+    pub fn starts_from(self, task: Option<&'static str>) -> Result<Settings> {
         let mut layered = Layered::default();
-        for name in self.defaults(code, false) {
+        for name in self.defaults(task, false) {
             let file = files::find("experiments", name, "built in")?;
             layered.file(&file.path, &file.text)?;
         }

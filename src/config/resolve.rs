@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::named::{bytes, find_mask, policy, task};
+use super::named::{bytes, find_mask, policy};
 use super::purpose::PROGRAMS;
 use super::settings::{Asked, Layered, Origins, Settings};
-use super::{AdapterChoice, Experiment, Layers, ModelChoice, Run, Running, Sampling, Task};
+use super::{AdapterChoice, Experiment, Layers, ModelChoice, Run, Running, Sampling};
 use crate::base::error::input;
-use crate::data::Kind;
 use crate::intervene::{Condition, Intervention, Series};
 use crate::prompt::Profile;
+use crate::tasks::TaskKind;
 
 /// Settings as typed -> settings as meant.
 pub(super) struct Resolver {
@@ -65,8 +65,8 @@ impl Resolver {
         })
     }
 
-    fn task(&self) -> Result<Task> {
-        task(self.one(self.settings.task())?, &self.origins.of("task"))
+    fn task(&self) -> Result<&'static TaskKind> {
+        TaskKind::find(self.one(self.settings.task())?, &self.origins.of("task"))
     }
 
     /// Impossible combinations.
@@ -88,23 +88,18 @@ impl Resolver {
         if self.training {
             self.check_training(run)?;
         }
-        let programs = matches!(run.data.kind, Kind::Code(_));
-        if programs != (run.task == Task::Code) {
+        if !run.task.fits(&run.data.kind) {
+            let fitting = TaskKind::of_corpus(&run.data.kind);
             return Err(input(format!(
                 "{}: {} holds {}, but the task is {}; write --task {} or name another corpus with --data",
                 self.origins.of("task"),
                 run.data.name,
-                if programs { "programming problems" } else { "sentences" },
+                fitting.asks_for,
                 run.task,
-                if programs { "code" } else { "mt" },
+                fitting,
             )));
         }
-        let none = match &run.data.kind {
-            Kind::Table(table) => table.demonstrations.is_none(),
-            Kind::Code(code) => code.demonstrations.is_none(),
-            Kind::Flores(_) => false,
-        };
-        if run.nprompts > 0 && none {
+        if run.nprompts > 0 && !run.data.has_demonstrations() {
             return Err(input(format!(
                 "{}: the prompt takes {} demonstrations, but the corpus `{}` has none; write --nprompts 0, or give \
                  --demonstrations FILE",
@@ -133,7 +128,7 @@ impl Resolver {
 
     /// Flags that have no effect on this task are refused. An experiment file may hold settings for several.
     fn check_task(&self, run: &Run) -> Result<()> {
-        let unused = PROGRAMS.iter().find(|field| run.task != Task::Code && self.origins.is_flag(field));
+        let unused = PROGRAMS.iter().find(|field| !run.task.runs_programs && self.origins.is_flag(field));
         match unused {
             None => Ok(()),
             Some(field) => Err(input(format!(

@@ -258,7 +258,7 @@ impl Origins {
             Some(Origin::Flag) => true,
             Some(Origin::File(path, _)) => {
                 let name = path.file_stem().unwrap_or_default();
-                !super::ALL_DEFAULTS.contains(&&*name.to_string_lossy())
+                !super::holds_defaults(&name.to_string_lossy())
             }
             Some(Origin::Stored(_)) | None => false,
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resolve::Resolver;
 use super::settings::Asked;
-use super::{ModelChoice, Run, Task};
+use super::{ModelChoice, Run};
 use crate::base::error::input;
 use crate::intervene::{Condition, Intervention};
 use crate::model::Projection;
@@ -173,7 +173,7 @@ impl Resolver {
         let refuse = |field: &str, what: &str| Err(input(format!("{}: {what}", self.origins.of(field))));
         let masks = ["mask", "from_layer", "ablate_attention"];
         match () {
-            () if run.task == Task::Code => {
+            () if !run.task.trains_adapters => {
                 refuse("task", "adapters are trained on translations; write --task mt")
             }
             () if run.chat.is_some() => {

@@ -216,6 +216,15 @@ impl DataConfig {
         DataConfig { kind, ..DataConfig::one_off(test, None) }
     }
 
+    /// Whether it says where demonstrations are drawn from.
+    pub fn has_demonstrations(&self) -> bool {
+        match &self.kind {
+            Kind::Table(table) => table.demonstrations.is_some(),
+            Kind::Code(code) => code.demonstrations.is_some(),
+            Kind::Flores(_) => true,
+        }
+    }
+
     /// The end of a sentence about something missing: what to run or which field to mend.
     pub(super) fn advice(&self, field: &str) -> String {
         match (&self.prepare, &self.origin) {

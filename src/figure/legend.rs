@@ -174,7 +174,7 @@ pub fn bands(panels: &[Panel], of: impl Fn(&Point) -> Option<[f64; 2]>) -> Optio
 /// Why no conclusion is drawn, each reason once.
 pub fn notes(panels: &[Panel]) -> Vec<String> {
     let mut notes: Vec<String> =
-        panels.iter().filter_map(|panel| Some(panel.too_short?.to_string())).collect();
+        panels.iter().filter_map(|panel| Some(panel.too_short.as_ref()?.to_string())).collect();
     notes.sort_unstable();
     notes.dedup();
     notes

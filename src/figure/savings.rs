@@ -13,8 +13,9 @@ use super::svg::Part;
 use super::title::titles;
 use crate::base::error::input;
 use crate::intervene::Intervention;
-use crate::results::{Metric, Settings};
+use crate::results::Settings;
 use crate::stats::{CurveKey, Panel, Point, StoredRun, Study};
+use crate::tasks::Measure;
 
 /// Savings at one layer, as shares of what the baseline takes over the same seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,7 +41,7 @@ pub struct Saved {
     /// The first layer that does without the hidden columns.
     pub layer: usize,
     n_layers: usize,
-    metric: Metric,
+    metric: Measure,
     score: f64,
     baseline_score: f64,
     /// `(n - r) / n * k / (k + 1)`: the study's estimate, for r layers that see k examples and a query of the same length;
@@ -179,7 +180,7 @@ impl Saved {
             intervention: key.intervention,
             layer: point.layer,
             n_layers: panel.n_layers,
-            metric: panel.metric,
+            metric: panel.metric.clone(),
             score: point.score,
             baseline_score: mean(&|cell| cell.0),
             formula: hides_examples.then(|| formula(point.layer, panel.n_layers, key.nprompts)),

@@ -9,10 +9,9 @@ use serde_json::Value;
 use crate::figure::{Names, Part, labels};
 use crate::intervene::{Condition, Kind, Series};
 use crate::prompt::Profile;
-use crate::results::{GenerationLine, ManifestPrompt, Metric, Outcome, RunFolder, Settings};
-use crate::sandbox::Verdict;
-use crate::score::TextScorer;
+use crate::results::{ManifestPrompt, RunFolder, Settings};
 use crate::stats::{Curve, Panel, StoredRun, Study, TooShort};
+use crate::tasks::{Mark, Measure};
 
 /// Everything that a page shows.
 #[derive(Debug, Serialize)]
@@ -32,7 +31,7 @@ struct PanelData {
     data: String,
     direction: String,
     task: String,
-    metric: Metric,
+    metric: Measure,
     /// Why no conclusion is drawn, if none is.
     too_short: Option<TooShort>,
     digits: usize,
@@ -106,8 +105,8 @@ struct OutputData {
     series: Series,
     layer: Option<usize>,
     text: usize,
-    score: Option<f64>,
-    verdict: Option<Verdict>,
+    #[serde(flatten)]
+    mark: Mark,
 }
 
 impl Report {
@@ -157,9 +156,9 @@ fn panel_data(study: &Study, panel: &Panel, items: usize, names: &Names) -> Resu
     };
     Ok(PanelData {
         about: format!("{plotted}{}", about(&settings)),
-        metric: panel.metric,
-        too_short: panel.too_short,
-        digits: panel.metric.digits(),
+        digits: panel.metric.digits,
+        metric: panel.metric.clone(),
+        too_short: panel.too_short.clone(),
         n_layers: panel.n_layers,
         n: settings.n,
         curves: curves.collect(),
@@ -251,7 +250,7 @@ fn examples(runs: &[&StoredRun], kind: Kind, items: usize) -> Result<Vec<Example
             let lines = folder.generations(&folder.score_path(condition))?;
             // Of several samples the first stands for all.
             for (at, line) in lines.into_iter().step_by(samples.max(1)).take(examples.len()).enumerate() {
-                let (score, verdict) = outcome(&line);
+                let mark = line.outcome.mark();
                 let example = &mut examples[at];
                 let text = *known[at].entry(line.clean).or_insert_with_key(|text| {
                     example.texts.push(text.clone());
@@ -262,20 +261,10 @@ fn examples(runs: &[&StoredRun], kind: Kind, items: usize) -> Result<Vec<Example
                     series: condition.series(),
                     layer: condition.layer(),
                     text,
-                    score,
-                    verdict,
+                    mark,
                 });
             }
         }
     }
     Ok(examples)
-}
-
-/// The BLEU of the sentence, or how the program fared.
-fn outcome(line: &GenerationLine) -> (Option<f64>, Option<Verdict>) {
-    match &line.outcome {
-        Outcome::Text { stats } => (Some(TextScorer::default().sentence_bleu(stats).score), None),
-        Outcome::Program { verdict, .. } => (None, Some(*verdict)),
-        Outcome::Pending {} => (None, None),
-    }
 }

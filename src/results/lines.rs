@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Stop;
-use crate::sandbox::Verdict;
-use crate::score::PairStats;
+use crate::tasks::{Outcome, WrittenOutcome};
 
 /// A line of `layer-<l>.jsonl`: one generation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,27 +33,6 @@ fn is_first(sample: &usize) -> bool {
     *sample == 0
 }
 
-/// What a generation adds to the scores.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Outcome {
-    /// A text, compared with its reference.
-    Text {
-        /// The statistics of the pair.
-        stats: PairStats,
-    },
-    /// A program, run against its tests.
-    Program {
-        /// How it fared.
-        verdict: Verdict,
-        /// The exception or the cause.
-        #[serde(skip_serializing_if = "String::is_empty")]
-        reason: String,
-    },
-    /// A program that has not been run yet: in files of unfinished cells only.
-    Pending {},
-}
-
 /// A line of `layer-<l>.partial.jsonl`: a generation of a cell that is not finished yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "WrittenLine")]
@@ -80,40 +58,29 @@ struct WrittenLine {
     stop: Stop,
     #[serde(default)]
     sample: usize,
-    stats: Option<PairStats>,
-    verdict: Option<Verdict>,
-    reason: Option<String>,
+    #[serde(flatten)]
+    outcome: WrittenOutcome,
     seconds: Option<f64>,
     multiply_adds: Option<u64>,
 }
 
 impl WrittenLine {
-    /// Its outcome, which the fields that are there tell.
-    fn outcome(&mut self) -> Result<Outcome, &'static str> {
-        match (self.stats.take(), self.verdict, self.reason.take()) {
-            (Some(stats), None, None) => Ok(Outcome::Text { stats }),
-            (None, Some(verdict), reason) => {
-                Ok(Outcome::Program { verdict, reason: reason.unwrap_or_default() })
-            }
-            (None, None, None) => Ok(Outcome::Pending {}),
-            (Some(_), _, _) => Err("holds `stats` of a text beside `verdict` or `reason` of a program"),
-            (None, None, Some(_)) => Err("holds a `reason` without a `verdict`"),
-        }
-    }
-
-    fn line(self, outcome: Outcome) -> GenerationLine {
-        let Self { id, prompt_tokens, text, clean, tokens, stop, sample, .. } = self;
-        GenerationLine { id, prompt_tokens, text, clean, tokens, stop, sample, outcome }
+    /// The generation, finished or not.
+    fn line(self) -> Result<GenerationLine, &'static str> {
+        let Self { id, prompt_tokens, text, clean, tokens, stop, sample, outcome, .. } = self;
+        let outcome = outcome.try_into()?;
+        Ok(GenerationLine { id, prompt_tokens, text, clean, tokens, stop, sample, outcome })
     }
 }
 
 impl TryFrom<WrittenLine> for GenerationLine {
     type Error = &'static str;
 
-    fn try_from(mut written: WrittenLine) -> Result<Self, Self::Error> {
-        match written.outcome()? {
-            Outcome::Pending {} => Err("has neither `stats` nor `verdict`"),
-            outcome => Ok(written.line(outcome)),
+    fn try_from(written: WrittenLine) -> Result<Self, Self::Error> {
+        let line = written.line()?;
+        match line.outcome.is_pending() {
+            true => Err("has neither `stats` nor `verdict`"),
+            false => Ok(line),
         }
     }
 }
@@ -121,10 +88,10 @@ impl TryFrom<WrittenLine> for GenerationLine {
 impl TryFrom<WrittenLine> for PartialLine {
     type Error = &'static str;
 
-    fn try_from(mut written: WrittenLine) -> Result<Self, Self::Error> {
-        let (outcome, multiply_adds) = (written.outcome()?, written.multiply_adds);
-        let seconds = written.seconds.ok_or("has no `seconds`")?;
-        Ok(Self { line: written.line(outcome), seconds, multiply_adds })
+    fn try_from(written: WrittenLine) -> Result<Self, Self::Error> {
+        let (seconds, multiply_adds) = (written.seconds, written.multiply_adds);
+        let line = written.line()?;
+        Ok(Self { line, seconds: seconds.ok_or("has no `seconds`")?, multiply_adds })
     }
 }
 

@@ -2,29 +2,20 @@
 //! that whatever is there is finished.
 
 mod claim;
-mod cleaner;
 mod identity;
 mod lines;
-mod metric;
 mod record;
-mod scores;
-mod scoring;
 pub mod sia2024;
 mod store;
 mod stored;
 mod table;
 
 pub use claim::{Claim, Owner, allow_many_files};
-pub use cleaner::Cleaner;
 pub use identity::{Asked, Identity, Schema};
-pub use lines::{GenerationLine, Outcome, PartialLine};
-pub use metric::Metric;
+pub use lines::{GenerationLine, PartialLine};
 pub use record::{
-    Drawn, Item, Manifest, ManifestPrompt, NotApplied, ScoreRecord, Settings, SpecialTokens, TrainedOn, pair,
-    round,
+    Drawn, Manifest, ManifestPrompt, NotApplied, ScoreRecord, Settings, SpecialTokens, TrainedOn, pair, round,
 };
-pub use scores::{CodeScores, Runner, Scores, TextScores};
-pub use scoring::{Scoring, scores};
 pub use store::{RunFolder, read_json, sha256_of_lines};
 pub use stored::{FinishedCell, Stored};
 #[cfg(test)]

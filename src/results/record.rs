@@ -9,14 +9,14 @@ use serde_json::{Map, Value};
 
 use super::identity::{Asked, Identity, Schema};
 use super::lines::GenerationLine;
-use super::scores::Scores;
 use crate::base::hash::Hash;
 use crate::base::keys::Unread;
 use crate::config::Training;
-use crate::data::{Example, Problem};
+use crate::data::Example;
 use crate::engine::Stop;
 use crate::intervene::Condition;
 use crate::prompt::{Format, Profile, Segments};
+use crate::tasks::Scores;
 
 /// Everything that the generations of a run depend on, beside mask and layer. Results of different settings are never
 /// mixed in one folder.
@@ -265,28 +265,6 @@ impl ScoreRecord {
     }
 }
 
-/// A line of `items.jsonl`: one test item, so that a results folder can be scored and read on its own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Item {
-    /// Which test item.
-    pub id: String,
-    /// What was asked.
-    pub source: String,
-    /// The reference.
-    pub target: String,
-    /// What a program is checked with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<Problem>,
-}
-
-impl Item {
-    /// As it was read.
-    pub fn example(self) -> Example {
-        let Self { id, source, target, problem } = self;
-        Example { id, source, target, problem }
-    }
-}
-
 /// Settings of decoding that are not applied, such as a repetition penalty: by file and key, with their values.
 pub type NotApplied = BTreeMap<String, BTreeMap<String, serde_json::Value>>;
 
@@ -301,10 +279,10 @@ pub struct Manifest {
     /// sha256 of the settings.
     pub settings_sha256: String,
     /// The demonstrations, in the order of the prompt.
-    pub demonstrations: Vec<Item>,
+    pub demonstrations: Vec<Example>,
     /// Where demonstrations are test items themselves: what is the last one in the prompts of those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub substitute: Option<Item>,
+    pub substitute: Option<Example>,
     /// The first item's prompt.
     pub prompt: ManifestPrompt,
     /// Columns that each series hides of the first item's prompt, as ranges; `own` for every column but the row's own.

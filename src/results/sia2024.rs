@@ -7,10 +7,9 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
-
-use super::{ScoreRecord, Scores};
+use super::ScoreRecord;
 use crate::intervene::{Condition, Intervention};
+use crate::tasks::TaskKind;
 
 /// How the study names what it draws demonstrations by, and what generates.
 const SELECT: &str = "no_lengthfilter-random";
@@ -27,8 +26,8 @@ const MODELS: [(&str, &str); 7] = [
     ("starcoder2-7b", "starcoder2-7B"),
 ];
 
-/// Where a cell's scores stand; `None` for what the study has no place for.
-pub fn path(record: &ScoreRecord) -> Option<PathBuf> {
+/// Where the scores of a condition go; `None` for what the study has no place for.
+pub fn path(record: &ScoreRecord, task: &TaskKind) -> Option<PathBuf> {
     let truth = |hidden: bool| if hidden { "True" } else { "False" };
     let folder = match record.condition() {
         Condition::Baseline => PathBuf::from("results/baselines"),
@@ -42,10 +41,7 @@ pub fn path(record: &ScoreRecord) -> Option<PathBuf> {
     };
     let ScoreRecord { format, nprompts, seed, direction, .. } = record;
     // The study writes one for programs, too.
-    let direction = match (&record.scores, direction.as_str()) {
-        (Scores::Code(_), "") => "en-py",
-        (_, direction) => direction,
-    };
+    let direction = task.study_direction.filter(|_| direction.is_empty()).unwrap_or(direction);
     let known = MODELS.iter().find(|(ours, _)| *ours == record.model);
     let model = known
         .map_or(record.model.replace(['/', '\\', '\0'], "--").replace("..", "--"), |(_, theirs)| {
@@ -73,34 +69,19 @@ fn sets(data: &str) -> String {
     }
 }
 
-/// The scores under the study's keys.
-pub fn scores(record: &ScoreRecord) -> Value {
-    let round = |value: f64| (value * 1000.).round_ties_even() / 1000.;
-    match &record.scores {
-        Scores::Text(text) => json!([{
-            "bleu": round(text.bleu),
-            "bleu1": round(text.bleu1),
-            "bleu2": round(text.bleu2),
-            "bleu3": round(text.bleu3),
-            "bleu4": round(text.bleu4),
-            "brevity_penalty": round(text.brevity_penalty),
-            "tokenizer": if text.signature.contains("tok:zh") { "Zh" } else { "13a" },
-        }]),
-        Scores::Code(code) => json!({ "pass@1": code.pass_at_1 }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prompt::Profile;
     use crate::results::sample_record;
+    use crate::tasks::TASKS;
 
     #[test]
     fn cells_stand_where_the_study_puts_them() {
         let mut record = sample_record("TTF", 2, 40.94849);
         (record.model, record.data) = ("llama-3.1-8b".into(), "flores".into());
         record.format = "instr_machine_translation".into();
-        let shown = |record: &ScoreRecord| path(record).map(|path| path.display().to_string());
+        let shown = |record: &ScoreRecord| path(record, TASKS[0]).map(|path| path.display().to_string());
         assert_eq!(
             shown(&record).as_deref(),
             Some(
@@ -109,11 +90,12 @@ mod tests {
                  Llama-3.1-8B-nprompts5-seed0.en-fr.json"
             )
         );
-        assert_eq!(scores(&record)[0]["bleu"], json!(40.948));
+        let task = TASKS[0].set_up(Profile::Exact, None).expect("a task");
+        assert_eq!(task.study_scores(&record.scores)[0]["bleu"], serde_json::json!(40.948));
         record.identity.condition = Condition::Baseline;
         assert!(shown(&record).expect("a place").starts_with("results/baselines/format-"));
         record.direction = "../../x".into();
-        let escaping = path(&record).expect("a place");
+        let escaping = path(&record, TASKS[0]).expect("a place");
         assert!(
             escaping.components().all(|part| matches!(part, std::path::Component::Normal(_))),
             "{escaping:?}"

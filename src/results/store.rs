@@ -10,12 +10,13 @@ use serde::de::DeserializeOwned;
 
 use super::claim::{Claim, no_links};
 use super::lines::{GenerationLine, PartialLine};
-use super::record::{Item, Manifest, ScoreRecord, Settings};
+use super::record::{Manifest, ScoreRecord, Settings};
 use crate::base::console::note;
 use crate::base::error::input;
 use crate::base::files::{PARTIAL, check_place, sync_folder, write_atomically, write_json};
 use crate::base::hash::Hash;
 use crate::base::inputs::{self, MOST_TEXT, Trouble};
+use crate::data::Example;
 use crate::intervene::{Condition, LORA, Series};
 
 /// `results/<model>/<data>.<direction>/<format>-k<k>-seed<s>[-<profile>][-chat]`
@@ -182,7 +183,7 @@ impl RunFolder {
     pub fn begin(
         &self,
         settings: &Settings,
-        items: &[Item],
+        items: &[Example],
         locks: bool,
         manifest: impl FnOnce(Option<Manifest>) -> Manifest,
     ) -> Result<()> {
@@ -306,7 +307,7 @@ impl RunFolder {
     }
 
     /// The test items of the run.
-    pub fn items(&self) -> Result<Vec<Item>> {
+    pub fn items(&self) -> Result<Vec<Example>> {
         read_lines(&self.0.join("items.jsonl"))
     }
 

@@ -5,19 +5,17 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::cleaner::Cleaner;
 use super::identity::Schema;
-use super::lines::{GenerationLine, Outcome, PartialLine};
-use super::record::{Item, Manifest, ScoreRecord};
-use super::scores::{Runner, Scores};
-use super::scoring::{Scoring, scores};
+use super::lines::{GenerationLine, PartialLine};
+use super::record::{Manifest, ScoreRecord};
 use super::store::RunFolder;
 use crate::base::error::input;
 use crate::base::inputs;
 use crate::base::interrupt::check_interrupted;
-use crate::config::{Task, task};
+use crate::data::Example;
 use crate::intervene::Condition;
 use crate::sandbox::Trial;
+use crate::tasks::{Delimiters, Measure, Outcome, Runner, Scores, Task, TaskKind};
 
 /// What all cells of a run have in common.
 #[derive(Debug)]
@@ -27,10 +25,9 @@ pub struct Stored {
     /// What the run was.
     pub manifest: Manifest,
     /// Its test items.
-    pub items: Vec<Item>,
-    /// What is asked for.
-    pub task: Task,
-    scoring: Scoring,
+    pub items: Vec<Example>,
+    /// What was asked.
+    pub task: Box<dyn Task>,
 }
 
 /// A finished cell as it is on disk. Its files were found to belong together.
@@ -94,14 +91,14 @@ impl Stored {
         if let Some(item) = items.iter().find(|item| !ids.insert(item.id.as_str())) {
             return refuse(format!("items.jsonl: holds some of them twice ({})", item.id));
         }
-        let task = task(&manifest.settings.task, &format!("{shown}/manifest.json"))?;
+        let kind = TaskKind::find(&manifest.settings.task, &format!("{shown}/manifest.json"))?;
         // A task without languages has no direction.
         let direction = match manifest.settings.direction.as_str() {
             "" => None,
             written => Some(written.parse()?),
         };
-        let scoring = Scoring::new(task, manifest.settings.profile, direction.as_ref())?;
-        Ok(Self { folder, manifest, items, task, scoring })
+        let task = kind.set_up(manifest.settings.profile, direction.as_ref())?;
+        Ok(Self { folder, manifest, items, task })
     }
 
     /// Read and check a whole run; `take` gets each finished cell. A run may be writing to the folder meanwhile: what
@@ -255,25 +252,24 @@ impl Stored {
         }
         let lines = again.as_ref().unwrap_or(&found.lines);
         let record = self.record(found, lines, None)?;
-        let same = |record: &ScoreRecord| {
-            let mut record = record.clone();
-            // Another version may have written it, without the sha256.
-            (record.schema, record.version, record.generations_sha256) = (Schema::NOW, String::new(), None);
-            record
-        };
-        if same(&record) != same(&found.record) {
-            let (was, is) = (found.record.scores.main(), record.scores.main());
-            faults.push(match (was - is).abs() < 1e-9 {
-                true => {
+        if !says_what(&record, &found.record) {
+            let measure = self.usual();
+            let [was, is] = [&found.record, &record].map(|record| record.scores.value(&measure));
+            faults.push(match (was, is) {
+                (Some(was), Some(is)) if (was - is).abs() >= 1e-9 => format!(
+                    "{measure} is {was:.4}, but {is:.4} by its generations; `icl-mask score` scores them again"
+                ),
+                _ => {
                     "its scores or counts, or its settings, are not those of its generations; `icl-mask score` writes them anew".into()
                 }
-                false => format!(
-                    "{} is {was:.4}, but {is:.4} by its generations; `icl-mask score` scores them again",
-                    found.record.scores.metric()
-                ),
             });
         }
         Ok(faults)
+    }
+
+    /// The measure that its curves show where no other is asked for.
+    pub fn usual(&self) -> Measure {
+        self.task.kind().usual(self.samples())
     }
 
     /// Generations of each item.
@@ -291,21 +287,15 @@ impl Stored {
     /// # Errors
     /// An item has no tests, but is a problem.
     pub fn cleaned_again(&self, found: &FinishedCell) -> Result<Vec<GenerationLine>> {
-        let settings = &self.manifest.settings;
-        let format = settings.format_as_written();
-        let cleaner = Cleaner {
-            task: self.task,
-            profile: settings.profile,
-            format: &format,
-            stops: self.manifest.stop_strings.iter().map(String::as_str).collect(),
-        };
+        let format = self.manifest.settings.format_as_written();
+        let stops = self.manifest.stop_strings.iter().map(String::as_str).collect();
+        let delimiters = Delimiters { format: &format, stops };
         let mut lines = found.lines.clone();
         for (at, line) in lines.iter_mut().enumerate() {
-            line.clean = cleaner.clean(&line.text);
-            if let Scoring::Text(scorer) = &self.scoring {
-                let item = &self.items[at / self.samples()];
-                let stats = scorer.pair(&cleaner.hypothesis(&line.clean), &item.target);
-                line.outcome = Outcome::Text { stats };
+            line.clean = self.task.clean(&line.text, &delimiters);
+            let judged = self.task.judge(&self.items[at / self.samples()], &line.clean);
+            if !judged.is_pending() {
+                line.outcome = judged;
             }
         }
         Ok(lines)
@@ -316,13 +306,10 @@ impl Stored {
     /// # Errors
     /// An item has no tests.
     pub fn trials(&self, lines: &[GenerationLine]) -> Result<Vec<Trial>> {
-        let Scoring::Code(assembly) = &self.scoring else { return Ok(Vec::new()) };
         let trial = |(at, line): (usize, &GenerationLine)| {
-            let item = &self.items[at / self.samples()];
-            let problem = item.problem.as_ref().ok_or_else(|| input(format!("{}: has no tests", item.id)))?;
-            Ok(assembly.trial(problem, &line.clean))
+            self.task.trial(&self.items[at / self.samples()], &line.clean).transpose()
         };
-        lines.iter().enumerate().map(trial).collect()
+        lines.iter().enumerate().filter_map(trial).collect()
     }
 
     /// The record of a cell by these generations, judged by `runner` or by what has judged them before.
@@ -336,15 +323,27 @@ impl Stored {
         runner: Option<&Runner>,
     ) -> Result<ScoreRecord> {
         let FinishedCell { condition, record: old, .. } = found;
-        let before = match &old.scores {
-            Scores::Code(scores) => Some(&scores.runner),
-            Scores::Text(_) => None,
-        };
-        let scores = scores(&self.scoring, self.samples(), lines, runner.or(before))
+        let before = old.scores.runner()?;
+        let outcomes: Vec<&Outcome> = lines.iter().map(|line| &line.outcome).collect();
+        let scores = self
+            .task
+            .scores(self.samples(), &outcomes, runner.or(before.as_ref()))
             .with_context(|| self.folder.score_path(*condition).display().to_string())?;
         let settings = self.manifest.settings.of_items(old.n);
         Ok(ScoreRecord::new(&settings, &settings.hash(), old.identity, scores)
             .with_generations(lines)
             .with_costs(old.seconds, old.multiply_adds))
     }
+}
+
+/// Whether a stored record says what one that is computed anew says. Another version may have written it, without the sha256.
+fn says_what(computed: &ScoreRecord, stored: &ScoreRecord) -> bool {
+    let rest = |record: &ScoreRecord| ScoreRecord {
+        schema: Schema::NOW,
+        version: String::new(),
+        generations_sha256: None,
+        scores: Scores::default(),
+        ..record.clone()
+    };
+    computed.scores.are_in(&stored.scores) && rest(computed) == rest(stored)
 }

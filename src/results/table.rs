@@ -2,8 +2,8 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::{Metric, ScoreRecord, Scores};
-use crate::sandbox::Verdict;
+use super::ScoreRecord;
+use crate::tasks::{Measure, Task};
 
 /// Widest bar of the curve, in characters; narrower where the table would not fit a terminal.
 const BAR: usize = 24;
@@ -11,14 +11,12 @@ const BAR: usize = 24;
 /// Columns of a terminal.
 const COLUMNS: usize = 80;
 
-/// Mask, layer, score, interval, seconds, and a bar to see the curve by. The score is this measure, or the task's usual
-/// one.
-pub fn table(records: &[ScoreRecord], metric: Option<Metric>) -> String {
+/// Mask, layer, this measure, its interval, what the task shows beside it, seconds, and a bar to see the curve by.
+pub fn table(records: &[ScoreRecord], task: &dyn Task, measure: &Measure) -> String {
     let Some(first) = records.first() else { return String::new() };
-    let metric = metric.unwrap_or(first.scores.usual());
-    let second = second(&first.scores, metric).0;
-    let header = ["mask", "layer", &metric.to_string(), "95 %", second, "seconds"].map(String::from);
-    let rows: Vec<[String; 6]> = records.iter().map(|record| row(record, metric)).collect();
+    let (beside, _) = task.beside(&first.scores, measure);
+    let header = ["mask", "layer", &measure.label, "95 %", beside, "seconds"].map(String::from);
+    let rows: Vec<[String; 6]> = records.iter().map(|record| row(record, task, measure)).collect();
     let width = |column: usize| {
         let cells = std::iter::once(&header).chain(&rows).map(|row| row[column].chars().count());
         // Each column has a space on both sides.
@@ -26,12 +24,12 @@ pub fn table(records: &[ScoreRecord], metric: Option<Metric>) -> String {
     };
     let rest: usize = (0..header.len()).map(width).sum();
     let bar = COLUMNS.saturating_sub(rest + 1).min(BAR) as f64;
-    let most = records.iter().map(|record| value(record, metric)).fold(1e-9, f64::max);
+    let most = records.iter().map(|record| value(record, measure)).fold(1e-9, f64::max);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(header.iter().cloned().chain([String::new()]));
     for (record, row) in records.iter().zip(rows) {
-        let bar = "█".repeat((value(record, metric) / most * bar).round() as usize);
+        let bar = "█".repeat((value(record, measure) / most * bar).round() as usize);
         table.add_row(row.into_iter().chain([bar]));
     }
     for column in table.column_iter_mut().skip(1).take(5) {
@@ -40,39 +38,24 @@ pub fn table(records: &[ScoreRecord], metric: Option<Metric>) -> String {
     table.trim_fmt()
 }
 
-fn value(record: &ScoreRecord, metric: Metric) -> f64 {
-    record.scores.value(metric).unwrap_or(f64::NAN)
+fn value(record: &ScoreRecord, measure: &Measure) -> f64 {
+    record.scores.value(measure).unwrap_or(f64::NAN)
 }
 
 /// All of a row but its bar.
-fn row(record: &ScoreRecord, metric: Metric) -> [String; 6] {
+fn row(record: &ScoreRecord, task: &dyn Task, measure: &Measure) -> [String; 6] {
     let condition = record.condition();
+    // One decimal less than the score: the ends are only as good as the resamples.
+    let digits = measure.digits - 1;
+    let interval = record.scores.interval(measure);
     [
         condition.series().to_string(),
         condition.layer().map_or("-".into(), |layer| layer.to_string()),
-        metric.shown(value(record, metric)),
-        interval(&record.scores, metric),
-        second(&record.scores, metric).1,
+        measure.shown(value(record, measure)),
+        interval.map_or(String::new(), |[low, high]| format!("{low:.digits$} to {high:.digits$}")),
+        task.beside(&record.scores, measure).1,
         format!("{:.1}", record.seconds),
     ]
-}
-
-fn interval(scores: &Scores, metric: Metric) -> String {
-    // One decimal less than the score: the ends are only as good as the resamples.
-    let digits = metric.digits() - 1;
-    scores.interval(metric).map_or(String::new(), |[low, high]| format!("{low:.digits$} to {high:.digits$}"))
-}
-
-/// What else a table shows, with its name: the other measure of texts, or how many programs pass.
-fn second(scores: &Scores, first: Metric) -> (&'static str, String) {
-    match scores {
-        Scores::Text(text) if first == Metric::Chrf => ("BLEU", Metric::Bleu.shown(text.bleu)),
-        Scores::Text(text) => ("chrF", Metric::Chrf.shown(text.chrf)),
-        Scores::Code(code) => {
-            let passed = code.outcomes.get(&Verdict::Passed).unwrap_or(&0);
-            ("passed", format!("{passed}/{}", code.outcomes.values().sum::<usize>()))
-        }
-    }
 }
 
 /// A record with this score; everything else is of no matter. For tests.
@@ -92,21 +75,28 @@ pub fn sample_record(mask: &str, from_layer: usize, bleu: f64) -> ScoreRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prompt::Profile;
+    use crate::tasks::Translation;
+
+    fn table(records: &[ScoreRecord], measure: &str) -> String {
+        let task = Translation::new(Profile::Exact, None).expect("a task");
+        super::table(records, &task, &Measure::find(measure).expect("a measure"))
+    }
 
     #[test]
     fn the_table_has_a_row_a_cell() {
         let records = [sample_record("none", 4, 20.), sample_record("TTF", 0, 10.)];
-        let text = table(&records, None);
+        let text = table(&records, "bleu");
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.contains("20.00") && text.contains(&"█".repeat(24)), "{text}");
-        let text = table(&records, Some(Metric::Chrf));
+        let text = table(&records, "chrf");
         let header: Vec<&str> = text.lines().next().unwrap_or_default().split_whitespace().collect();
         assert_eq!(header, ["mask", "layer", "chrF", "95", "%", "BLEU", "seconds"], "{text}");
     }
 
     #[test]
     fn the_table_fits_a_terminal() {
-        let text = table(&[sample_record("none", 4, 20.), sample_record("ablate-attention", 31, 10.)], None);
+        let text = table(&[sample_record("none", 4, 20.), sample_record("ablate-attention", 3, 10.)], "bleu");
         assert!(text.lines().all(|line| line.chars().count() <= 80) && text.contains("██████"), "{text}");
     }
 }

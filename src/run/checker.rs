@@ -10,9 +10,9 @@ use crate::base::console::note;
 use crate::base::error::input;
 use crate::config::Running;
 use crate::data::Example;
-use crate::results::Runner;
 use crate::sandbox::{Limits, Pool, Python, Sandbox, Trial, Verdict};
 use crate::score::Assembly;
+use crate::tasks::Runner;
 
 /// Address space of a program.
 const MEMORY: u64 = 512 << 20;

@@ -2,17 +2,22 @@
 
 use super::state::Work;
 use crate::base::console::{note, wrapped};
-use crate::data::Example;
-use crate::results::{Metric, Scoring, table};
+use crate::results::table;
 use crate::stats::{TooShort, suggested};
+use crate::tasks::Measure;
 
 impl Work {
-    /// Why the measure of the table cannot judge these answers, if it cannot.
-    fn too_short(&self) -> Option<TooShort> {
-        let Scoring::Text(scorer) = &self.prepared.scoring else { return None };
-        let words = |item: &Example| scorer.pair("", &item.target).bleu.ref_len;
-        let references: Vec<u64> = self.prepared.items.iter().map(words).collect();
-        TooShort::new(self.metric.unwrap_or(Metric::Bleu), &references)
+    /// The measure that the table shows.
+    fn measure(&self) -> Measure {
+        let run = &self.prepared.run;
+        self.metric.clone().unwrap_or_else(|| run.task.usual(run.sampling.samples))
+    }
+
+    /// Why a measure cannot judge these answers, if it cannot.
+    fn too_short(&self, measure: &Measure) -> Option<TooShort> {
+        let words = self.prepared.items.iter().map(|item| self.prepared.task.reference_words(item));
+        let references: Vec<u64> = words.collect::<Option<_>>()?;
+        TooShort::new(measure, &references)
     }
 
     /// Nothing of it is left to compute.
@@ -27,8 +32,10 @@ impl Work {
     /// The closing table and what it suggests.
     pub fn close(mut self) {
         self.finished.sort_by_key(|record| record.condition());
-        note(format!("\n{}\n{}", self.folder.path().display(), table(&self.finished, self.metric)));
-        if let Some(too_short) = self.too_short() {
+        let measure = self.measure();
+        let table = table(&self.finished, &*self.prepared.task, &measure);
+        note(format!("\n{}\n{table}", self.folder.path().display()));
+        if let Some(too_short) = self.too_short(&measure) {
             note(wrapped(&too_short.to_string(), "  "));
             return;
         }
@@ -36,7 +43,7 @@ impl Work {
             self.finished.iter().filter_map(|record| record.condition().intervention()).collect();
         interventions.dedup();
         for intervention in interventions {
-            if let Some(suggested) = suggested(&self.finished, intervention, self.metric) {
+            if let Some(suggested) = suggested(&self.finished, intervention, &measure) {
                 note(wrapped(&format!("{intervention}: {suggested}"), "     "));
             }
         }

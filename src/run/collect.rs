@@ -13,10 +13,9 @@ use super::state::Work;
 use crate::base::interrupt::INTERRUPTED;
 use crate::engine::{Generation, Observer};
 use crate::prompt::{Profile, Tokenizer};
-use crate::results::{
-    GenerationLine, Identity, Outcome, PartialLine, RunFolder, Runner, ScoreRecord, Scoring, round, scores,
-};
+use crate::results::{GenerationLine, Identity, PartialLine, RunFolder, ScoreRecord, round};
 use crate::sandbox::{Judged, Pool};
+use crate::tasks::{Outcome, Runner};
 
 /// Takes generations of one run's cells.
 pub struct Collector<'a> {
@@ -56,7 +55,7 @@ impl<'a> Collector<'a> {
     pub fn begin(&mut self) -> Result<()> {
         for cell in 0..self.generations.len() {
             for slot in 0..self.generations[cell].len() {
-                self.judge(cell, slot);
+                self.judge(cell, slot)?;
             }
             self.close_if_whole(cell)?;
         }
@@ -77,27 +76,27 @@ impl<'a> Collector<'a> {
     }
 
     /// Ask for the verdict of a program that has none.
-    fn judge(&mut self, cell: usize, slot: usize) {
-        let Prepared { items, scoring, run, .. } = &self.work.prepared;
+    fn judge(&mut self, cell: usize, slot: usize) -> Result<()> {
+        let Prepared { items, task, run, .. } = &self.work.prepared;
         let asker = cell * self.work.slots() + slot;
-        let (Some((pool, _)), Scoring::Code(assembly)) = (&mut self.judges, scoring) else { return };
-        let Some(PartialLine { line, .. }) = &mut self.generations[cell][slot] else { return };
-        if line.outcome != (Outcome::Pending {}) {
-            return;
+        let Some((pool, _)) = &mut self.judges else { return Ok(()) };
+        let Some(PartialLine { line, .. }) = &mut self.generations[cell][slot] else { return Ok(()) };
+        if !line.outcome.is_pending() {
+            return Ok(());
         }
-        if let Some(problem) = &items[slot / run.sampling.samples].problem {
-            let judged = pool.ask(asker, assembly.trial(problem, &line.clean));
-            if let Some(Judged { verdict, reason, .. }) = judged {
-                line.outcome = Outcome::Program { verdict, reason };
-            }
+        if let Some(trial) = task.trial(&items[slot / run.sampling.samples], &line.clean)?
+            && let Some(judged) = pool.ask(asker, trial)
+        {
+            line.outcome = judged.into();
         }
+        Ok(())
     }
 
     fn take(&mut self, judged: Vec<(usize, Judged)>) -> Result<()> {
-        for (asker, Judged { verdict, reason, .. }) in judged {
+        for (asker, judged) in judged {
             let (cell, slot) = (asker / self.work.slots(), asker % self.work.slots());
             if let Some(partial) = &mut self.generations[cell][slot] {
-                partial.line.outcome = Outcome::Program { verdict, reason };
+                partial.line.outcome = judged.into();
             }
             self.close_if_whole(cell)?;
         }
@@ -107,7 +106,7 @@ impl<'a> Collector<'a> {
     /// Score and write a cell if its last generation is there and judged.
     fn close_if_whole(&mut self, index: usize) -> Result<()> {
         let whole = |generation: &Option<PartialLine>| {
-            generation.as_ref().is_some_and(|partial| partial.line.outcome != (Outcome::Pending {}))
+            generation.as_ref().is_some_and(|partial| !partial.line.outcome.is_pending())
         };
         if self.generations[index].is_empty() || !self.generations[index].iter().all(whole) {
             return Ok(());
@@ -119,8 +118,9 @@ impl<'a> Collector<'a> {
         let multiply_adds = generations.iter().map(|partial| partial.multiply_adds).sum();
         let lines: Vec<GenerationLine> = generations.iter().map(|partial| partial.line.clone()).collect();
         let runner = self.judges.as_ref().map(|(_, runner)| runner);
-        let scores =
-            scores(&self.work.prepared.scoring, self.work.prepared.run.sampling.samples, &lines, runner)?;
+        let Prepared { task, run, .. } = &self.work.prepared;
+        let outcomes: Vec<&Outcome> = lines.iter().map(|line| &line.outcome).collect();
+        let scores = task.scores(run.sampling.samples, &outcomes, runner)?;
         let identity = Identity { condition, n_layers: self.n_layers };
         let record = ScoreRecord::new(&self.work.settings, &self.work.settings_sha256, identity, scores)
             .with_generations(&lines)
@@ -128,9 +128,10 @@ impl<'a> Collector<'a> {
         let finish = |folder: &RunFolder| folder.finish(condition, record, &generations);
         let record = self.work.write(condition, finish)?;
         let layer = condition.layer().map_or("baseline".into(), |layer| format!("layer {layer}"));
-        let (metric, score) = (record.scores.metric(), record.scores.shown(record.scores.main()));
+        let measure = run.task.usual(run.sampling.samples);
+        let score = measure.shown(record.scores.value(&measure).unwrap_or(f64::NAN));
         self.progress.cell(&format!(
-            "{:>4} {layer:>8}  {metric} {score:>6}  {:.1} s",
+            "{:>4} {layer:>8}  {measure} {score:>6}  {:.1} s",
             condition.series(),
             record.seconds
         ));
@@ -153,7 +154,7 @@ impl<'a> Collector<'a> {
     }
 
     fn line(&self, slot: usize, generation: Generation) -> GenerationLine {
-        let Prepared { run, scoring, items, prompts, .. } = &self.work.prepared;
+        let Prepared { run, task, items, prompts, .. } = &self.work.prepared;
         let (item, sample) = (slot / run.sampling.samples, slot % run.sampling.samples);
         let answer = self.work.prepared.rule.answer(&generation.tokens);
         let text = match run.profile {
@@ -161,14 +162,8 @@ impl<'a> Collector<'a> {
             // The study's code decodes special tokens too, and cleans some of them away.
             Profile::Sia2024 => self.tokenizer.decode_with_special(answer),
         };
-        let cleaner = self.work.prepared.cleaner();
-        let clean = cleaner.clean(&text);
-        let outcome = match scoring {
-            Scoring::Text(scorer) => {
-                Outcome::Text { stats: scorer.pair(&cleaner.hypothesis(&clean), &items[item].target) }
-            }
-            Scoring::Code(_) => Outcome::Pending {},
-        };
+        let clean = task.clean(&text, &self.work.prepared.delimiters());
+        let outcome = task.judge(&items[item], &clean);
         GenerationLine {
             id: items[item].id.clone(),
             prompt_tokens: prompts[item].tokens.len(),
@@ -193,7 +188,7 @@ impl Observer for Collector<'_> {
         self.progress.generation(generation.tokens.len());
         let line = self.line(slot, generation);
         self.generations[cell][slot] = Some(PartialLine { line, seconds, multiply_adds });
-        self.judge(cell, slot);
+        self.judge(cell, slot)?;
         if let Some(line) = &self.generations[cell][slot] {
             let cell = self.work.pending[cell];
             self.work.write(cell, |folder| folder.keep(cell, line))?;

@@ -18,15 +18,16 @@ use super::state::Work;
 use crate::base::console::note;
 use crate::base::error::{InputError, input};
 use crate::base::units::in_gib;
-use crate::config::{Experiment, ModelChoice, Task};
+use crate::config::{Experiment, ModelChoice};
 use crate::data::Example;
 use crate::engine::{Expected, Holding, Limits, Memory, Request, generate, generate_alone};
 use crate::lora::peft;
 use crate::model::{Decoder, NotFinite, Precision};
-use crate::results::{Metric, PartialLine};
+use crate::results::PartialLine;
+use crate::tasks::Measure;
 
 /// All runs of an experiment; their tables show this measure, or the task's usual one.
-pub fn compute(experiment: &Experiment, metric: Option<Metric>, json: bool) -> Result<()> {
+pub fn compute(experiment: &Experiment, metric: Option<Measure>, json: bool) -> Result<()> {
     let place = Place::of(experiment)?;
     compute_all(experiment, open(experiment, |_, _| Ok(()))?, &place, metric, json)
 }
@@ -39,14 +40,14 @@ pub fn compute_all(
     experiment: &Experiment,
     models: Vec<Opened>,
     place: &Place,
-    metric: Option<Metric>,
+    metric: Option<Measure>,
     json: bool,
 ) -> Result<()> {
     let mut ready = Vec::new();
     for (choice, mut model, planned) in models {
         model.fetch_weights(&choice)?;
         let mut work = unfinished(&model, planned, experiment, place)?;
-        work.iter_mut().for_each(|work| work.metric = metric);
+        work.iter_mut().for_each(|work| work.metric = metric.clone());
         ready.push((choice, model, work));
     }
     let all: usize = ready.iter().map(|(_, _, work)| work.len()).sum();
@@ -85,7 +86,7 @@ pub(super) fn unfinished(
 
 /// What judges programs, if some are to be judged.
 fn checker<'a>(experiment: &Experiment, work: impl Iterator<Item = &'a Work>) -> Result<Option<Checker>> {
-    let code = |work: &&Work| work.prepared.run.task == Task::Code && !work.pending.is_empty();
+    let code = |work: &&Work| work.prepared.run.task.runs_programs && !work.pending.is_empty();
     let items: Vec<&Example> = work.filter(code).flat_map(|work| &work.prepared.items).collect();
     if items.is_empty() {
         return Ok(None);

@@ -16,7 +16,7 @@ use crate::intervene::Condition;
 use crate::lora::Text;
 use crate::model::Family;
 use crate::prompt::{ChatTemplate, Format, Profile, Prompt, Prompter, demonstrations};
-use crate::results::{Cleaner, Scoring};
+use crate::tasks::{Delimiters, Task};
 
 /// A run made ready.
 pub struct Prepared {
@@ -36,8 +36,8 @@ pub struct Prepared {
     pub prompts: Vec<Prompt>,
     /// When a generation ends.
     pub rule: StopRule,
-    /// How outputs are scored.
-    pub scoring: Scoring,
+    /// How answers are judged and scored.
+    pub task: Box<dyn Task>,
     /// sha256 of the corpus.
     pub(super) data_sha256: String,
     /// sha256 of the chat template, if there is one.
@@ -53,7 +53,7 @@ pub struct Prepared {
 impl Prepared {
     /// Read, draw, tokenize, check.
     pub fn new(run: Run, model: &OpenModel) -> Result<Self> {
-        let scoring = Scoring::new(run.task, run.profile, run.direction.as_ref())?;
+        let task = run.task.set_up(run.profile, run.direction.as_ref())?;
         super::nameless::tell(&run);
         let (source, target) = languages_of(&run);
         let format = run.format.filled(source, target);
@@ -82,7 +82,7 @@ impl Prepared {
             None => (Vec::new(), None),
         };
         let adapted = run.adapter.as_ref().map(|adapter| Adapted::open(adapter, &model.arch)).transpose()?;
-        let rule = stop_rule(&run, &format, model);
+        let rule = stop_rule(&run, &*task, &format, model);
         let chat_sha256 = chat.map(|chat| chat.sha256().to_string());
         let data_sha256 = corpus.hash;
         Ok(Self {
@@ -92,7 +92,7 @@ impl Prepared {
             corpus_items,
             prompts,
             rule,
-            scoring,
+            task,
             data_sha256,
             chat_sha256,
             adapted,
@@ -138,10 +138,10 @@ impl Prepared {
         all
     }
 
-    /// How raw output becomes what is scored.
-    pub fn cleaner(&self) -> Cleaner<'_> {
+    /// What parts an answer from what a model writes around it.
+    pub fn delimiters(&self) -> Delimiters<'_> {
         let stops = self.rule.strings.iter().map(|(string, _)| string.as_str()).collect();
-        Cleaner { task: self.run.task, profile: self.run.profile, format: &self.format, stops }
+        Delimiters { format: &self.format, stops }
     }
 }
 

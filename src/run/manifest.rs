@@ -3,12 +3,10 @@
 use super::inputs::{Prepared, languages_of, name};
 use super::model::OpenModel;
 use crate::config::{self, Compute, Experiment, Run, Sampling};
-use crate::data::{Direction, Example, languages};
+use crate::data::{Direction, languages};
 use crate::intervene::{Change, Condition};
 use crate::prompt::{Prompt, Tokenizer};
-use crate::results::{
-    Drawn, Item, Manifest, ManifestPrompt, Schema, Settings, SpecialTokens, TrainedOn, pair,
-};
+use crate::results::{Drawn, Manifest, ManifestPrompt, Schema, Settings, SpecialTokens, TrainedOn, pair};
 
 impl Prepared {
     /// What the results depend on.
@@ -76,8 +74,8 @@ impl Prepared {
             settings_sha256: settings.hash(),
             device: settings.device.clone().unwrap_or_else(|| "cpu".into()),
             settings,
-            demonstrations: as_items(&self.demonstrations),
-            substitute: self.substitute.as_ref().map(as_item),
+            demonstrations: self.demonstrations.clone(),
+            substitute: self.substitute.clone(),
             prompt: ManifestPrompt {
                 id: first.item.clone(),
                 text: first.text.clone(),
@@ -144,16 +142,6 @@ pub fn hidden_json(condition: Condition, prompt: &Prompt) -> serde_json::Value {
         Change::NoAttention => "attention".into(),
         Change::Adapt => "adapter".into(),
     }
-}
-
-/// Examples as the results hold them.
-pub fn as_items(examples: &[Example]) -> Vec<Item> {
-    examples.iter().map(as_item).collect()
-}
-
-fn as_item(example: &Example) -> Item {
-    let Example { id, source, target, problem } = example.clone();
-    Item { id, source, target, problem }
 }
 
 /// The command line, wherever the program lies.

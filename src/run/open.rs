@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::idle::Idle;
 use super::inputs::Prepared;
 use super::model::OpenModel;
-use crate::config::{Experiment, ModelChoice, Run, Task, Training};
+use crate::config::{Experiment, ModelChoice, Run, Training};
 use crate::hub::Wanted;
 use crate::intervene::{Condition, Intervention};
 use crate::lora::Text;
@@ -111,7 +111,7 @@ pub fn notes(experiment: &Experiment, models: &[Opened]) -> Result<Vec<String>> 
 
 /// Earlier versions gave programs a direction.
 fn earlier_folder(run: &Run, experiment: &Experiment) -> Option<PathBuf> {
-    let direction = "en-py".parse().ok().filter(|_| run.task == Task::Code && run.direction.is_none())?;
-    let folder = experiment.results.join(Run { direction: Some(direction), ..run.clone() }.folder());
+    let direction = run.task.study_direction.filter(|_| run.direction.is_none())?.parse().ok();
+    let folder = experiment.results.join(Run { direction, ..run.clone() }.folder());
     folder.join("manifest.json").exists().then_some(folder)
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::base::console::{say_json, until_the_end};
-use crate::config::{Experiment, Task};
-use crate::results::{Metric, ScoreRecord};
-use crate::score::reported_ks;
+use crate::config::Experiment;
+use crate::results::ScoreRecord;
+use crate::tasks::Measure;
 
 /// One line of JSON for a finished cell.
 ///
@@ -23,15 +23,12 @@ pub fn print_record(record: &ScoreRecord, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// There is no such measure, or a run's scores will not hold it.
-pub fn table_metric(word: Option<&str>, experiment: &Experiment) -> Result<Option<Metric>> {
+pub fn table_metric(word: Option<&str>, experiment: &Experiment) -> Result<Option<Measure>> {
     let Some(word) = word else { return Ok(None) };
-    let metric: Metric = word.parse()?;
+    let measure = Measure::find(word)?;
     for run in &experiment.runs {
-        let held = match run.task {
-            Task::Mt => Metric::of_text(),
-            Task::Code => reported_ks(run.sampling.samples).map(Metric::PassAt).collect(),
-        };
-        metric.among(&held, &format!("a run of the task {}", run.task))?;
+        let held = run.task.measures(run.sampling.samples);
+        measure.among(&held, &format!("a run of the task {}", run.task))?;
     }
-    Ok(Some(metric))
+    Ok(Some(measure))
 }

@@ -7,7 +7,6 @@ use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
 use super::inputs::Prepared;
-use super::manifest::as_items;
 use super::model::OpenModel;
 use super::open::Planned;
 use super::print::print_record;
@@ -18,10 +17,8 @@ use crate::config::{self, Experiment};
 use crate::data::Example;
 use crate::engine::Limits;
 use crate::intervene::Condition;
-use crate::results::{
-    Claim, FinishedCell, Item, Metric, Outcome, PartialLine, RunFolder, ScoreRecord, Scoring, Settings,
-    Stored,
-};
+use crate::results::{Claim, FinishedCell, PartialLine, RunFolder, ScoreRecord, Settings, Stored};
+use crate::tasks::{Measure, Outcome};
 
 /// One run's cells, finished and not.
 pub struct Work {
@@ -39,7 +36,7 @@ pub struct Work {
     /// What the whole call was.
     typed: config::Settings,
     /// The measure of the closing table, if not the task's usual one.
-    pub(super) metric: Option<Metric>,
+    pub(super) metric: Option<Measure>,
     /// Other processes compute these.
     pub(super) others: Vec<Condition>,
     pub(super) finished: Vec<ScoreRecord>,
@@ -73,7 +70,7 @@ fn check_items(stored: &Stored, prepared: &Prepared) -> Result<()> {
             stored.folder.path().display()
         )))
     };
-    let same = |(ours, theirs): (&Example, &Item)| {
+    let same = |(ours, theirs): (&Example, &Example)| {
         (&ours.id, &ours.source, &ours.target) == (&theirs.id, &theirs.source, &theirs.target)
     };
     if !prepared.items.iter().zip(&stored.items).all(same) {
@@ -254,8 +251,7 @@ impl Work {
     /// Write what its results will be of.
     pub(super) fn begin(&self, model: &OpenModel) -> Result<()> {
         let Self { prepared, folder, settings, .. } = self;
-        let items = as_items(&prepared.items);
-        folder.begin(settings, &items, self.locks, |known| {
+        folder.begin(settings, &prepared.items, self.locks, |known| {
             prepared.manifest(settings.clone(), model, &self.typed, known)
         })
     }
@@ -286,10 +282,10 @@ impl Work {
     /// # Errors
     /// It is not what this run would have made.
     fn kept(&self, condition: Condition, shorter: Option<FinishedCell>) -> Result<Vec<Option<PartialLine>>> {
-        let Prepared { items, prompts, run, scoring, .. } = &self.prepared;
+        let Prepared { items, prompts, run, task, .. } = &self.prepared;
         let mut lines = self.folder.partial(condition)?;
         let mut finished = shorter.map(|shorter| shorter.as_partial()).unwrap_or_default();
-        if let Scoring::Code(_) = scoring {
+        if run.task.runs_programs {
             // All programs of a cell are judged within the same limits, which may be others now.
             finished.iter_mut().for_each(|partial| partial.line.outcome = Outcome::Pending {});
         }
@@ -312,8 +308,7 @@ impl Work {
             if line.line.prompt_tokens != prompts[item].tokens.len() {
                 return Err(refuse("a generation is of a prompt with another number of tokens"));
             }
-            let is_text = matches!(line.line.outcome, Outcome::Text { .. });
-            if is_text != matches!(scoring, Scoring::Text(_)) {
+            if !task.takes(&line.line.outcome) {
                 return Err(refuse("a generation is not scored as this task wants"));
             }
             let slot = item * run.sampling.samples + line.line.sample;

@@ -1,12 +1,13 @@
 //! When a generation of a run ends.
 
 use super::model::OpenModel;
-use crate::config::{Run, Task};
+use crate::config::Run;
 use crate::engine::{Stop, StopRule};
 use crate::prompt::{Format, Profile};
+use crate::tasks::Task;
 
 /// The rule of a run: its ends of text and stop strings, by format, task and profile.
-pub fn stop_rule(run: &Run, format: &Format, model: &OpenModel) -> StopRule {
+pub fn stop_rule(run: &Run, task: &dyn Task, format: &Format, model: &OpenModel) -> StopRule {
     let strings = match run.profile {
         // The study decodes 50 tokens whatever they are.
         Profile::Sia2024 => Vec::new(),
@@ -25,16 +26,7 @@ pub fn stop_rule(run: &Run, format: &Format, model: &OpenModel) -> StopRule {
             };
             format.stops.iter().flatten().filter(|string| !string.is_empty()).map(stop).collect()
         }
-        // An answer has lines of its own: only the next question ends it.
-        Profile::Exact if run.task == Task::Code => {
-            let next = format!("{}{}", format.separator, format.question.trim());
-            if next.trim().is_empty() { Vec::new() } else { vec![(next, Stop::Question)] }
-        }
-        Profile::Exact => {
-            let stops = [(&format.separator, Stop::Separator), (&format.question, Stop::Question)];
-            let stops = stops.map(|(string, stop)| (stop_string(string), stop));
-            stops.into_iter().filter(|(string, _)| !string.is_empty()).collect()
-        }
+        Profile::Exact => task.stops(format),
     };
     StopRule {
         eos: model.tokenizer.eos(),
@@ -42,10 +34,4 @@ pub fn stop_rule(run: &Run, format: &Format, model: &OpenModel) -> StopRule {
         max_new_tokens: run.max_new_tokens,
         full_length: run.no_stop,
     }
-}
-
-/// A separator is white space and stands as it is; a question is recognised without the spaces around it.
-fn stop_string(string: &str) -> String {
-    let trimmed = string.trim();
-    if trimmed.is_empty() { string.into() } else { trimmed.into() }
 }

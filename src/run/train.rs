@@ -21,10 +21,11 @@ use crate::intervene::{Condition, Intervention};
 use crate::lora::{Diverged, Frozen, KeptBuffers, Step, Trained, loss_before, peft, train};
 use crate::model::grad::{Differentiable, TOGETHER, pass_bytes};
 use crate::model::{Adapter, Arch, Decoder, Precision, Projection, Transformer, module_name};
-use crate::results::{Metric, RunFolder, allow_many_files};
+use crate::results::{RunFolder, allow_many_files};
+use crate::tasks::Measure;
 
 /// All runs of an experiment; their tables show this measure, or the task's usual one.
-pub fn compute(experiment: &Experiment, metric: Option<Metric>, json: bool) -> Result<()> {
+pub fn compute(experiment: &Experiment, metric: Option<Measure>, json: bool) -> Result<()> {
     let place = Place::of(experiment)?;
     let models = opened(experiment)?;
     // A lock is an open file, and a grid can have thousands of cells.
@@ -33,7 +34,7 @@ pub fn compute(experiment: &Experiment, metric: Option<Metric>, json: bool) -> R
     for (choice, mut model, planned) in models {
         model.fetch_weights(&choice)?;
         let mut works = unfinished(&model, planned, experiment, &place)?;
-        works.iter_mut().for_each(|work| work.metric = metric);
+        works.iter_mut().for_each(|work| work.metric = metric.clone());
         works.iter_mut().try_for_each(Work::claim)?;
         if json {
             works.iter_mut().try_for_each(Work::print_finished)?;

@@ -7,141 +7,9 @@ use anyhow::Result;
 
 use crate::base::error::{absent, input};
 use crate::base::interrupt::check_interrupted;
-use crate::results::{
-    FinishedCell, GenerationLine, Item, Manifest, Metric, Outcome, RunFolder, ScoreRecord, Stored,
-};
-use crate::sandbox::Verdict;
-use crate::score::{Bleu, BleuStats, Chrf, ChrfStats, PairStats, pass_at_k};
-
-/// What each test item adds to a measure: enough for the measure of any selection of items.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ItemStats {
-    metric: Metric,
-    parts: Parts,
-    /// Words of each item's reference, as BLEU counts them; none for programs.
-    references: Vec<u64>,
-}
-
-/// By item.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Parts {
-    /// Counts of n-grams of words, for corpus BLEU and what it is made of.
-    Words(Vec<BleuStats>),
-    /// Counts of n-grams of characters, for corpus chrF.
-    Characters(Vec<ChrfStats>),
-    /// The item's own pass@k: that of several items is their mean.
-    Mean(Vec<f64>),
-}
-
-const UNSCORED: &str = "a generation is not scored as the cell is; `icl-mask score` scores it again";
-
-impl ItemStats {
-    /// Of a cell's generations; `samples` of each item follow each other.
-    ///
-    /// # Errors
-    /// A generation that was not scored, or not so that this measure could be computed.
-    pub fn new(metric: Metric, samples: usize, lines: &[GenerationLine]) -> Result<Self> {
-        let samples = samples.max(1);
-        if let Metric::PassAt(k) = metric {
-            let passed = lines.iter().map(passed).collect::<Result<Vec<bool>>>()?;
-            let estimate = |some: &[bool]| {
-                pass_at_k(some.len(), some.iter().filter(|passed| **passed).count(), k)
-                    .ok_or_else(|| input(format!("pass@{k} needs {k} generations of each item")))
-            };
-            let parts = Parts::Mean(passed.chunks(samples).map(estimate).collect::<Result<_>>()?);
-            return Ok(Self { metric, parts, references: Vec::new() });
-        }
-        let pairs: Vec<&PairStats> = lines.iter().map(pair).collect::<Result<_>>()?;
-        let items = || pairs.chunks(samples);
-        let parts = match metric {
-            Metric::Chrf => {
-                Parts::Characters(items().map(|some| some.iter().map(|pair| &pair.chrf).sum()).collect())
-            }
-            _ => Parts::Words(items().map(|some| some.iter().map(|pair| &pair.bleu).sum()).collect()),
-        };
-        let references = items().map(|some| some[0].bleu.ref_len).collect();
-        Ok(Self { metric, parts, references })
-    }
-
-    /// A measure that is the mean of one number an item.
-    #[cfg(test)]
-    pub(super) fn mean(values: Vec<f64>) -> Self {
-        Self { metric: Metric::PassAt(1), parts: Parts::Mean(values), references: Vec::new() }
-    }
-
-    /// Of which measure.
-    pub fn metric(&self) -> Metric {
-        self.metric
-    }
-
-    /// Words of each item's reference, as BLEU counts them; none for programs.
-    pub fn references(&self) -> &[u64] {
-        &self.references
-    }
-
-    pub(super) fn parts(&self) -> &Parts {
-        &self.parts
-    }
-
-    /// Number of items.
-    pub fn len(&self) -> usize {
-        match &self.parts {
-            Parts::Words(stats) => stats.len(),
-            Parts::Characters(stats) => stats.len(),
-            Parts::Mean(values) => values.len(),
-        }
-    }
-
-    /// No items?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The measure of some items, each as often as it is named.
-    pub fn score(&self, items: impl IntoIterator<Item = usize>) -> f64 {
-        match &self.parts {
-            Parts::Words(stats) => {
-                let mut total = BleuStats::default();
-                items.into_iter().for_each(|item| total += &stats[item]);
-                of_words(self.metric, &total)
-            }
-            Parts::Characters(stats) => {
-                let mut total = ChrfStats::default();
-                items.into_iter().for_each(|item| total += &stats[item]);
-                Chrf::default().score(&total)
-            }
-            Parts::Mean(values) => {
-                let (mut sum, mut count) = (0., 0usize);
-                items.into_iter().for_each(|item| (sum, count) = (sum + values[item], count + 1));
-                sum / count.max(1) as f64
-            }
-        }
-    }
-}
-
-/// A measure made of counts of n-grams of words.
-pub(super) fn of_words(metric: Metric, total: &BleuStats) -> f64 {
-    let score = Bleu::default().score(total);
-    match metric {
-        Metric::Precision(order) => score.precisions[order - 1],
-        Metric::BrevityPenalty => score.brevity_penalty,
-        _ => score.score,
-    }
-}
-
-fn pair(line: &GenerationLine) -> Result<&PairStats> {
-    match &line.outcome {
-        Outcome::Text { stats } if stats.bleu.is_possible() && stats.chrf.is_possible() => Ok(stats),
-        _ => Err(input(UNSCORED)),
-    }
-}
-
-fn passed(line: &GenerationLine) -> Result<bool> {
-    match &line.outcome {
-        Outcome::Program { verdict, .. } => Ok(*verdict == Verdict::Passed),
-        _ => Err(input(UNSCORED)),
-    }
-}
+use crate::data::Example;
+use crate::results::{FinishedCell, Manifest, RunFolder, ScoreRecord, Stored};
+use crate::tasks::{ItemStats, Measure, Outcome};
 
 /// A finished cell: its scores and what they are made of.
 #[derive(Debug, Clone)]
@@ -162,7 +30,7 @@ pub struct StoredRun {
     /// What it was.
     pub manifest: Manifest,
     /// Its test items.
-    pub items: Vec<Item>,
+    pub items: Vec<Example>,
     /// Its finished cells, sorted by condition.
     pub cells: Vec<StoredCell>,
     /// How many more were finished for fewer test items than the run now has.
@@ -175,7 +43,7 @@ impl StoredRun {
     /// # Errors
     /// Damaged or edited files, cells of other settings, generations that are not those of the items, a measure that is not
     /// here.
-    pub fn read(folder: &Path, metric: Option<Metric>) -> Result<Self> {
+    pub fn read(folder: &Path, metric: Option<&Measure>) -> Result<Self> {
         let place = RunFolder::new(folder.into());
         let (stored, found) =
             Stored::read_run(&place, |stored, found| match stored.is_whole(&found.record) {
@@ -192,14 +60,20 @@ impl StoredRun {
 
 impl StoredCell {
     /// What its generations add to the measure, item by item.
-    fn new(stored: &Stored, found: FinishedCell, metric: Option<Metric>) -> Result<Self> {
+    fn new(stored: &Stored, found: FinishedCell, metric: Option<&Measure>) -> Result<Self> {
         let path = stored.folder.score_path(found.condition);
         let refuse = |what: &str| input(format!("{}: {what}", path.display()));
-        let there = found.record.scores.metrics();
-        let metric =
-            metric.unwrap_or(found.record.scores.usual()).among(&there, &path.display().to_string())?;
-        let score = found.record.scores.value(metric).ok_or_else(|| refuse("lacks a measure"))?;
-        let items = ItemStats::new(metric, stored.samples(), &found.lines)
+        let scores = &found.record.scores;
+        let measures = stored.task.kind().measures(stored.samples());
+        let there: Vec<Measure> =
+            measures.into_iter().filter(|measure| scores.value(measure).is_some()).collect();
+        let measure = metric.cloned().unwrap_or_else(|| stored.usual());
+        measure.among(&there, &path.display().to_string())?;
+        let score = scores.value(&measure).ok_or_else(|| refuse("lacks a measure"))?;
+        let outcomes: Vec<&Outcome> = found.lines.iter().map(|line| &line.outcome).collect();
+        let items = stored
+            .task
+            .items(&measure, stored.samples(), &outcomes)
             .map_err(|error| refuse(&format!("{error:#}")))?;
         Ok(Self { record: found.record, score, items })
     }

@@ -14,7 +14,7 @@ mod resampled;
 mod short;
 mod study;
 
-pub use cells::{ItemStats, StoredCell, StoredRun, find_runs};
+pub use cells::{StoredCell, StoredRun, find_runs};
 pub use curve::{Baseline, Curve, Point, SeedScore};
 pub use key::CurveKey;
 pub use paired::{holm, randomization};

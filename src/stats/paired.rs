@@ -1,9 +1,8 @@
 //! Paired tests and what many of them at once are worth.
 
-use super::cells::{ItemStats, Parts, of_words};
 use crate::base::random::SplitMix64;
-use crate::results::Metric;
 use crate::score::{BleuStats, Chrf, ChrfStats};
+use crate::tasks::{ItemStats, Parts, Statistic};
 
 /// The two-sided p of a paired randomization test: how often the difference of two conditions is at least as large as the
 /// one seen if each item's outputs are dealt to the two at random, all seeds of an item together (approximate
@@ -42,20 +41,20 @@ pub fn randomization(a: &[&ItemStats], b: &[&ItemStats], deals: usize, seed: u64
 
 /// Two cells of one seed, with the sum of both.
 enum Pair<'a> {
-    Words { metric: Metric, a: &'a [BleuStats], b: &'a [BleuStats], both: BleuStats },
+    Words { statistic: Statistic, a: &'a [BleuStats], b: &'a [BleuStats], both: BleuStats },
     Characters { a: &'a [ChrfStats], b: &'a [ChrfStats], both: ChrfStats },
     Mean { a: &'a [f64], b: &'a [f64], both: f64 },
 }
 
 impl<'a> Pair<'a> {
     fn new(a: &'a ItemStats, b: &'a ItemStats) -> Option<Self> {
-        let metric = a.metric();
-        if metric != b.metric() {
+        if a.measure() != b.measure() {
             return None;
         }
+        let statistic = a.statistic();
         match (a.parts(), b.parts()) {
             (Parts::Words(a), Parts::Words(b)) => {
-                Some(Self::Words { metric, a, b, both: a.iter().chain(b).sum() })
+                Some(Self::Words { statistic, a, b, both: a.iter().chain(b).sum() })
             }
             (Parts::Characters(a), Parts::Characters(b)) => {
                 Some(Self::Characters { a, b, both: a.iter().chain(b).sum() })
@@ -68,9 +67,9 @@ impl<'a> Pair<'a> {
     /// Score of the one minus score of the other, where some items have changed hands.
     fn difference(&self, swapped: &[bool]) -> f64 {
         match self {
-            Self::Words { metric, a, b, both } => {
+            Self::Words { statistic, a, b, both } => {
                 let mine: BleuStats = dealt(a, b, swapped).sum();
-                of_words(*metric, &mine) - of_words(*metric, &both.without(&mine))
+                statistic.of_words(&mine) - statistic.of_words(&both.without(&mine))
             }
             Self::Characters { a, b, both } => {
                 let mine: ChrfStats = dealt(a, b, swapped).sum();

@@ -9,7 +9,8 @@ use super::cells::StoredCell;
 use super::key::CurveKey;
 use super::resampled::{RESAMPLES, Resampled, interval};
 use crate::intervene::{Intervention, Kind};
-use crate::results::{Metric, ScoreRecord};
+use crate::results::ScoreRecord;
+use crate::tasks::Measure;
 
 /// The share of the baseline's score that counts as reaching it.
 pub const SHARE: f64 = 0.95;
@@ -211,29 +212,23 @@ pub fn recognise(layers: &[Spread]) -> Vec<Recognised> {
     ]
 }
 
-/// What a run's curve suggests by its scores alone, in a line; `None` without a baseline or if some layer is missing. The
-/// score is this measure, or the task's usual one.
-pub fn suggested(
-    records: &[ScoreRecord],
-    intervention: Intervention,
-    metric: Option<Metric>,
-) -> Option<String> {
+/// What a run's curve suggests by its scores alone, in a line; `None` without a baseline or if some layer is missing.
+pub fn suggested(records: &[ScoreRecord], intervention: Intervention, measure: &Measure) -> Option<String> {
     let baseline = &records.iter().find(|record| record.condition().is_baseline())?.scores;
-    let metric = metric.unwrap_or(baseline.usual());
     let of_curve = |record: &&ScoreRecord| record.condition().intervention() == Some(intervention);
     let mut curve: Vec<&ScoreRecord> = records.iter().filter(of_curve).collect();
     curve.sort_by_key(|record| record.condition());
     if intervention.kind() != Kind::Masks || curve.len() < curve.first()?.n_layers() {
         return None;
     }
-    let scores: Vec<f64> = curve.iter().map(|record| record.scores.value(metric)).collect::<Option<_>>()?;
-    let reaches = match first_reaching(&scores, baseline.value(metric)?) {
+    let scores: Vec<f64> = curve.iter().map(|record| record.scores.value(measure)).collect::<Option<_>>()?;
+    let reaches = match first_reaching(&scores, baseline.value(measure)?) {
         Some(layer) => format!("layer {layer} is the lowest that scores at least 95 % of the baseline"),
         None => "no layer scores 95 % of the baseline".into(),
     };
     let jump = match largest_jump(&scores) {
         Some(at) => {
-            let [from, to] = [scores[at - 1], scores[at]].map(|score| metric.shown(score));
+            let [from, to] = [scores[at - 1], scores[at]].map(|score| measure.shown(score));
             format!("the score rises most from layer {} to layer {at} ({from} to {to})", at - 1)
         }
         None => "the score never rises from one layer to the next".into(),
@@ -247,11 +242,12 @@ mod tests {
 
     #[test]
     fn a_run_suggests_what_its_scores_say() {
+        let bleu = Measure::find("bleu").expect("a measure");
         let record = |mask: &str, layer: usize, bleu: f64| crate::results::sample_record(mask, layer, bleu);
         let curve = |scores: [f64; 4]| {
             let mut records = vec![record("none", 4, 20.)];
             records.extend(scores.iter().enumerate().map(|(layer, &bleu)| record("TTF", layer, bleu)));
-            suggested(&records, "TTF".parse().expect("a mask"), None)
+            suggested(&records, "TTF".parse().expect("a mask"), &bleu)
         };
         assert_eq!(
             curve([1., 2., 19.5, 18.]).expect("complete"),
@@ -263,8 +259,8 @@ mod tests {
             "no layer scores 95 % of the baseline; the score never rises from one layer to the next"
         );
         let partial = [record("none", 4, 20.), record("all", 0, 1.)];
-        assert_eq!(suggested(&partial, Intervention::All, None), None);
-        assert_eq!(suggested(&[record("TTF", 0, 1.)], Intervention::All, None), None);
+        assert_eq!(suggested(&partial, Intervention::All, &bleu), None);
+        assert_eq!(suggested(&[record("TTF", 0, 1.)], Intervention::All, &bleu), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::score::{Bootstrap, Resamples};
 
-use super::cells::ItemStats;
+use crate::tasks::ItemStats;
 
 /// Resamples of an interval: sacreBLEU's number.
 pub const RESAMPLES: usize = 1000;

@@ -12,7 +12,8 @@ use super::short::TooShort;
 use crate::base::error::input;
 use crate::base::interrupt::check_interrupted;
 use crate::intervene::{Condition, Intervention, Kind};
-use crate::results::{Metric, Settings, TrainedOn};
+use crate::results::{Settings, TrainedOn};
+use crate::tasks::Measure;
 
 /// All curves of one model, corpus and direction under the same settings: of masks, or of ablations.
 #[derive(Debug, Clone, Serialize)]
@@ -20,7 +21,7 @@ pub struct Panel {
     /// Those of its first run; others differ in format, demonstrations and seed at most.
     pub settings: Settings,
     /// The measure that is looked at.
-    pub metric: Metric,
+    pub metric: Measure,
     /// Why no conclusion is drawn from it, if none is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub too_short: Option<TooShort>,
@@ -139,8 +140,8 @@ fn panel(
         }
     }
     let Some(measured) = measured else { return Ok(None) };
-    let metric = measured.items.metric();
-    let too_short = TooShort::new(metric, measured.items.references());
+    let metric = measured.items.measure().clone();
+    let too_short = TooShort::new(&metric, measured.items.references());
     let mut curves: BTreeMap<CurveKey, Vec<(usize, Vec<&StoredCell>)>> = BTreeMap::new();
     for ((key, layer), cells) in treated {
         curves.entry(key).or_default().push((layer, by_seed(cells)));
@@ -148,7 +149,7 @@ fn panel(
     let curves = curves.into_iter().filter(|(key, _)| wanted(key)).map(|(key, layers)| {
         let of = (key.format.clone(), key.nprompts, key.train_size);
         let baseline = baselines.get(&of).cloned().unwrap_or_default();
-        let conclusive = too_short.is_none();
+        let conclusive = too_short.is_none() && metric.higher_is_better;
         Cells { key, n_layers, layers, baseline: by_seed(baseline), conclusive }.curve()
     });
     let mut curves: Vec<Curve> = curves.collect();

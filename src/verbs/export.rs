@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use serde_json::Value;
 
 use crate::base::console::note;
 use crate::base::error::input;
@@ -11,13 +12,13 @@ use crate::base::files::check_place;
 use crate::base::interrupt::check_interrupted;
 use crate::base::together::Together;
 use crate::cli::ExportArgs;
-use crate::results::{RunFolder, ScoreRecord, Stored, read_json, sia2024};
+use crate::results::{RunFolder, Stored, read_json, sia2024};
 use crate::stats::find_runs;
 
 /// Write all scores under the study's names; what has no name there is counted.
 pub fn export(args: ExportArgs) -> Result<()> {
     check_place(&args.out, "--out")?;
-    let mut cells: BTreeMap<PathBuf, (PathBuf, ScoreRecord)> = BTreeMap::new();
+    let mut cells: BTreeMap<PathBuf, (PathBuf, Value)> = BTreeMap::new();
     let (mut nameless, mut shorter) = (0, 0);
     for folder in find_runs(&args.results)? {
         let run = RunFolder::new(folder);
@@ -29,7 +30,7 @@ pub fn export(args: ExportArgs) -> Result<()> {
         let apart = own.drop_context || own.lora.is_some() || own.adapter.is_some();
         shorter += found.iter().filter(|found| found.is_none()).count();
         for (file, record) in found.into_iter().flatten() {
-            let Some(path) = sia2024::path(&record).filter(|_| !apart) else {
+            let Some(path) = sia2024::path(&record, stored.task.kind()).filter(|_| !apart) else {
                 nameless += 1;
                 continue;
             };
@@ -41,25 +42,25 @@ pub fn export(args: ExportArgs) -> Result<()> {
                     path.display()
                 )));
             }
-            cells.insert(path, (file, record));
+            cells.insert(path, (file, stored.task.study_scores(&record.scores)));
         }
     }
     if cells.is_empty() {
         return Err(input("none of these cells has a place in the study's layout"));
     }
     // The study's own results may stand there: none is replaced.
-    for (path, (_, record)) in &cells {
+    for (path, (_, scores)) in &cells {
         let path = args.out.join(path);
-        let there = read_json::<serde_json::Value>(&path)?;
-        if there.is_some_and(|there| there != sia2024::scores(record)) {
+        let there = read_json::<Value>(&path)?;
+        if there.is_some_and(|there| there != *scores) {
             return Err(input(format!("{}: holds other scores; export to another folder", path.display())));
         }
     }
     let mut files = Together::within(&args.out)?;
-    for (path, (_, record)) in &cells {
+    for (path, (_, scores)) in &cells {
         check_interrupted()?;
         files.write(path, |out| {
-            serde_json::to_writer_pretty(&mut *out, &sia2024::scores(record))?;
+            serde_json::to_writer_pretty(&mut *out, scores)?;
             Ok(out.write_all(b"\n")?)
         })?;
     }

@@ -12,8 +12,9 @@ use crate::base::error::input;
 use crate::cli::{CurvesArgs, FigureArgs, FigureKind, SelectionArgs};
 use crate::figure::{Axis, Saved, curves, names, plain, rows, savings, titles};
 use crate::intervene::{Intervention, Kind, Series};
-use crate::results::{Metric, Settings};
+use crate::results::Settings;
 use crate::stats::{Curve, Panel, StoredRun, Study, find_runs};
+use crate::tasks::Measure;
 
 /// Draw.
 pub fn figure(args: FigureArgs) -> Result<()> {
@@ -111,10 +112,10 @@ fn beside_adapters(study: &mut Study) -> Result<()> {
 
 /// All runs at or below some folders, to look at the measure of this name, or at the usual one of each task.
 pub fn read_runs(paths: &[PathBuf], metric: Option<&str>) -> Result<Vec<StoredRun>> {
-    let metric: Option<Metric> = metric.map(str::parse).transpose()?;
+    let metric = metric.map(Measure::find).transpose()?;
     let folders = find_runs(paths)?;
     let runs: Vec<StoredRun> =
-        folders.par_iter().map(|folder| StoredRun::read(folder, metric)).collect::<Result<_>>()?;
+        folders.par_iter().map(|folder| StoredRun::read(folder, metric.as_ref())).collect::<Result<_>>()?;
     for run in &runs {
         let (asked, finished) = (run.manifest.asked.conditions().count(), run.cells.len());
         if finished < asked {
@@ -167,7 +168,7 @@ fn recognised(panel: &Panel, title: String, first: usize) -> String {
     if panel.kind() == Kind::Masks {
         text += ": brackets mark what is hidden";
     }
-    if let Some(too_short) = panel.too_short {
+    if let Some(too_short) = &panel.too_short {
         text += &format!("\n  {too_short}");
     }
     for (curve, name) in panel.curves.iter().zip(names(panel)) {

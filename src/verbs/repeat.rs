@@ -11,10 +11,11 @@ use crate::base::error::input;
 use crate::base::files::check_names;
 use crate::base::hash::Hash;
 use crate::base::interrupt::{Interrupted, check_interrupted};
-use crate::config::{Experiment, Settings, Task, task};
+use crate::config::{Experiment, Settings};
 use crate::intervene::{Condition, Intervention, Series};
-use crate::results::{self, Manifest, RunFolder, Schema, ScoreRecord, Scores, Stored, read_json};
+use crate::results::{self, Manifest, RunFolder, Schema, ScoreRecord, Stored, read_json};
 use crate::run::{compute, open, set_threads, train};
+use crate::tasks::TaskKind;
 
 /// Make the run again, with as many threads, so much memory and in such batches as `over` says; none of them changes results.
 ///
@@ -94,11 +95,11 @@ impl Drop for Temporary {
 
 /// What runs programs, how safely, and how much memory may be taken: the command line says it, or else these defaults. A manifest
 /// may be a stranger's. Where no programs are run, how they are run is not said.
-fn safe(over: Settings, task: Task) -> Settings {
+fn safe(over: Settings, task: &TaskKind) -> Settings {
     let or = |given: Option<Vec<String>>, default: &str| given.or_else(|| Some(vec![default.into()]));
-    let of_programs = |given: Option<Vec<String>>, default: &str| match task {
-        Task::Code => or(given, default),
-        Task::Mt => given,
+    let of_programs = |given: Option<Vec<String>>, default: &str| match task.runs_programs {
+        true => or(given, default),
+        false => given,
     };
     Settings {
         python: of_programs(over.python, "python3"),
@@ -159,7 +160,7 @@ fn experiment(
         ));
     }
     let to = results.map(|results| vec![results.display().to_string()]);
-    let task = task(&manifest.settings.task, &path.display().to_string())?;
+    let task = TaskKind::find(&manifest.settings.task, &path.display().to_string())?;
     let over = safe(Settings { results: over.results.clone().or(to), ..over }, task);
     say_what_is_not_taken(&manifest.typed, &over);
     let mut experiment = Experiment::again(manifest.typed.clone(), path, over)?;
@@ -223,10 +224,8 @@ fn compare(old: &RunFolder, new: &RunFolder, conditions: &[Condition]) -> Result
         };
         let lines = |folder: &RunFolder| folder.generations(&folder.score_path(condition));
         let (was, mut is) = (scores(old)?, scores(new)?);
-        if let (Scores::Code(was), Scores::Code(is)) = (&was.scores, &mut is.scores) {
-            // A time limit that goes by the reference solutions is another each time.
-            is.runner = was.runner.clone();
-        }
+        // A time limit that goes by the reference solutions is another each time.
+        is.scores = is.scores.run_as(&was.scores);
         let mut same = was == is && lines(old)? == lines(new)?;
         if let Condition::At { intervention: Intervention::Lora, layer } = condition {
             let weights = |folder: &RunFolder| {

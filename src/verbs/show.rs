@@ -13,7 +13,7 @@ use crate::config::{Experiment, Purpose};
 use crate::hub::Wanted;
 use crate::intervene::{Change, Condition, Intervention, Series};
 use crate::prompt::{Prompt, Tokenizer};
-use crate::results::{Scoring, SpecialTokens};
+use crate::results::SpecialTokens;
 use crate::run::{OpenModel, Prepared, hidden_json};
 
 /// Show one prompt.
@@ -48,10 +48,8 @@ pub fn show(args: ShowArgs) -> Result<()> {
 
 /// What would be run if the answer were the reference: problem, answer, tests.
 fn program(prepared: &Prepared, item: usize) -> Option<String> {
-    let Scoring::Code(assembly) = prepared.scoring else { return None };
     let item = &prepared.items[item];
-    let problem = item.problem.as_ref()?;
-    Some(assembly.whole(problem, &prepared.cleaner().clean(&item.target)))
+    prepared.task.program(item, &prepared.task.clean(&item.target, &prepared.delimiters()))
 }
 
 fn as_json(prepared: &Prepared, item: usize, condition: Condition, tokenizer: &Tokenizer) -> Value {

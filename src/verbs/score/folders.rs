@@ -6,11 +6,7 @@ use super::programs::running;
 use crate::base::console::{note, say};
 use crate::base::error::input;
 use crate::cli::ScoreArgs;
-use crate::config::Task;
-use crate::data::Example;
-use crate::results::{
-    FinishedCell, GenerationLine, Item, Outcome, RunFolder, ScoreRecord, Stored, sha256_of_lines, table,
-};
+use crate::results::{FinishedCell, GenerationLine, RunFolder, ScoreRecord, Stored, sha256_of_lines, table};
 use crate::run::{Checker, print_record};
 use crate::sandbox::Pool;
 use crate::stats::find_runs;
@@ -43,7 +39,8 @@ fn score_run(folder: RunFolder, args: &ScoreArgs) -> Result<()> {
         records.push(record);
     }
     records.sort_by_key(|record| record.condition());
-    let shown = format!("{}\n{}", stored.folder.path().display(), table(&records, None));
+    let shown =
+        format!("{}\n{}", stored.folder.path().display(), table(&records, &*stored.task, &stored.usual()));
     // With --json, stdout is for JSON alone.
     if args.json {
         note(shown);
@@ -53,11 +50,10 @@ fn score_run(folder: RunFolder, args: &ScoreArgs) -> Result<()> {
 }
 
 fn judges(stored: &Stored, args: &ScoreArgs) -> Result<Option<Judges>> {
-    if stored.task != Task::Code {
+    if !stored.task.kind().runs_programs {
         return Ok(None);
     }
-    let examples: Vec<Example> = stored.items.iter().cloned().map(Item::example).collect();
-    let checker = Checker::new(&running(args)?, examples.iter())?;
+    let checker = Checker::new(&running(args)?, stored.items.iter())?;
     let pool = checker.pool();
     Ok(Some(Judges { checker, pool }))
 }
@@ -73,7 +69,7 @@ fn again(
     if let Some(Judges { checker, pool }) = judges {
         let judged = pool.all(stored.trials(&lines)?)?;
         for (line, judged) in lines.iter_mut().zip(judged) {
-            line.outcome = Outcome::Program { verdict: judged.verdict, reason: judged.reason };
+            line.outcome = judged.into();
         }
         runner = Some(checker.runner());
     }
@@ -93,9 +89,11 @@ fn replace(
     lines: Vec<GenerationLine>,
 ) -> Result<()> {
     let path = stored.folder.score_path(found.condition);
-    let (metric, was, is) = (record.scores.metric(), found.record.scores.main(), record.scores.main());
-    if was != is {
-        note(format!("{}: {metric} was {was:.4}, is {is:.4}", path.display()));
+    let measure = stored.usual();
+    if let [Some(was), Some(is)] = [&found.record, record].map(|record| record.scores.value(&measure))
+        && was != is
+    {
+        note(format!("{}: {measure} was {was:.4}, is {is:.4}", path.display()));
     }
     let Some(_claim) = stored.folder.claim(found.condition, found.record.n)? else {
         return Err(input(format!("{}: another process is computing it; try again later", path.display())));

@@ -14,22 +14,22 @@ use anyhow::Result;
 use crate::base::error::input;
 use crate::base::inputs::{self, MOST_TEXT};
 use crate::cli::ScoreArgs;
-use crate::config::{Task, task};
+use crate::tasks::TaskKind;
 
 /// Score.
 pub fn score(args: ScoreArgs) -> Result<()> {
-    let task = task(&args.task, "--task")?;
-    match (&args.hyp, &args.reference, task) {
+    let task = TaskKind::find(&args.task, "--task")?;
+    match (&args.hyp, &args.reference, task.runs_programs) {
         (None, _, _) => folders::score(&args),
         (Some(hyp), Some(reference), _) if is_standard_input(hyp) && is_standard_input(reference) => {
             Err(input("--ref: standard input can be read once; give one of --hyp and --ref as a file"))
         }
-        (Some(hyp), Some(reference), Task::Mt) => texts::score_files(hyp, reference, &args),
-        (Some(hyp), None, Task::Code) => programs::score(hyp, &args),
-        (Some(_), None, Task::Mt) => Err(input(
+        (Some(hyp), Some(reference), false) => texts::score_files(hyp, reference, &args),
+        (Some(hyp), None, true) => programs::score(hyp, &args),
+        (Some(_), None, false) => Err(input(
             "--hyp: references are missing; write --ref FILE, or --task code to run programs against their tests",
         )),
-        (Some(_), Some(_), Task::Code) => {
+        (Some(_), Some(_), true) => {
             Err(input("--ref: programs have tests, not references; name their problems with --data"))
         }
     }

@@ -11,12 +11,12 @@ use crate::base::console::{say, say_json};
 use crate::base::error::input;
 use crate::base::together::write_alone;
 use crate::cli::ScoreArgs;
-use crate::config::{Running, Task, files, policy, profile};
+use crate::config::{Running, files, policy, profile};
 use crate::data::{Corpus, DataConfig, Example, Kind, is_named_like_one};
-use crate::results::{CodeScores, Scores, Scoring};
 use crate::run::Checker;
 use crate::sandbox::{Judged, Trial, Verdict};
-use crate::score::{Assembly, PassScore};
+use crate::score::{Assembly, Interval, PassScore};
+use crate::tasks::Programs as Task;
 
 /// How programs are to be run.
 pub fn running(args: &ScoreArgs) -> Result<Running> {
@@ -31,28 +31,25 @@ pub fn running(args: &ScoreArgs) -> Result<Running> {
 pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
     let profile = profile(&args.profile, "--profile")?;
     let Programs { problems, samples } = programs(hyp, &args.data)?;
-    let scoring = Scoring::new(Task::Code, profile, None)?;
-    let Scoring::Code(assembly) = scoring else { return Ok(()) };
     let items = samples.iter().map(|(item, _)| &problems[*item]);
     let checker = Checker::new(&running(args)?, items)?;
-    let judged = judged(&samples, &problems, assembly, &checker)?;
+    let judged = judged(&samples, &problems, Task::new(profile).assembly, &checker)?;
     if let Some(path) = &args.verdicts {
         write_verdicts(path, &samples, &judged)?;
     }
     let mut by_problem: Vec<Vec<Verdict>> = vec![Vec::new(); problems.len()];
     samples.iter().zip(&judged).for_each(|((item, _), judged)| by_problem[*item].push(judged.verdict));
     by_problem.retain(|verdicts| !verdicts.is_empty());
-    let scores = Scores::code(PassScore::new(&by_problem), checker.runner());
-    let Scores::Code(code) = &scores else { return Ok(()) };
+    let score = PassScore::new(&by_problem);
     if args.json {
-        let mut value = serde_json::to_value(&scores)?;
+        let mut value = serde_json::to_value(Task::written(score, &checker.runner())?)?;
         value["n"] = by_problem.len().into();
         value["problems"] = problems.len().into();
         value["programs"] = samples.len().into();
         say_json(&value)
     } else {
         let most = by_problem.iter().map(Vec::len).max().unwrap_or(0);
-        say(&text_of(code, most, by_problem.len(), problems.len()))
+        say(&text_of(&score, most, problems.len()))
     }
 }
 
@@ -147,20 +144,26 @@ fn write_verdicts(path: &Path, samples: &[(usize, Sample)], judged: &[Judged]) -
     })
 }
 
-fn text_of(code: &CodeScores, most: usize, n: usize, problems: usize) -> String {
-    let shown = |interval: Option<[f64; 2]>| {
-        interval.map_or(String::new(), |[low, high]| format!("  95 % interval {low:.3} to {high:.3}"))
+fn text_of(score: &PassScore, most: usize, problems: usize) -> String {
+    let shown = |interval: &Option<Interval>| {
+        interval.map_or(String::new(), |Interval { low, high, .. }| {
+            format!("  95 % interval {low:.3} to {high:.3}")
+        })
     };
-    let mut text = format!("pass@1 = {:.4}{}", code.pass_at_1, shown(code.pass_at_1_interval));
-    for (k, value) in code.pass_at_k.iter().filter(|(k, _)| *k != "1") {
-        let interval = code.pass_at_k_interval.get(k).copied().flatten();
-        text += &format!("\npass@{k} = {value:.4}{}", shown(interval));
-    }
+    let line = |(k, (value, interval)): (&usize, &(f64, Option<Interval>))| {
+        format!("pass@{k} = {value:.4}{}", shown(interval))
+    };
+    let measures: Vec<String> = score.pass.iter().map(line).collect();
     let outcomes: Vec<String> =
-        code.outcomes.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
-    let samples = match code.samples {
+        score.outcomes.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
+    let samples = match score.samples {
         least if least == most => most.to_string(),
         least => format!("{least} to {most}"),
     };
-    format!("{text}\n{n} of {problems} problems, {samples} programs of each: {}", outcomes.join(", "))
+    format!(
+        "{}\n{} of {problems} problems, {samples} programs of each: {}",
+        measures.join("\n"),
+        score.n,
+        outcomes.join(", ")
+    )
 }

@@ -1,0 +1,97 @@
+//! What each test item adds to a measure: enough for the measure of any selection of items.
+
+use super::{Measure, Statistic};
+use crate::score::{BleuStats, Chrf, ChrfStats};
+
+/// What each test item adds to a measure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemStats {
+    measure: Measure,
+    parts: Parts,
+    /// Words of each item's reference, as BLEU counts them; none where the measure counts no words.
+    references: Vec<u64>,
+}
+
+/// By item.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Parts {
+    /// Counts of n-grams of words, for corpus BLEU and what it is made of.
+    Words(Vec<BleuStats>),
+    /// Counts of n-grams of characters, for corpus chrF.
+    Characters(Vec<ChrfStats>),
+    /// One number each, of which the measure is the mean.
+    Mean(Vec<f64>),
+}
+
+impl ItemStats {
+    /// A measure's parts, and the words of the references where it counts words.
+    pub(super) fn new(measure: Measure, parts: Parts, references: Vec<u64>) -> Self {
+        Self { measure, parts, references }
+    }
+
+    /// A measure that is the mean of one number an item, for tests.
+    #[cfg(test)]
+    pub fn mean(values: Vec<f64>) -> Self {
+        let measure = Measure::new("share", "share", 3, Statistic::Mean);
+        Self { measure, parts: Parts::Mean(values), references: Vec::new() }
+    }
+
+    /// The measure.
+    pub fn measure(&self) -> &Measure {
+        &self.measure
+    }
+
+    /// How it is computed.
+    pub fn statistic(&self) -> Statistic {
+        self.measure.statistic
+    }
+
+    /// Words of each item's reference, as BLEU counts them; none where the measure counts no words.
+    pub fn references(&self) -> &[u64] {
+        &self.references
+    }
+
+    /// What the items add.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        match &self.parts {
+            Parts::Words(stats) => stats.len(),
+            Parts::Characters(stats) => stats.len(),
+            Parts::Mean(values) => values.len(),
+        }
+    }
+
+    /// No items?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The measure of some items, each as often as it is named.
+    pub fn score(&self, items: impl IntoIterator<Item = usize>) -> f64 {
+        match &self.parts {
+            Parts::Words(stats) => {
+                let mut total = BleuStats::default();
+                items.into_iter().for_each(|item| total += &stats[item]);
+                self.measure.statistic.of_words(&total)
+            }
+            Parts::Characters(stats) => {
+                let mut total = ChrfStats::default();
+                items.into_iter().for_each(|item| total += &stats[item]);
+                Chrf::default().score(&total)
+            }
+            Parts::Mean(values) => {
+                let (mut sum, mut count) = (0., 0usize);
+                items.into_iter().for_each(|item| (sum, count) = (sum + values[item], count + 1));
+                sum / count.max(1) as f64
+            }
+        }
+    }
+}
+
+/// An answer was judged by another task's rules.
+pub(super) const UNSCORED: &str =
+    "a generation is not scored as the cell is; `icl-mask score` scores it again";

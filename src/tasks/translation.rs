@@ -1,0 +1,222 @@
+//! Task `mt`: texts compared with references, by BLEU and chrF.
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::items::UNSCORED;
+use super::scores::ends;
+use super::{Delimiters, ItemStats, Measure, Outcome, Parts, Runner, Scores, Statistic, Task, TaskKind};
+use crate::base::error::input;
+use crate::data::{DataConfig, Direction, Example, Kind};
+use crate::engine::Stop;
+use crate::prompt::{Format, Profile};
+use crate::sandbox::Trial;
+use crate::score::{
+    CorpusScore, MAX_ORDER, PairStats, TextScorer, Tokenize, exact, sia2024, sia2024_hypothesis,
+};
+
+/// What is known of the task.
+pub(super) static KIND: TaskKind = TaskKind {
+    name: "mt",
+    asks_for: "sentences",
+    defaults: None,
+    runs_programs: false,
+    trains_adapters: true,
+    study_direction: None,
+    fits: |kind| matches!(kind, Kind::Table(_) | Kind::Flores(_)),
+    one_off: DataConfig::one_off,
+    measures: |_| measures(),
+    measure,
+    measure_names: "bleu, bleu1, bleu2, bleu3, bleu4, brevity_penalty, chrf",
+    set_up: |profile, direction| Ok(Box::new(Translation::new(profile, direction)?)),
+};
+
+/// The task with the profile and the target language of a run.
+#[derive(Debug)]
+pub struct Translation {
+    profile: Profile,
+    scorer: TextScorer,
+}
+
+fn bleu() -> Measure {
+    Measure::new("bleu", "BLEU", 2, Statistic::Bleu)
+}
+
+fn chrf() -> Measure {
+    Measure::new("chrf", "chrF", 2, Statistic::Chrf)
+}
+
+fn precision(order: usize) -> Measure {
+    let (key, label) = (format!("bleu{order}"), format!("{order}-gram precision"));
+    Measure::new(&key, &label, 2, Statistic::Precision(order))
+}
+
+fn brevity_penalty() -> Measure {
+    Measure::new("brevity_penalty", "brevity penalty", 3, Statistic::BrevityPenalty)
+}
+
+fn measures() -> Vec<Measure> {
+    let precisions = (1..=MAX_ORDER).map(precision);
+    [bleu()].into_iter().chain(precisions).chain([brevity_penalty(), chrf()]).collect()
+}
+
+fn measure(word: &str) -> Option<Measure> {
+    let word = if word == "chrf2" { "chrf" } else { word };
+    measures().into_iter().find(|measure| measure.key == word)
+}
+
+/// The scores of texts, as score files hold them.
+#[derive(Serialize)]
+struct TextScores {
+    bleu: f64,
+    bleu_interval: Option<[f64; 2]>,
+    bleu1: f64,
+    bleu2: f64,
+    bleu3: f64,
+    bleu4: f64,
+    brevity_penalty: f64,
+    chrf: f64,
+    chrf_interval: Option<[f64; 2]>,
+    signature: String,
+    chrf_signature: String,
+}
+
+impl From<CorpusScore> for TextScores {
+    fn from(score: CorpusScore) -> Self {
+        let [bleu1, bleu2, bleu3, bleu4] = score.bleu.precisions;
+        Self {
+            bleu: score.bleu.score,
+            bleu_interval: ends(score.bleu_interval),
+            bleu1,
+            bleu2,
+            bleu3,
+            bleu4,
+            brevity_penalty: score.bleu.brevity_penalty,
+            chrf: score.chrf,
+            chrf_interval: ends(score.chrf_interval),
+            signature: score.bleu_signature,
+            chrf_signature: score.chrf_signature,
+        }
+    }
+}
+
+impl Translation {
+    /// Lower-cased BLEU with sacreBLEU's tokenizer for the target language, as the study scores; and chrF2.
+    ///
+    /// # Errors
+    /// A language whose tokenizer is not here.
+    pub fn new(profile: Profile, direction: Option<&Direction>) -> Result<Self> {
+        let tokenize = match direction.map_or("", |direction| direction.target.as_str()) {
+            "zh" => Tokenize::Zh,
+            "ja" => {
+                return Err(input(
+                    "--direction: Japanese is scored with sacreBLEU's ja-mecab tokenizer, which this version lacks",
+                ));
+            }
+            _ => Tokenize::V13a,
+        };
+        Ok(Self { profile, scorer: TextScorer::new(tokenize, true) })
+    }
+
+    /// The statistics of an answer; `None` where it has none, or such as no text can have.
+    fn stats(outcome: &Outcome) -> Option<&PairStats> {
+        match outcome {
+            Outcome::Text { stats } if stats.bleu.is_possible() && stats.chrf.is_possible() => Some(stats),
+            _ => None,
+        }
+    }
+}
+
+impl Task for Translation {
+    fn kind(&self) -> &'static TaskKind {
+        &KIND
+    }
+
+    fn stops(&self, format: &Format) -> Vec<(String, Stop)> {
+        let stops = [(&format.separator, Stop::Separator), (&format.question, Stop::Question)];
+        let stops = stops.map(|(string, stop)| (stop_string(string), stop));
+        stops.into_iter().filter(|(string, _)| !string.is_empty()).collect()
+    }
+
+    fn clean(&self, text: &str, delimiters: &Delimiters) -> String {
+        match self.profile {
+            Profile::Exact => exact(text, &delimiters.stops).to_string(),
+            Profile::Sia2024 => sia2024(text, &delimiters.format.question, &delimiters.format.answer),
+        }
+    }
+
+    fn judge(&self, item: &Example, clean: &str) -> Outcome {
+        let stats = match self.profile {
+            Profile::Exact => self.scorer.pair(clean, &item.target),
+            Profile::Sia2024 => self.scorer.pair(&sia2024_hypothesis(clean), &item.target),
+        };
+        Outcome::Text { stats }
+    }
+
+    fn trial(&self, _: &Example, _: &str) -> Result<Option<Trial>> {
+        Ok(None)
+    }
+
+    fn program(&self, _: &Example, _: &str) -> Option<String> {
+        None
+    }
+
+    fn takes(&self, outcome: &Outcome) -> bool {
+        matches!(outcome, Outcome::Text { .. })
+    }
+
+    fn scores(&self, samples: usize, outcomes: &[&Outcome], _: Option<&Runner>) -> Result<Scores> {
+        let pairs: Vec<PairStats> =
+            outcomes.iter().filter_map(|outcome| Self::stats(outcome)).cloned().collect();
+        ensure!(pairs.len() == outcomes.len(), input(super::scores::IMPOSSIBLE));
+        // Items are what is resampled, not their samples.
+        let items: Vec<PairStats> = pairs.chunks(samples.max(1)).map(PairStats::sum).collect();
+        Scores::written(&TextScores::from(self.scorer.corpus(&items)))
+    }
+
+    fn items(&self, measure: &Measure, samples: usize, outcomes: &[&Outcome]) -> Result<ItemStats> {
+        let pairs: Option<Vec<&PairStats>> = outcomes.iter().map(|outcome| Self::stats(outcome)).collect();
+        let pairs = pairs.ok_or_else(|| input(UNSCORED))?;
+        let items = || pairs.chunks(samples.max(1));
+        let parts = match measure.statistic {
+            Statistic::Chrf => {
+                Parts::Characters(items().map(|some| some.iter().map(|pair| &pair.chrf).sum()).collect())
+            }
+            _ => Parts::Words(items().map(|some| some.iter().map(|pair| &pair.bleu).sum()).collect()),
+        };
+        let references = items().map(|some| some[0].bleu.ref_len).collect();
+        Ok(ItemStats::new(measure.clone(), parts, references))
+    }
+
+    fn beside(&self, scores: &Scores, measure: &Measure) -> (&'static str, String) {
+        let (name, other) =
+            if measure.statistic == Statistic::Chrf { ("BLEU", bleu()) } else { ("chrF", chrf()) };
+        (name, scores.value(&other).map_or(String::new(), |value| other.shown(value)))
+    }
+
+    fn reference_words(&self, item: &Example) -> Option<u64> {
+        Some(self.scorer.pair("", &item.target).bleu.ref_len)
+    }
+
+    fn study_scores(&self, scores: &Scores) -> Value {
+        let round =
+            |measure: Measure| scores.value(&measure).map(|value| (value * 1000.).round_ties_even() / 1000.);
+        let signature = scores.field("signature").and_then(Value::as_str).unwrap_or_default();
+        json!([{
+            "bleu": round(bleu()),
+            "bleu1": round(precision(1)),
+            "bleu2": round(precision(2)),
+            "bleu3": round(precision(3)),
+            "bleu4": round(precision(4)),
+            "brevity_penalty": round(brevity_penalty()),
+            "tokenizer": if signature.contains("tok:zh") { "Zh" } else { "13a" },
+        }])
+    }
+}
+
+/// A separator is white space and is taken as it is; a question is recognised without the spaces around it.
+fn stop_string(string: &str) -> String {
+    let trimmed = string.trim();
+    if trimmed.is_empty() { string.into() } else { trimmed.into() }
+}
