@@ -1,4 +1,4 @@
-//! Calls that are disturbed while they run, for `tests/survival.rs` and `tests/streams.rs`.
+//! Calls that are disturbed while they run, for `tests/survival/` and `tests/streams/`.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::fs;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Model folders and GGUF files that say unusual things of themselves, and the tokens that follow a prompt, for
-tests/model_files.rs.
+tests/model_files/.
 
     pip install torch transformers gguf safetensors tokenizers
     python tests/goldens/make_model_files.py
