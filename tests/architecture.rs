@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const LONGEST_FILE: usize = 450;
+const LONGEST_TEST_FILE: usize = 500;
 const LONGEST_FUNCTION: usize = 70;
 
 fn root() -> &'static Path {
@@ -124,6 +125,21 @@ fn no_files_of_a_folder_use_each_other_in_a_circle() {
         assert!(!free.is_empty(), "these files use each other: {:?}", uses.keys());
         uses.retain(|path, _| !free.contains(path));
     }
+}
+
+#[test]
+fn no_file_of_tests_is_too_long() {
+    let mut files = Vec::new();
+    files_below(&root().join("tests"), &mut files);
+    assert!(files.len() > 50, "these are all: {files:?}");
+    let lines = |path: &PathBuf| fs::read_to_string(path).unwrap().lines().count();
+    let wrong: Vec<String> = files
+        .iter()
+        .map(|path| (path, lines(path)))
+        .filter(|(_, count)| *count > LONGEST_TEST_FILE)
+        .map(|(path, count)| format!("{}: {count} lines", path.strip_prefix(root()).unwrap().display()))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
