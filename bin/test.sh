@@ -23,6 +23,16 @@ say "== scripts"
 for script in bin/*.sh; do bash -n "$script"; done
 # Whether bin/check-readme.sh knows the commands that README.md has.
 python3 tests/peers/readme.py --list >/dev/null
+say "== oldest Rust"
+# No dependency asks for a newer Rust than Cargo.toml declares. (Clippy knows since when the standard library has what is used.)
+cargo metadata --locked --format-version 1 | python3 -c '
+import json, sys
+packages = json.load(sys.stdin)["packages"]
+number = lambda package: [int(part) for part in (package["rust_version"] or "1.0").split(".")][:2]
+declared = next(number(package) for package in packages if package["name"] == "icl-mask")
+newer = [package["id"] for package in packages if number(package) > declared]
+sys.exit("these need a newer Rust than rust-version: " + ", ".join(newer) if newer else 0)
+'
 say "== format"
 cargo fmt --check
 say "== lints"
