@@ -62,3 +62,46 @@ impl<D: Decoder> Sweep<'_, D> {
         self.advance(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Fake, LAYERS, Pass, generated, hide, prompts};
+    use super::super::{Limits, Request};
+    use crate::intervene::Plan;
+
+    /// The passes of an item's second and third token, with the baseline and two start layers.
+    fn steps(parting: bool) -> Vec<Pass> {
+        let prompts = prompts("shared", &[&[1, 2, 3, 4, 5, 6]]);
+        let plans = [hide(0..4, 1), Plan::UNMASKED, hide(0..4, 3)];
+        let requests = plans.map(|plan| Request::new(&prompts[0], plan));
+        let decoder = Fake::new(parting);
+        let tokens = generated(&decoder, &requests, 3, Limits::branches(9));
+        assert!(tokens.iter().all(|tokens| tokens.len() == 3));
+        assert_eq!(tokens[0] == tokens[1], !parting);
+        decoder.passes().split_off(2)
+    }
+
+    fn rows(pass: &Pass) -> [usize; LAYERS] {
+        pass.positions().map(|strands| strands.len())
+    }
+
+    #[test]
+    fn branches_that_say_the_same_are_one_row_below_their_start_layers() {
+        let [second, third] = steps(false).try_into().expect("two steps");
+        assert_eq!((rows(&second), rows(&third)), ([1, 2, 2, 3], [1, 2, 2, 3]));
+        assert_eq!((&second.tokens, &third.tokens), (&vec![50], &vec![50]));
+        // The unmasked run leads: it goes with each of the others up to that one's start layer.
+        let [leader, first] = [0, 1].map(|at| second.layers[1][at].clone());
+        assert_eq!(leader.write, second.layers[0][0].write);
+        assert_ne!(first.write, leader.write);
+        assert_eq!((leader.positions, first.positions), (vec![6], vec![6]));
+        assert!(third.positions().iter().flatten().all(|positions| *positions == [7]));
+    }
+
+    #[test]
+    fn branches_that_say_something_else_have_rows_of_their_own() {
+        let [second, third] = steps(true).try_into().expect("two steps");
+        assert_eq!((rows(&second), rows(&third)), ([3; LAYERS], [3; LAYERS]));
+        assert_eq!(second.tokens.len(), 3);
+    }
+}

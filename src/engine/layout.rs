@@ -239,3 +239,121 @@ fn common_context<'a>(requests: &[Request<'a>]) -> &'a [u32] {
     });
     &first[..shared.min().unwrap_or(0)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{LAYERS, arch, hide, prompts};
+    use super::*;
+    use crate::intervene::Change;
+
+    /// A context of four tokens, and two items with two and three of their own.
+    const ITEMS: [&[u32]; 2] = [&[1, 2, 3, 4, 5, 6], &[1, 2, 3, 4, 7, 8, 9]];
+
+    fn forks(forks: &[Fork]) -> Vec<(usize, Vec<Range<usize>>)> {
+        forks.iter().map(|fork| (fork.layer, fork.rows.ranges().to_vec())).collect()
+    }
+
+    fn extent(columns: Range<usize>, layers: Range<usize>) -> Extent {
+        Extent { columns, layers }
+    }
+
+    /// The baseline, the whole context hidden, and a part of it hidden, of each item.
+    #[test]
+    fn two_items_with_three_branches_share_a_context() {
+        let prompts = prompts("shared", &ITEMS);
+        let plans = [Plan::UNMASKED, hide(0..4, 2), hide(1..3, 1)];
+        let requests = prompts.iter().flat_map(|prompt| plans.clone().map(|plan| Request::new(prompt, plan)));
+        let layout = Layout::new(&arch(), &requests.collect::<Vec<_>>(), 3, 9);
+        assert_eq!((layout.context, layout.context_layers), (&[1, 2, 3, 4][..], LAYERS));
+        assert_eq!(layout.jobs.len(), 2);
+        for (job, n) in layout.jobs.iter().zip([6, 7]) {
+            assert_eq!((job.prompt.tokens.len(), job.trunk_layers), (n, LAYERS));
+            assert_eq!(job.branches.iter().map(|branch| branch.from).collect::<Vec<_>>(), [LAYERS, 2, 1]);
+            let own = |at: usize| forks(&job.branches[at].forks);
+            assert_eq!((own(0), own(1), own(2)), (vec![], vec![(2, vec![4..n])], vec![(1, vec![4..n])]));
+            // Of a context that is hidden whole no row is read; of the other, the one that is left has read what is hidden.
+            assert_eq!(
+                job.branches.iter().map(|branch| branch.context).collect::<Vec<_>>(),
+                [None, None, Some(0)]
+            );
+            assert_eq!(layout.trunk_extent(job), extent(4..n, 0..LAYERS));
+            // Two tokens are read by a later one.
+            let extents = |at: usize| layout.branch_extents(job, &job.branches[at]);
+            assert_eq!(extents(0), [extent(n..n + 2, 0..LAYERS), extent(n..n + 2, LAYERS..LAYERS)]);
+            assert_eq!(extents(1), [extent(n..n + 2, 0..2), extent(4..n + 2, 2..LAYERS)]);
+            assert_eq!(extents(2), [extent(n..n + 2, 0..1), extent(4..n + 2, 1..LAYERS)]);
+        }
+        let [branch] = layout.context_branches.as_slice() else { panic!("both items share one") };
+        assert_eq!((branch.from, forks(&branch.forks)), (1, vec![(1, vec![3..4])]));
+        assert_eq!(layout.context_extent(), extent(0..4, 0..LAYERS));
+        assert_eq!(layout.context_branch_extent(branch), extent(3..4, 1..LAYERS));
+        let requests: Vec<&[usize]> = layout
+            .jobs
+            .iter()
+            .flat_map(|job| &job.branches)
+            .map(|branch| branch.requests.as_slice())
+            .collect();
+        assert_eq!(requests, [[0], [1], [2], [3], [4], [5]]);
+    }
+
+    #[test]
+    fn a_trunk_ends_where_nobody_reads_it_any_more() {
+        let prompts = prompts("shared", &ITEMS);
+        let layers = |plans: &[Plan]| {
+            let requests =
+                prompts.iter().flat_map(|prompt| plans.iter().map(|plan| Request::new(prompt, plan.clone())));
+            let layout = Layout::new(&arch(), &requests.collect::<Vec<_>>(), 3, 9);
+            (layout.context_layers, layout.jobs.iter().map(|job| job.trunk_layers).collect::<Vec<_>>())
+        };
+        assert_eq!(layers(&[hide(0..4, 2)]), (2, vec![2, 2]));
+        assert_eq!(layers(&[hide(0..4, 2), hide(0..4, 3)]), (3, vec![3, 3]));
+        // The first column has read nothing that is hidden, so all masked rows read the trunk's, to the top.
+        assert_eq!(layers(&[hide(1..4, 2)]), (LAYERS, vec![2, 2]));
+        assert_eq!(layers(&[Plan::at_layer(1, Change::NoAttention)]), (1, vec![1, 1]));
+        assert_eq!(layers(&[hide(0..4, 2), Plan::UNMASKED]), (LAYERS, vec![LAYERS, LAYERS]));
+    }
+
+    #[test]
+    fn equal_plans_are_one_branch_and_many_branches_are_several_jobs() {
+        let prompts = prompts("shared", &ITEMS[..1]);
+        // Above the last layer nothing is changed: the baseline under another name.
+        let plans = [Plan::UNMASKED, hide(0..4, 2), hide(0..4, LAYERS), hide(0..4, 2), hide(0..4, 1)];
+        let requests: Vec<Request> = plans.map(|plan| Request::new(&prompts[0], plan)).into();
+        let of = |most: usize| -> Vec<Vec<Vec<usize>>> {
+            let layout = Layout::new(&arch(), &requests, 3, most);
+            let branches = |job: &Job| job.branches.iter().map(|branch| branch.requests.clone()).collect();
+            layout.jobs.iter().map(branches).collect()
+        };
+        assert_eq!(of(9), [[vec![0, 2], vec![1, 3], vec![4]]]);
+        assert_eq!(of(2), [vec![vec![0, 2], vec![1, 3]], vec![vec![4]]]);
+    }
+
+    #[test]
+    fn a_context_is_shorter_than_each_prompt_and_groups_are_by_demonstrations() {
+        let same = prompts("shared", &[&[1, 2, 3], &[1, 2, 3], &[1, 2, 3, 4]]);
+        let requests: Vec<Request> = same.iter().map(|prompt| Request::new(prompt, Plan::UNMASKED)).collect();
+        // The last token of a prompt is what the next one is chosen from: it is the item's own.
+        assert_eq!(common_context(&requests), [1, 2]);
+        assert!(common_context(&requests[..0]).is_empty());
+        let other = prompts("other", &[&[1, 2, 3]]);
+        let mixed = [&same[0], &other[0], &same[1]].map(|prompt| Request::new(prompt, Plan::UNMASKED));
+        assert_eq!(by_context(&mixed), [vec![0, 2], vec![1]]);
+    }
+
+    /// Two jobs of two branches at a time: the peak is the largest neighbours', with the context.
+    #[test]
+    fn the_peak_is_of_jobs_that_stand_together() {
+        let items: [&[u32]; 3] = [&[1, 2, 3, 4, 5], &[1, 2, 3, 4, 6, 7], &[1, 2, 3, 4, 8]];
+        let prompts = prompts("shared", &items);
+        let requests: Vec<Request> =
+            prompts.iter().map(|prompt| Request::new(prompt, Plan::UNMASKED)).collect();
+        let layout = Layout::new(&arch(), &requests, 30, 9);
+        let (arch, context) = (arch(), layout.context_bytes(&arch(), 4));
+        let jobs: Vec<u64> = (0..3).map(|job| layout.job_bytes(&arch, job, 4)).collect();
+        // A column of a layer is a key and a value of sixteen floats; there is room for sixteen columns at a time.
+        assert_eq!(context, (LAYERS * 16 * 2 * 16 * 4) as u64);
+        assert_eq!(layout.peak_bytes(&arch, 1, 4), context + jobs.iter().max().unwrap());
+        assert_eq!(layout.peak_bytes(&arch, 2, 4), context + (jobs[0] + jobs[1]).max(jobs[1] + jobs[2]));
+        assert_eq!(layout.peak_bytes(&arch, 3, 4), context + jobs.iter().sum::<u64>());
+    }
+}

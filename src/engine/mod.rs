@@ -12,6 +12,8 @@ mod advance;
 mod alone;
 mod choose;
 mod decode;
+#[cfg(test)]
+mod fake;
 mod layout;
 mod memory;
 mod pass;

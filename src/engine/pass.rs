@@ -190,3 +190,87 @@ impl Strand<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Fake, arch};
+    use super::super::stage::whole;
+    use super::*;
+    use crate::model::{Extent, KvCache, KvStore};
+
+    /// Three rows through all layers; from layer 1 on the last two of them once more, and from layer 2 on one of those.
+    #[test]
+    fn strands_fork_where_they_say_and_end_where_they_say() {
+        let (decoder, mut kv) = (Fake::new(false), KvStore::default());
+        let [below, above] = [(0..3, 0..2), (1..3, 1..4)]
+            .map(|(columns, layers)| kv.add(&arch(), Extent { columns, layers }).unwrap());
+        let [trunk, whole_fork, half_fork] = [
+            [Stage::below(below, whole(&[(below, 0..3)]))],
+            [Stage { from: 1, write: above, reads: whole(&[(below, 0..1), (above, 1..3)]), adapted: true }],
+            [Stage { from: 2, write: above, reads: StageReads::Nothing, adapted: false }],
+        ];
+        let strand = |positions: &[usize], origin, layers, stages| Strand {
+            item: None,
+            positions: positions.to_vec(),
+            origin,
+            layers,
+            stages,
+        };
+        let fork = |strand, rows| Origin::Fork { strand, rows: Columns::new([rows]) };
+        let strands = [
+            strand(&[0, 1, 2], Origin::Tokens(&[7, 8, 9]), 0..2, &trunk),
+            strand(&[1, 2], fork(0, 1..3), 1..4, &whole_fork),
+            strand(&[2], fork(1, 1..2), 2..4, &half_fork),
+        ];
+        let finished = forward(&decoder, &strands, &mut kv).unwrap();
+        let [pass] = decoder.passes().try_into().expect("one pass");
+        assert_eq!(pass.tokens, [7, 8, 9]);
+        let trunk = vec![0, 1, 2];
+        assert_eq!(
+            pass.positions(),
+            [
+                vec![trunk.clone()],
+                vec![trunk, vec![1, 2]],
+                vec![vec![1, 2], vec![2]],
+                vec![vec![1, 2], vec![2]]
+            ]
+        );
+        let forked = &pass.layers[1][1];
+        assert_eq!((forked.write, forked.adapted), (above, true));
+        assert_eq!(forked.reads, Some(vec![(below, 0..1), (above, 1..3)]));
+        assert_eq!(pass.layers[3][1].reads, None);
+        // 3, 5, 3 and 3 rows; of columns 6, 6 + 5, 5 and 5.
+        assert_eq!((finished.row_layers, finished.reads), (14, 27));
+        // The last row of a strand, by the token that it was to begin with.
+        assert_eq!(finished.last_rows([2, 1]).unwrap().0, [(9, 2), (9, 2)]);
+    }
+
+    #[test]
+    fn a_strand_is_read_at_each_layer_by_the_last_stage_up_to_it() {
+        let mut kv = KvStore::default();
+        let [one, other] =
+            [0..4, 2..4].map(|layers| kv.add(&arch(), Extent { columns: 0..1, layers }).unwrap());
+        let stages = [
+            Stage::below(one, StageReads::Own),
+            Stage { from: 2, write: other, reads: StageReads::Nothing, adapted: true },
+        ];
+        let origin = Origin::Tokens(&[7]);
+        let strand = Strand { item: None, positions: vec![0], origin, layers: 0..4, stages: &stages };
+        let at = |layer| (strand.at(layer).write, strand.at(layer).adapted);
+        assert_eq!([0, 1, 2, 3].map(at), [(one, false), (one, false), (other, true), (other, true)]);
+        assert!(matches!(strand.at(1).reads, Reads::Own) && matches!(strand.at(3).reads, Reads::Nothing));
+    }
+
+    #[test]
+    fn a_fork_off_a_strand_that_has_ended_is_an_error() {
+        let (decoder, mut kv) = (Fake::new(false), KvStore::default());
+        let block = kv.add(&arch(), Extent { columns: 0..1, layers: 0..4 }).unwrap();
+        let stages = [Stage::below(block, StageReads::Own)];
+        let strand =
+            |origin, layers| Strand { item: None, positions: vec![0], origin, layers, stages: &stages };
+        let fork = Origin::Fork { strand: 0, rows: Columns::new([0..1]) };
+        let strands = [strand(Origin::Tokens(&[7]), 0..2), strand(fork, 3..4)];
+        let error = forward(&decoder, &strands, &mut kv).err().expect("refused");
+        assert!(error.to_string().contains("forks off one that is not there"), "{error}");
+    }
+}

@@ -233,3 +233,92 @@ fn fitting(forked: &[Forked], room: usize) -> usize {
     });
     fits.count().max(1).min(forked.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Fake, Pass, generated, hide, prompts};
+    use super::super::{Limits, Request};
+    use super::*;
+    use crate::intervene::Plan;
+
+    /// A context of four tokens, and two items with two and three of their own.
+    const ITEMS: [&[u32]; 2] = [&[1, 2, 3, 4, 5, 6], &[1, 2, 3, 4, 7, 8, 9]];
+
+    /// The passes over prompts of one token each, with room for so many rows.
+    fn passes(plans: &[Plan], pass_rows: usize) -> Vec<Pass> {
+        let prompts = prompts("shared", &ITEMS);
+        let requests =
+            prompts.iter().flat_map(|prompt| plans.iter().map(|plan| Request::new(prompt, plan.clone())));
+        let decoder = Fake::new(false);
+        let limits = Limits { pass_rows, ..Limits::branches(9) };
+        let tokens = generated(&decoder, &requests.collect::<Vec<_>>(), 1, limits);
+        assert!(tokens.iter().all(|tokens| *tokens == [50]));
+        decoder.passes()
+    }
+
+    /// A context that is hidden whole from layer 2 on goes as far as there, and so do the items' unmasked rows.
+    #[test]
+    fn hidden_rows_go_no_further_than_they_are_read() {
+        let passes = passes(&[hide(0..4, 2)], 100);
+        let [context, items] = passes.as_slice() else { panic!("{passes:?}") };
+        assert_eq!((&context.tokens[..], &items.tokens[..]), (&[1, 2, 3, 4][..], &[5, 6, 7, 8, 9][..]));
+        let rows = vec![vec![0, 1, 2, 3]];
+        assert_eq!(context.positions(), [rows.clone(), rows, vec![], vec![]]);
+        let rows = vec![vec![4, 5], vec![4, 5, 6]];
+        assert_eq!(items.positions(), [rows.clone(), rows.clone(), rows.clone(), rows]);
+        // Below they read the context, from layer 2 on their own columns alone.
+        let read = |layer: usize, item: usize| -> Vec<std::ops::Range<usize>> {
+            let reads = items.layers[layer][item].reads.clone().unwrap();
+            reads.into_iter().map(|(_, columns)| columns).collect()
+        };
+        assert_eq!((read(1, 0), read(1, 1)), (vec![0..4, 4..6], vec![0..4, 4..7]));
+        assert_eq!((read(2, 0)[0].start, read(2, 1)[0].start), (4, 4));
+    }
+
+    /// Three branches of each item: the baseline is the trunk, the others begin at their layers with the rows that differ.
+    #[test]
+    fn branches_begin_at_their_layers() {
+        let passes = passes(&[Plan::UNMASKED, hide(0..4, 2), hide(0..4, 3)], 100);
+        let [context, items] = passes.as_slice() else { panic!("{passes:?}") };
+        assert_eq!(context.positions(), [(); 4].map(|()| vec![vec![0, 1, 2, 3]]));
+        let (a, b) = (vec![4, 5], vec![4, 5, 6]);
+        let trunks = vec![a.clone(), b.clone()];
+        let two = [trunks.clone(), vec![a.clone(), b.clone()]].concat();
+        let three = [two.clone(), vec![a, b]].concat();
+        assert_eq!(items.positions(), [trunks.clone(), trunks, two, three]);
+        let blocks = |layer: usize| items.layers[layer].iter().map(|seen| seen.write).collect::<Vec<_>>();
+        let (mut all, top) = (blocks(3), blocks(3));
+        all.sort();
+        all.dedup();
+        assert_eq!((all.len(), &top[..4]), (6, &blocks(2)[..]), "each strand writes to a block of its own");
+    }
+
+    /// A part of the context is hidden: the rows after it that are still read are computed once for both items.
+    #[test]
+    fn rows_of_the_context_that_differ_are_computed_with_it() {
+        let passes = passes(&[hide(1..3, 1)], 100);
+        let [context, items] = passes.as_slice() else { panic!("{passes:?}") };
+        let trunk = vec![0, 1, 2, 3];
+        let both = vec![trunk.clone(), vec![3]];
+        // The first column is read to the top.
+        assert_eq!(context.positions(), [vec![trunk], both.clone(), both.clone(), both]);
+        let differs = &context.layers[1][1];
+        for seen in &items.layers[3] {
+            let blocks: Vec<_> =
+                seen.reads.iter().flatten().map(|(block, columns)| (*block, columns.clone())).collect();
+            assert_eq!(blocks[0], (context.layers[0][0].write, 0..1));
+            assert_eq!(blocks[1], (differs.write, 3..4));
+        }
+    }
+
+    /// With room for little, branches of an item come in several passes, and its trunk is computed for each.
+    #[test]
+    fn what_does_not_fit_into_a_pass_comes_in_the_next() {
+        let plans = [Plan::UNMASKED, hide(0..4, 2), hide(0..4, 3)];
+        let tokens: Vec<Vec<u32>> = passes(&plans, 4).into_iter().map(|pass| pass.tokens).collect();
+        // Two rows of a trunk and of each branch, then three of each.
+        let (context, a, b) = (vec![1, 2, 3, 4], vec![5, 6], vec![7, 8, 9]);
+        assert_eq!(tokens, [context, a.clone(), a, b.clone(), b.clone(), b]);
+        assert_eq!((context_room(100, 10), context_room(100, 30)), (90, 120));
+    }
+}

@@ -115,3 +115,103 @@ fn of_class(blocks: &Blocks, forks: [&[Fork]; 2], class: &Class, sizes: [usize; 
     };
     layers.into_iter().map(stage).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{arch, hide};
+    use super::*;
+    use crate::intervene::{Change, Plan};
+    use crate::model::{Extent, KvCache, KvStore};
+
+    /// Five blocks, and their ids in the order of the fields.
+    fn blocks() -> (Blocks, [BlockId; 5]) {
+        let mut kv = KvStore::default();
+        let ids = [0; 5].map(|_| kv.add(&arch(), Extent { columns: 0..1, layers: 0..1 }).unwrap());
+        let [context, context_branch, trunk, shared, own] = ids;
+        (Blocks { context, context_branch: Some(context_branch), trunk, shared, own }, ids)
+    }
+
+    fn fork(layer: usize, rows: Range<usize>) -> Fork {
+        Fork { layer, rows: Columns::new([rows]) }
+    }
+
+    /// Tokens of the context, of the prompt, and of all.
+    const SIZES: [usize; 3] = [4, 7, 9];
+
+    #[test]
+    fn each_column_is_read_from_the_block_that_holds_it_at_the_layer() {
+        let (blocks, [context, context_branch, trunk, _, own]) = blocks();
+        // Of the context the last row has forked at layer 1, of the item the last two at layer 2.
+        let forks: [&[Fork]; 2] = [&[fork(1, 3..4)], &[fork(2, 5..7)]];
+        let at = |layer: usize, hidden: Range<usize>| -> Vec<(BlockId, Range<usize>)> {
+            let reads = reads(&blocks, forks, layer, &Columns::new([hidden]), SIZES);
+            reads.into_iter().map(|read| (read.block, read.start..read.end)).collect()
+        };
+        assert_eq!(at(0, 0..0), [(context, 0..4), (trunk, 4..7), (own, 7..9)]);
+        assert_eq!(at(1, 0..0), [(context, 0..3), (context_branch, 3..4), (trunk, 4..7), (own, 7..9)]);
+        assert_eq!(at(2, 0..0), [(context, 0..3), (context_branch, 3..4), (trunk, 4..5), (own, 5..9)]);
+        assert_eq!(at(2, 1..5), [(context, 0..1), (own, 5..9)]);
+        assert_eq!(at(2, 0..9), []);
+    }
+
+    #[test]
+    fn a_context_without_rows_of_its_own_is_read_where_it_stands() {
+        let (blocks, [context, _, trunk, _, own]) = blocks();
+        let blocks = Blocks { context_branch: None, ..blocks };
+        let found = reads(&blocks, [&[], &[fork(0, 6..7)]], 3, &Columns::default(), SIZES);
+        let found: Vec<_> = found.iter().map(|read| (read.block, read.start..read.end)).collect();
+        assert_eq!(found, [(context, 0..4), (trunk, 4..6), (own, 6..9)]);
+    }
+
+    /// Hidden from layer 1 on: the item's rows fork at 1 and, behind a window, one more at 2. A stage begins at each.
+    #[test]
+    fn a_stage_begins_wherever_more_rows_have_forked() {
+        let (blocks, [_, _, trunk, shared, own]) = blocks();
+        let plan = hide(0..4, 1);
+        let classes = plan.classes(1, 4);
+        let forks: [&[Fork]; 2] = [&[], &[fork(1, 4..6), fork(2, 6..7)]];
+        let below = Stage::below(shared, StageReads::Own);
+        let stages = Stages::new(&blocks, forks, &classes, SIZES).above(&below);
+        let of = |position: usize| -> Vec<(usize, BlockId, Vec<(BlockId, Range<usize>)>)> {
+            let reads = |reads: &StageReads| match reads {
+                StageReads::Columns(reads) => {
+                    reads.iter().map(|read| (read.block, read.start..read.end)).collect()
+                }
+                StageReads::Own | StageReads::Nothing => vec![],
+            };
+            stages.of(position).iter().map(|stage| (stage.from, stage.write, reads(&stage.reads))).collect()
+        };
+        let expected = vec![
+            (0, shared, vec![]),
+            (1, own, vec![(own, 4..6), (trunk, 6..7), (own, 7..9)]),
+            (2, own, vec![(own, 4..9)]),
+        ];
+        assert_eq!((of(4), of(8)), (expected.clone(), expected));
+    }
+
+    /// One row has an edit that the others have not: its rows are parted from theirs.
+    #[test]
+    fn rows_are_parted_by_what_they_read() {
+        let (blocks, _) = blocks();
+        let edit = |rows: Range<usize>, change| crate::intervene::Edit {
+            layers: 1..usize::MAX,
+            rows: Columns::new([rows]),
+            change,
+        };
+        let plan = Plan::new([edit(5..6, Change::OnlySelf), edit(6..7, Change::NoAttention)]);
+        let classes = plan.classes(1, 4);
+        let stages = Stages::new(&blocks, [&[], &[fork(1, 4..7)]], &classes, SIZES);
+        let rows = Columns::new([4..7]);
+        let parts: Vec<(Vec<Range<usize>>, &StageReads)> =
+            stages.parts(&rows).map(|(rows, stages)| (rows.ranges().to_vec(), &stages[0].reads)).collect();
+        let [(first, columns), (second, own), (third, nothing)] = parts.as_slice() else {
+            panic!("{parts:?}");
+        };
+        assert_eq!(
+            (first.as_slice(), second.as_slice(), third.as_slice()),
+            (&[4..5][..], &[5..6][..], &[6..7][..])
+        );
+        assert!(matches!(columns, StageReads::Columns(_)));
+        assert!(matches!(own, StageReads::Own) && matches!(nothing, StageReads::Nothing));
+    }
+}

@@ -47,3 +47,65 @@ pub fn regroup(live: &mut [Live], next_group: &mut usize) -> Vec<Handed> {
     }
     handed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Stop;
+    use super::super::fake::arch;
+    use super::super::pass::{Stage, StageReads};
+    use super::super::stage::{Blocks, Stages};
+    use super::*;
+    use crate::model::{Extent, KvCache, KvStore};
+
+    /// A branch with this start layer whose last token this is.
+    fn live(from: usize, token: u32, group: usize, leads: bool) -> Live {
+        let block = KvStore::default().add(&arch(), Extent { columns: 0..1, layers: 0..1 }).unwrap();
+        let blocks = Blocks { context: block, context_branch: None, trunk: block, shared: block, own: block };
+        Live {
+            job: 0,
+            branch: 0,
+            requests: vec![],
+            from,
+            group,
+            leads,
+            tokens: vec![token],
+            sample: None,
+            prompt: 1,
+            blocks,
+            stages: Stages::alike(Stage::below(block, StageReads::Own)),
+            seconds: 0.,
+            stop: None,
+        }
+    }
+
+    fn groups(live: &[Live]) -> Vec<(usize, bool)> {
+        live.iter().map(|live| (live.group, live.leads)).collect()
+    }
+
+    #[test]
+    fn a_group_parts_by_tokens_and_the_highest_start_layer_leads() {
+        let mut all = [live(1, 7, 1, false), live(4, 8, 1, true), live(2, 7, 1, false), live(0, 8, 1, false)];
+        let mut next = 1;
+        let handed = regroup(&mut all, &mut next);
+        assert_eq!(groups(&all), [(2, false), (3, true), (2, true), (3, false)]);
+        // What the old leader has computed is the new one's too.
+        assert_eq!((handed, next), (vec![Handed { from: 1, to: 2 }], 3));
+    }
+
+    #[test]
+    fn groups_do_not_mix_and_of_equals_the_old_leader_stays() {
+        let mut all = [live(2, 7, 1, false), live(2, 7, 1, true), live(3, 7, 2, true)];
+        let handed = regroup(&mut all, &mut 2);
+        assert_eq!(groups(&all), [(3, false), (3, true), (4, true)]);
+        assert_eq!(handed, []);
+    }
+
+    #[test]
+    fn what_has_stopped_belongs_to_no_group_and_hands_over() {
+        let mut all = [live(4, 7, 1, true), live(1, 7, 1, false)];
+        all[0].stop = Some(Stop::Eos);
+        let handed = regroup(&mut all, &mut 1);
+        assert_eq!((all[1].group, all[1].leads), (2, true));
+        assert_eq!(handed, [Handed { from: 0, to: 1 }]);
+    }
+}
