@@ -1,14 +1,12 @@
-//! Figures, statistics, reports and exports, on runs of a tiny model and on the committed sample results.
+//! Figures, statistics, reports and exports, on runs of a tiny model.
 
 mod tiny;
 mod world;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use icl_mask::figure::{Axis, Style, curves};
-use icl_mask::stats::{StoredRun, Study, find_runs};
 use serde_json::Value;
 use world::{World, json_lines, ok};
 
@@ -265,37 +263,4 @@ fn folders_are_walked_once_and_others_files_are_left_alone() {
     ok(world.call("export results --layout sia2024 --out study"));
     ok(world.run("--mask none,TTF --from-layer 0 --results others --limit 3"));
     world.refused(&world.call("export others --layout sia2024 --out study"), &["holds other scores"]);
-}
-
-fn sample() -> Vec<PathBuf> {
-    vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("notebooks/sample/results")]
-}
-
-/// The drawing itself, before letters become outlines. After a change that is meant, look at it, and write it anew with
-/// UPDATE_SNAPSHOTS=1.
-#[test]
-fn the_sample_is_drawn_as_it_was() {
-    let all = find_runs(&sample()).expect("the sample").into_iter().filter(|folder| {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        name.contains("k5-seed") && !name.ends_with("-dropped")
-    });
-    let runs: Vec<StoredRun> = all.map(|folder| StoredRun::read(&folder, None).expect("readable")).collect();
-    let kinds: [(&str, bool, Axis); 3] = [
-        ("masks", false, Axis::Layers(0)),
-        ("ablation", true, Axis::Layers(0)),
-        ("masks-relative", false, Axis::Relative),
-    ];
-    for (name, ablation, axis) in kinds {
-        let study =
-            Study::new(runs.clone(), |key| (key.intervention.to_string() == "ablate-attention") == ablation)
-                .unwrap();
-        let svg = curves(&study, axis, &Style::default()).expect("drawn").svg;
-        let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/{name}.svg"));
-        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-            fs::create_dir_all(snapshot.parent().unwrap()).unwrap();
-            fs::write(&snapshot, &svg).unwrap();
-        }
-        let kept = fs::read_to_string(&snapshot).expect("a snapshot");
-        assert!(svg == kept, "{}: the drawing has changed", snapshot.display());
-    }
 }

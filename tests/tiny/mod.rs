@@ -181,8 +181,11 @@ pub fn condition(mask: &str, from_layer: usize) -> Condition {
 
 /// Write the tiny Llama as a model folder.
 pub fn write_model(folder: &Path) {
-    let tokenizer = tokenizer("smollm");
-    let arch = arch(Family::Llama, tokenizer.vocab_size());
+    write_llama(folder, &arch(Family::Llama, tokenizer("smollm").vocab_size()));
+}
+
+/// Write a Llama of these sizes as a model folder, with the tokenizer `smollm`.
+pub fn write_llama(folder: &Path, arch: &Arch) {
     fs::create_dir_all(folder).expect("a folder");
     fs::copy(tokenizer_path("smollm"), folder.join("tokenizer.json")).expect("copied");
     let config = serde_json::json!({
@@ -193,7 +196,7 @@ pub fn write_model(folder: &Path) {
         "tie_word_embeddings": true, "hidden_act": "silu",
     });
     fs::write(folder.join("config.json"), config.to_string()).expect("written");
-    let tensors: HashMap<String, Tensor> = tensor_shapes(&arch)
+    let tensors: HashMap<String, Tensor> = tensor_shapes(arch)
         .into_iter()
         .map(|(name, shape)| {
             let tensor = random(&name, &shape).expect("a tensor");
