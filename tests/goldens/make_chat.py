@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes chat.json: prompts as one user message of a chat template, for tests/chat_goldens.rs.
+"""Writes chat.json: prompts as one user message of a chat template, for tests/goldens/chat.rs.
 
     pip install tokenizers transformers pyyaml jinja2
     python tests/goldens/make_chat.py

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checkpoints of toy models in every format there is of each family, and their logits, for tests/checkpoint_goldens.rs.
+"""Checkpoints of toy models in every format there is of each family, and their logits, for tests/goldens/checkpoints.rs.
 
     pip install torch transformers accelerate gguf safetensors
     python tests/goldens/make_checkpoints.py

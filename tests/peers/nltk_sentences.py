@@ -3,7 +3,7 @@
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install nltk==3.8.1 pandas
     /tmp/peers/bin/python tests/peers/nltk_sentences.py
     /tmp/peers/bin/python tests/peers/nltk_sentences.py --texts prose.txt --out /tmp/prose.json
-    ICL_MASK_SENTENCES=/tmp/prose.json cargo test --test score_goldens -- --nocapture
+    ICL_MASK_SENTENCES=/tmp/prose.json cargo test --test goldens score -- --nocapture
 
 The golden file holds what NLTK's PunktSentenceTokenizer says when it is given our word lists (src/score/english_*.txt);
 `cargo test` checks that ours says the same. This script then counts how often those lists change the answer: against an

@@ -1,14 +1,11 @@
 //! Careless calls: what was typed, the exit code (1: it failed, 2: the input is wrong), and what the one sentence says.
 #![cfg(unix)]
 
-mod tiny;
-mod world;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
 
-use world::World;
+use crate::world::World;
 
 /// A folder with one of each thing that can be named by mistake.
 fn careless() -> World {

@@ -1,8 +1,7 @@
 //! Prompts, their segments and what a mask hides, against a Python account of the same rules
 //! (`tests/goldens/make_segments.py`).
 
-mod tiny;
-
+use crate::tiny;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +59,7 @@ struct SegmentRanges {
 type HiddenRanges = HashMap<String, Vec<[usize; 2]>>;
 
 fn golden() -> Golden {
-    serde_json::from_str(include_str!("goldens/segments.json")).unwrap()
+    serde_json::from_str(include_str!("segments.json")).unwrap()
 }
 
 impl Recipe {

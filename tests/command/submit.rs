@@ -2,16 +2,13 @@
 //! tasks here. bin/check-slurm.sh does the same with Slurm itself.
 #![cfg(unix)]
 
-mod tiny;
-mod world;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use world::{World, contents, ok};
+use crate::world::{World, contents, ok};
 
 const CALL: &str = "run --model tiny --test test.tsv --demonstrations demonstrations.tsv --direction en-fr --format \
                     instr_machine_translation --mask none,TTF,FTF --from-layer all --no-stop --seed 0,1 --limit 6 --max-new-tokens 24";

@@ -3,18 +3,15 @@
 //!
 //! After a change that is meant, look at the figures, and write them anew with UPDATE_SNAPSHOTS=1.
 
-mod tiny;
-mod world;
-
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::world::{World, ok};
 use icl_mask::figure::Style;
 use icl_mask::figure::attention::Seen;
 use icl_mask::intervene::Columns;
 use serde::Deserialize;
-use world::{World, ok};
 
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

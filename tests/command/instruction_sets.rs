@@ -1,13 +1,10 @@
 //! Every instruction set that this processor has computes the same generations; others are refused.
 
-mod tiny;
-mod world;
-
 use std::process::{Command, Output};
 
+use crate::world::{World, json_lines, ok};
 use icl_mask::model::cpu::lanes::{ISA, Isa};
 use serde_json::Value;
-use world::{World, json_lines, ok};
 
 fn run(world: &World, isa: &str) -> Output {
     let args = "run --model tiny --test test.tsv --demonstrations demonstrations.tsv --direction en-fr --format \

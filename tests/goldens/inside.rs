@@ -1,10 +1,7 @@
 //! Inside the decoder, against transformers: one layer without attention, and the attention weights themselves, masked and
 //! unmasked (`tests/goldens/make_inside.py`).
 
-mod drawn;
-mod families;
-mod tiny;
-
+use crate::tiny;
 use std::collections::HashMap;
 
 use candle_core::{IndexOp, Tensor};
@@ -14,8 +11,8 @@ use icl_mask::model::{Decoder, Matrix, Transformer};
 use icl_mask::prompt::{Prompt, Segments};
 use serde::Deserialize;
 
-use drawn::Drawn;
-use families::{Collected, FAMILIES, TOLERANCE, arrays, build, error, path};
+use crate::drawn::Drawn;
+use crate::families::{Collected, FAMILIES, TOLERANCE, arrays, build, error, path};
 
 /// What of `expected.json` makes the model.
 #[derive(Deserialize)]

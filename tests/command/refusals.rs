@@ -1,11 +1,8 @@
 //! How the program refuses, before anything is loaded, and with a sentence.
 
-mod tiny;
-mod world;
-
 use std::fs;
 
-use world::{CHAT, RUN, World, ok};
+use crate::world::{CHAT, RUN, World, ok};
 
 #[test]
 fn other_settings_are_never_mixed_in() {

@@ -1,9 +1,6 @@
 //! Models by name and by hub id, through the program: sizes, plans, memory, and a run fetched from a hub on loopback.
 
-#[allow(dead_code, reason = "each test binary uses its own part")]
-mod mock_hub;
-mod tiny;
-
+use crate::{mock_hub, tiny};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -2,18 +2,15 @@
 //! has them: Llama, Qwen2, StarCoder2, Gemma 3. Prompts are shorter than any window, as candle's windows are a column
 //! wider than transformers'.
 
-#[allow(dead_code, reason = "each test binary uses its own part")]
-mod drawn;
-
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use crate::drawn::Drawn;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::{gemma3, llama, qwen2, starcoder2};
-use drawn::Drawn;
 use icl_mask::engine::Plain;
 use icl_mask::intervene::Plan;
 use icl_mask::model::{Arch, Fields, Held, Precision, Transformer, Weights};

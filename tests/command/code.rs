@@ -1,13 +1,11 @@
 //! The code task as a user meets it, on a tiny model and problems of our own: generated programs run in the sandbox.
 #![cfg(target_os = "linux")]
 
-mod tiny;
-mod world;
-
+use crate::tiny;
 use std::fs;
 
+use crate::world::{World, contents, json_lines, ok};
 use serde_json::{Value, json};
-use world::{World, contents, json_lines, ok};
 
 /// Problems of HumanEval's form, whose answer is the number in their name.
 fn problems(n: usize) -> Vec<Value> {

@@ -1,12 +1,10 @@
 //! Calls as a newcomer makes them: own files, few flags, slips of the pen. Driven through the command.
 
-mod tiny;
-mod world;
-
+use crate::tiny;
 use std::fs;
 
+use crate::world::{World, json_lines, ok};
 use serde_json::{Value, json};
-use world::{World, json_lines, ok};
 
 /// Sentences of two columns with these names.
 fn pairs(header: [&str; 2], rows: usize) -> String {

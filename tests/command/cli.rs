@@ -1,13 +1,11 @@
 //! The program as a user meets it, on a tiny model: what it prints and what it writes.
 
-mod tiny;
-mod world;
-
+use crate::tiny;
 use std::collections::BTreeSet;
 use std::fs;
 
+use crate::world::{CHAT, RUN, World, contents, json_lines, ok};
 use serde_json::Value;
-use world::{CHAT, RUN, World, contents, json_lines, ok};
 
 #[test]
 fn a_sweep_writes_every_cell_once() {

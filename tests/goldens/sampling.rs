@@ -17,7 +17,7 @@ struct Case {
 
 #[test]
 fn a_seed_draws_the_rows_that_pandas_draws() {
-    let goldens: Goldens = serde_json::from_str(include_str!("goldens/sampling.json")).unwrap();
+    let goldens: Goldens = serde_json::from_str(include_str!("sampling.json")).unwrap();
     assert!(goldens.cases.len() > 100);
     for Case { n, k, seed, rows } in goldens.cases {
         assert_eq!(sample(n, k, seed).unwrap(), rows, "n {n}, k {k}, seed {seed}");

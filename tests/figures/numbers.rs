@@ -1,14 +1,12 @@
 //! Figures, statistics, reports and exports, on runs of a tiny model.
 
-mod tiny;
-mod world;
-
+use crate::tiny;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::world::{World, json_lines, ok};
 use serde_json::Value;
-use world::{World, json_lines, ok};
 
 fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_path(path).expect("a CSV file");

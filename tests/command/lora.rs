@@ -1,14 +1,12 @@
 //! `icl-mask lora` as users call it: a tiny model and a tiny corpus.
 
-mod tiny;
-mod world;
-
+use crate::tiny;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use crate::world::{World, json_lines, ok};
 use serde_json::Value;
-use world::{World, json_lines, ok};
 
 const RUN: &str = "results/tiny/pairs.en-fr/instr_none_QA-k0-seed0-lora6";
 

@@ -1,11 +1,8 @@
 //! The mistakes that are made most, with the exit code and the sentence of each, as a reviewed snapshot.
 
-mod said;
-mod tiny;
-mod world;
-
-use said::{check, refusal};
-use world::{CHAT, World, ok};
+use crate::said::{check, refusal};
+use crate::world;
+use crate::world::{CHAT, World, ok};
 
 /// Calls that are refused. A call that begins with `run` gets the tiny model and corpus where it says nothing else.
 fn refused(name: &str, world: &World, calls: &[&str]) {

@@ -1,8 +1,7 @@
 //! Prompts in a chat template against transformers' `apply_chat_template` (`tests/goldens/make_chat.py`), and templates
 //! that are refused.
 
-mod tiny;
-
+use crate::tiny;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,7 +42,7 @@ struct Case {
 }
 
 fn golden() -> Golden {
-    serde_json::from_str(include_str!("goldens/chat.json")).unwrap()
+    serde_json::from_str(include_str!("chat.json")).unwrap()
 }
 
 fn example(source: &str, target: &str) -> Example {

@@ -1,14 +1,11 @@
 //! What figures look like, through the command: every text within the canvas, none upon another, whatever the runs are.
 
-mod tiny;
-mod world;
-
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::world::{World, ok};
 use resvg::usvg::{Group, Node, Options, Rect, Tree, fontdb};
-use world::{World, ok};
 
 fn tree(svg: &Path) -> Tree {
     let mut fonts = fontdb::Database::new();

@@ -1,11 +1,7 @@
 //! Every golden once more, through the built command: checkpoints, adapters, tokenizers and chat templates. The library
 //! tests compare whole vectors; these see that the command reads the same files, plans, starts and chooses the same token.
 
-mod drawn;
-mod families;
-mod tiny;
-mod world;
-
+use crate::families;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -19,9 +15,9 @@ use icl_mask::model::{Arch, Held, Precision, Transformer, Weights};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use drawn::Drawn;
-use families::FAMILIES;
-use world::{World, json_lines, ok};
+use crate::drawn::Drawn;
+use crate::families::FAMILIES;
+use crate::world::{World, json_lines, ok};
 
 /// The prompt is the source text and nothing else.
 const BARE: &str = "header: \"\"\nquestion: \"\"\nanswer: \"\"\nseparator: \"\"\n";

@@ -1,14 +1,11 @@
 //! Which measure figures, tables, tests and reports speak of, through the command.
 
-mod tiny;
-mod world;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::world::{World, ok};
 use serde_json::Value;
-use world::{World, ok};
 
 const RUN: &str = "results/tiny/test.en-fr/instr_machine_translation-k5-seed0";
 

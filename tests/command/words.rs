@@ -1,14 +1,11 @@
 //! Everything the program says, as reviewed snapshots in `tests/snapshots/words/`. `CONTRIBUTING.md` says how to accept a
 //! change.
 
-mod said;
-mod tiny;
-mod world;
-
+use crate::world;
 use std::fs;
 
-use said::{assert_narrow, check, said};
-use world::{World, ok};
+use crate::said::{assert_narrow, check, said};
+use crate::world::{World, ok};
 
 /// The help of these verbs, one after the other.
 fn help(name: &str, verbs: &[&str]) {

@@ -1,10 +1,6 @@
 //! Adapters against PEFT and transformers, for a model of each family (`tests/goldens/make_lora.py`): initial values, losses,
 //! gradients, twenty steps of AdamW, files both ways. And gradients against differences of losses.
 
-mod drawn;
-mod families;
-mod tiny;
-
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -18,8 +14,8 @@ use icl_mask::model::{Adapter, Decoder, LowRank, Matrix, Projection, Transformer
 use icl_mask::prompt::Segments;
 use serde::Deserialize;
 
-use drawn::Drawn;
-use families::{FAMILIES, TOLERANCE, build, error, path};
+use crate::drawn::Drawn;
+use crate::families::{FAMILIES, TOLERANCE, build, error, path};
 
 #[derive(Deserialize)]
 struct Recipe {

@@ -1,0 +1,19 @@
+//! Numbers against those of others: each file of goldens beside this one was made by the Python script that its test names.
+
+mod candle;
+mod chat;
+mod checkpoints;
+mod inside;
+mod lora;
+mod sampling;
+mod score;
+mod segments;
+mod stats;
+mod tokenizers;
+
+#[path = "../drawn/mod.rs"]
+mod drawn;
+#[path = "../families/mod.rs"]
+mod families;
+#[path = "../tiny/mod.rs"]
+mod tiny;
