@@ -26,7 +26,7 @@ fn program() -> f64 {
 const TOO_HIGH: f64 = 2.5;
 
 /// And too low by this one: the pieces of 32 MiB that blocks are cut from keep gaps between blocks of different sizes, which nothing
-/// foretells. A run takes four fifths of what is available, so that the nine percent seen here end none.
+/// foretells. A run takes four fifths of what is available, so that the ten percent seen here end none.
 const TOO_LOW: f64 = 1.15;
 
 /// A world with 40 demonstrations and 20 items, and a model `sized` of these sizes.
