@@ -7,7 +7,7 @@ use std::ops::Range;
 use anyhow::Result;
 use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, Sample, StopRule, generate};
 use icl_mask::intervene::{Change, Columns, Edit, Plan};
-use icl_mask::model::{Decoder, Family, Transformer};
+use icl_mask::model::{Adapter, AdapterId, Adapters, Decoder, Family, Transformer};
 use icl_mask::prompt::{Profile, Prompt, Tokenizer};
 use proptest::prelude::*;
 use tiny::{LAYERS, MASKS};
@@ -192,7 +192,7 @@ fn any_change(length: usize) -> impl Strategy<Value = Change> {
         8 => ranges.prop_map(|ranges| Change::Hide(Columns::new(ranges.into_iter().map(|(at, n)| at..at + n)))),
         1 => Just(Change::OnlySelf),
         1 => Just(Change::NoAttention),
-        1 => Just(Change::Adapt),
+        1 => Just(Change::Adapt(AdapterId::TRAINED)),
     ]
 }
 
@@ -249,6 +249,89 @@ proptest! {
         let together = sweep(&model, &tokenizer, &requests, &rule(), Limits::branches(branches));
         prop_assert_eq!(alone, together);
     }
+}
+
+/// Two resident adapters in one sweep, some rows with each and some with none: each run is what it is where its adapter is the
+/// only one, bit for bit.
+#[test]
+fn adapters_that_are_resident_together_do_not_know_of_each_other() {
+    let ids = [AdapterId(3), AdapterId(8)];
+    for (mut model, tokenizer, profile) in worlds().into_iter().step_by(3) {
+        let arch = model.arch().clone();
+        let adapters = ["one", "other"].map(|name| tiny::adapter(&arch, name));
+        let prompts = tiny::prompts(&tokenizer, profile, 2, 2);
+        let plans = |which: usize| {
+            let adapt = Change::Adapt(ids[which]);
+            let of_some = Edit { layers: 1..3, rows: Columns::new([3..9, 30..99]), change: adapt.clone() };
+            [Plan::at_layer(2, adapt.clone()), Plan::from_layer(1, adapt), Plan::new([of_some])]
+        };
+        let of = |plan: Plan| prompts.iter().map(move |prompt| Request::new(prompt, plan.clone()));
+        let requests: [Vec<Request>; 2] = [0, 1].map(|which| plans(which).into_iter().flat_map(of).collect());
+        let unchanged: Vec<Request> = of(Plan::UNMASKED).collect();
+        let each = |model: &Transformer, requests: &[Request]| -> Vec<(Vec<u32>, Vec<f32>)> {
+            requests.iter().map(|request| (plain(model, request), logits(model, request))).collect()
+        };
+        let baseline = each(&model, &unchanged);
+        let alone = [0, 1].map(|which| {
+            model.adapt(Adapters::default().with(ids[which], adapters[which].clone())).unwrap();
+            each(&model, &requests[which])
+        });
+        let differing = alone[0].iter().zip(&alone[1]).filter(|(one, other)| one.1 != other.1);
+        assert_eq!(differing.count(), requests[0].len(), "two adapters that differ");
+        let both = ids.into_iter().zip(adapters);
+        model.adapt(both.fold(Adapters::default(), |all, (id, adapter)| all.with(id, adapter))).unwrap();
+        for which in [0, 1] {
+            assert_eq!(each(&model, &requests[which]), alone[which]);
+        }
+        assert_eq!(each(&model, &unchanged), baseline);
+        let all = [requests[0].as_slice(), &unchanged, &requests[1]].concat();
+        let expected = alone[0].iter().chain(&baseline).chain(&alone[1]).map(|(tokens, _)| tokens.clone());
+        let expected: Vec<Vec<u32>> = expected.collect();
+        for branches in [1, 5, 1000] {
+            assert_eq!(sweep(&model, &tokenizer, &all, &rule(), Limits::branches(branches)), expected);
+        }
+        let stranger = Request::new(&prompts[0], Plan::at_layer(0, Change::Adapt(AdapterId(9))));
+        let refused = Plain::new(&model, &stranger.plan, 9).unwrap().logits(&[1, 2]).unwrap_err();
+        assert!(refused.to_string().contains("adapter 9"), "{refused}");
+    }
+}
+
+/// An adapter of all rows and one that they name, of different projections, are together what both are as one adapter.
+#[test]
+fn an_adapter_of_all_rows_and_one_that_rows_name_add_up() {
+    let tokenizer = tiny::tokenizer("smollm");
+    let mut model = tiny::model(Family::Qwen2, &tokenizer);
+    let whole = tiny::adapter(model.arch(), "whole");
+    let (even, odd) =
+        whole.0.clone().into_iter().partition(|((_, projection), _)| *projection as usize % 2 == 0);
+    let prompt = &tiny::prompts(&tokenizer, Profile::Exact, 2, 1)[0];
+    let named = Request::new(prompt, Plan::from_layer(0, Change::Adapt(AdapterId(5))));
+    model.adapt(Adapters::everywhere(Adapter(even)).with(AdapterId(5), Adapter(odd))).unwrap();
+    let apart = logits(&model, &named);
+    assert_ne!(apart, logits(&model, &Request::new(prompt, Plan::UNMASKED)));
+    model.adapt(Adapters::everywhere(whole)).unwrap();
+    assert_eq!(apart, logits(&model, &Request::new(prompt, Plan::UNMASKED)));
+}
+
+/// A device marks the rows of each adapter: the tokens of the oracle on the CPU.
+#[test]
+fn a_device_holds_several_adapters() {
+    let tokenizer = tiny::tokenizer("smollm");
+    let windows = [None; LAYERS];
+    let mut model = tiny::windowed_model(Family::Llama, &tokenizer, windows);
+    let mut on_device = tiny::on_device(Family::Llama, &tokenizer, windows, &tiny::device());
+    let adapters = [3, 8].into_iter().fold(Adapters::default(), |all, id| {
+        all.with(AdapterId(id), tiny::adapter(model.arch(), &id.to_string()))
+    });
+    on_device.adapt(&adapters).unwrap();
+    model.adapt(adapters).unwrap();
+    let prompts = tiny::prompts(&tokenizer, Profile::Exact, 2, 2);
+    let adapted = [3, 8].map(|id| Plan::at_layer(2, Change::Adapt(AdapterId(id))));
+    let plans: Vec<Plan> = adapted.into_iter().chain([Plan::UNMASKED]).collect();
+    let of = |prompt| plans.iter().map(move |plan| Request::new(prompt, plan.clone()));
+    let requests: Vec<Request> = prompts.iter().flat_map(of).collect();
+    let alone: Vec<_> = requests.iter().map(|request| plain(&model, request)).collect();
+    assert_eq!(alone, sweep(&on_device, &tokenizer, &requests, &rule(), Limits::branches(1000)));
 }
 
 /// Not only the same tokens: every logit is the same bit for bit, whatever rows share the matrix products and whether a

@@ -85,8 +85,8 @@ impl Memory {
     fn fixed(arch: &Arch, holding: Holding, rows: usize) -> Self {
         let attention = (2 * arch.heads + 2 * arch.kv_heads) * arch.head_dim;
         // Of what enters a product there is a copy, packed.
-        let packed = arch.hidden.max(arch.heads * arch.head_dim).max(arch.intermediate);
-        let width = 6 * arch.hidden + attention + if arch.gated { 2 } else { 1 } * arch.intermediate + packed;
+        let packed = arch.hidden.max(arch.heads * arch.head_dim).max(arch.mlp().width);
+        let width = 6 * arch.hidden + attention + arch.mlp().inner() + packed;
         let program = PROGRAM + A_TOKEN * arch.vocab as u64;
         Self {
             weights: weights(arch, holding.precision, holding.stored),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::{Error, Result, ensure};
 
 use crate::intervene::Columns;
-use crate::model::{BlockId, Decoder, NotFinite, Read, Reads, Rows, States};
+use crate::model::{AdapterId, BlockId, Decoder, NotFinite, Read, Reads, Rows, States};
 
 /// Rows that travel together.
 pub struct Strand<'a> {
@@ -38,14 +38,14 @@ pub struct Stage {
     pub write: BlockId,
     /// What is read.
     pub reads: StageReads,
-    /// The adapters of its layers are at work.
-    pub adapted: bool,
+    /// The adapter that is at work, if any is.
+    pub adapter: Option<AdapterId>,
 }
 
 impl Stage {
     /// From the first layer on, as in the unmasked run.
     pub fn below(write: BlockId, reads: StageReads) -> Self {
-        Self { from: 0, write, reads, adapted: false }
+        Self { from: 0, write, reads, adapter: None }
     }
 }
 
@@ -181,7 +181,7 @@ impl Strand<'_> {
         Rows {
             positions: &self.positions,
             write: stage.write,
-            adapted: stage.adapted,
+            adapter: stage.adapter,
             reads: match &stage.reads {
                 StageReads::Columns(reads) => Reads::Columns(reads),
                 StageReads::Own => Reads::Own,

@@ -6,7 +6,7 @@ use std::ops::Range;
 use anyhow::Result;
 
 use crate::intervene::{Change, Plan};
-use crate::model::{BlockId, Decoder, Extent, KvCache, KvStore, Read, Reads, Rows, States};
+use crate::model::{AdapterId, BlockId, Decoder, Extent, KvCache, KvStore, Read, Reads, Rows, States};
 
 /// A sequence, as far as it has been fed.
 pub struct Plain<'a, D: Decoder> {
@@ -24,7 +24,7 @@ struct Rule {
     /// By column.
     hidden: Vec<bool>,
     attention: bool,
-    adapted: bool,
+    adapter: Option<AdapterId>,
 }
 
 impl<'a, D: Decoder> Plain<'a, D> {
@@ -59,7 +59,7 @@ impl<'a, D: Decoder> Plain<'a, D> {
             let batch = groups.iter().zip(&reads).map(|(group, reads)| {
                 let rule = &rules[group.start];
                 let reads = if rule.attention { Reads::Columns(reads) } else { Reads::Nothing };
-                Rows { positions: &positions[group.clone()], write: self.block, reads, adapted: rule.adapted }
+                Rows { positions: &positions[group.clone()], write: self.block, reads, adapter: rule.adapter }
             });
             let batch: Vec<Rows> = batch.collect();
             self.decoder.layer(layer, &mut states, &batch, &mut self.kv)?;
@@ -70,7 +70,7 @@ impl<'a, D: Decoder> Plain<'a, D> {
 
     /// What the edits come to for one row of a layer.
     fn rule(&self, layer: usize, row: usize) -> Rule {
-        let mut rule = Rule { hidden: vec![false; self.capacity], attention: true, adapted: false };
+        let mut rule = Rule { hidden: vec![false; self.capacity], attention: true, adapter: None };
         for edit in self.plan.edits() {
             if !edit.layers.contains(&layer) || !edit.rows.contains(row) {
                 continue;
@@ -87,7 +87,7 @@ impl<'a, D: Decoder> Plain<'a, D> {
                     }
                 }
                 Change::NoAttention => rule.attention = false,
-                Change::Adapt => rule.adapted = true,
+                Change::Adapt(id) => rule.adapter = Some(*id),
             }
         }
         rule

@@ -111,7 +111,7 @@ fn of_class(blocks: &Blocks, forks: [&[Fork]; 2], class: &Class, sizes: [usize; 
             Sees::Own => StageReads::Own,
             Sees::Nothing => StageReads::Nothing,
         };
-        Stage { from: layer, write: blocks.own, reads, adapted: sight.adapted }
+        Stage { from: layer, write: blocks.own, reads, adapter: sight.adapter }
     };
     layers.into_iter().map(stage).collect()
 }

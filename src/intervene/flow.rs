@@ -192,13 +192,13 @@ fn forks(
     let (mut changed, mut forks) = (Columns::default(), Vec::new());
     for (layer, live) in (from..).zip(live) {
         // An adapter may change the keys and values of this very layer.
-        let adapted = classes.iter().filter(|class| class.at(layer).adapted);
+        let adapted = classes.iter().filter(|class| class.at(layer).adapter.is_some());
         let changed_here = changed.or(&Columns::new(adapted.map(|class| class.rows.clone())));
         let mut now = Columns::default();
         for class in classes {
-            let Sight { reads, adapted } = class.at(layer);
+            let Sight { reads, adapter } = class.at(layer);
             let touched = match reads {
-                _ if *adapted => Columns::all(),
+                _ if adapter.is_some() => Columns::all(),
                 Sees::Nothing => Columns::all(),
                 // The first row has nothing else to read.
                 Sees::Own if window(layer).is_none_or(|window| window > 1) => Columns::new([1..usize::MAX]),
@@ -222,7 +222,7 @@ fn forks(
 
 #[cfg(test)]
 mod tests {
-    use super::super::Edit;
+    use super::super::{AdapterId, Edit};
     use super::*;
 
     fn hide(columns: Range<usize>) -> Change {
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn rows_that_read_an_adapted_row_fork_at_the_same_layer() {
-        let edit = Edit { layers: 1..2, rows: Columns::new([2..3]), change: Change::Adapt };
+        let edit = Edit { layers: 1..2, rows: Columns::new([2..3]), change: Change::Adapt(AdapterId(0)) };
         assert_eq!(forks(&Plan::new([edit.clone()]), 6, [None; 4]), [(1, vec![2..6])]);
         assert_eq!(
             forks(&Plan::new([edit]), 6, [Some(2); 4]),

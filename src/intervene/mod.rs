@@ -14,5 +14,5 @@ mod spec;
 pub use columns::Columns;
 pub use condition::{Condition, Series};
 pub use flow::{Class, Flow, Fork, Shape};
-pub use plan::{Change, Edit, Plan, Sees, Sight};
+pub use plan::{AdapterId, Change, Edit, Plan, Sees, Sight};
 pub use spec::{ABLATION, Intervention, Kind, LORA, UnknownMask};

@@ -4,6 +4,15 @@ use std::ops::Range;
 
 use super::Columns;
 
+/// Which of a decoder's resident adapters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AdapterId(pub u32);
+
+impl AdapterId {
+    /// What `lora` has trained: one adapter for each layer, joined, as no two change the same layer.
+    pub const TRAINED: Self = Self(0);
+}
+
 /// What an edit changes for its rows at its layers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Change {
@@ -13,8 +22,8 @@ pub enum Change {
     OnlySelf,
     /// The layer's attention is taken out, with the bias of its output. Rows go past it to the MLP.
     NoAttention,
-    /// The layer's adapter is at work.
-    Adapt,
+    /// This adapter is at work. Where several edits name one, the last edit counts.
+    Adapt(AdapterId),
 }
 
 impl Change {
@@ -55,8 +64,8 @@ pub enum Sees {
 pub struct Sight {
     /// What is read.
     pub reads: Sees,
-    /// Whether the layer's adapter is at work.
-    pub adapted: bool,
+    /// The adapter that is at work, if any is.
+    pub adapter: Option<AdapterId>,
 }
 
 impl Sight {
@@ -123,14 +132,14 @@ impl Plan {
 
     /// What a row reads at a layer, and what else is done to it.
     pub fn sight(&self, layer: usize, row: usize) -> Sight {
-        let (mut hidden, mut own, mut attention, mut adapted) = (Vec::new(), false, true, false);
+        let (mut hidden, mut own, mut attention, mut adapter) = (Vec::new(), false, true, None);
         let applies = |edit: &&Edit| edit.layers.contains(&layer) && edit.rows.contains(row);
         for edit in self.0.iter().filter(applies) {
             match &edit.change {
                 Change::Hide(columns) => hidden.extend(columns.ranges().iter().cloned()),
                 Change::OnlySelf => own = true,
                 Change::NoAttention => attention = false,
-                Change::Adapt => adapted = true,
+                Change::Adapt(id) => adapter = Some(*id),
             }
         }
         let hidden = Columns::new(hidden);
@@ -140,7 +149,7 @@ impl Plan {
             (true, true) => Sees::Own,
             (true, false) => Sees::Except(hidden),
         };
-        Sight { reads, adapted }
+        Sight { reads, adapter }
     }
 }
 
@@ -171,14 +180,16 @@ mod tests {
         let plan = Plan::new([
             edit(1..3, 4..5, hide(0..2)),
             edit(2..4, 0..9, hide(3..4)),
-            edit(2..3, 4..5, Change::Adapt),
+            edit(2..3, 4..5, Change::Adapt(AdapterId(3))),
+            edit(2..3, 4..5, Change::Adapt(AdapterId(1))),
             edit(5..6, 4..5, Change::OnlySelf),
             edit(5..6, 0..9, hide(4..5)),
         ]);
         let sight = |layer, row| plan.sight(layer, row);
         assert_eq!(sight(1, 4).reads, Sees::Except(Columns::new([0..2])));
         assert_eq!(sight(1, 3).reads, Sees::Except(Columns::default()));
-        assert_eq!(sight(2, 4), Sight { reads: Sees::Except(Columns::new([0..2, 3..4])), adapted: true });
+        let reads = Sees::Except(Columns::new([0..2, 3..4]));
+        assert_eq!(sight(2, 4), Sight { reads, adapter: Some(AdapterId(1)) });
         // Its own column is hidden, so there is nothing to read.
         assert!(sight(5, 4).columns(4).is_empty());
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Columns, Plan};
+use super::{AdapterId, Change, Columns, Plan};
 use crate::prompt::Prompt;
 
 /// What is done to a run of a prompt at a layer, or from it on. The paper writes a mask as three letters, T (hidden) or F
@@ -38,7 +38,7 @@ impl Intervention {
         match self {
             Self::All => Change::OnlySelf,
             Self::Ablation => Change::NoAttention,
-            Self::Lora => Change::Adapt,
+            Self::Lora => Change::Adapt(AdapterId::TRAINED),
             Self::Segments { instructions, examples, query } => {
                 Change::Hide(Columns::new(prompt.columns(instructions, examples, query)))
             }

@@ -4,89 +4,16 @@
 //! rows with and without the adapter can stand in one batch, and what is computed is what PEFT computes.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
-use anyhow::Result;
-use serde::{Deserialize, Serialize};
+use anyhow::{Result, ensure};
 
+use super::arch::Arch;
 use super::cpu::Matrix;
 use super::cpu::rowwise::each_row;
-use super::{Arch, Rows};
+use super::projection::Projection;
+use super::rows::Rows;
 use crate::base::error::input;
-
-/// A projection of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Projection {
-    /// Queries.
-    Q,
-    /// Keys.
-    K,
-    /// Values.
-    V,
-    /// The attention output.
-    O,
-    /// The MLP's gate.
-    Gate,
-    /// Into the MLP.
-    Up,
-    /// Out of the MLP.
-    Down,
-}
-
-impl Projection {
-    /// All of them, in the order of the data.
-    pub const ALL: [Self; 7] = [Self::Q, Self::K, Self::V, Self::O, Self::Gate, Self::Up, Self::Down];
-
-    /// Inputs and outputs in an architecture; `None` where it has no such projection.
-    pub fn sizes(self, arch: &Arch) -> Option<[usize; 2]> {
-        let (q, kv) = (arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim);
-        match self {
-            Self::Q => Some([arch.hidden, q]),
-            Self::K | Self::V => Some([arch.hidden, kv]),
-            Self::O => Some([q, arch.hidden]),
-            Self::Gate => arch.gated.then_some([arch.hidden, arch.intermediate]),
-            Self::Up => Some([arch.hidden, arch.intermediate]),
-            Self::Down => Some([arch.intermediate, arch.hidden]),
-        }
-    }
-
-    /// Its place among the weights that are stacked with it.
-    pub(super) fn part(self, gated: bool) -> usize {
-        match self {
-            Self::Q | Self::O | Self::Gate | Self::Down => 0,
-            Self::K => 1,
-            Self::V => 2,
-            Self::Up => usize::from(gated),
-        }
-    }
-}
-
-impl fmt::Display for Projection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Q => "q",
-            Self::K => "k",
-            Self::V => "v",
-            Self::O => "o",
-            Self::Gate => "gate",
-            Self::Up => "up",
-            Self::Down => "down",
-        })
-    }
-}
-
-impl FromStr for Projection {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|projection| projection.to_string() == word)
-            .ok_or_else(|| "q, k, v, o, gate, up, down".into())
-    }
-}
+use crate::intervene::AdapterId;
 
 /// What is added to one projection.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,6 +61,11 @@ impl LowRank {
         sums
     }
 
+    /// `y += scale * B (A x)`; both rows may be longer.
+    fn add(&self, x: &[f32], y: &mut [f32]) {
+        self.add_outside(&self.inside(&x[..self.a.rows()]), &mut y[..self.b.width()]);
+    }
+
     /// `y += scale * B inside`
     pub fn add_outside(&self, inside: &[f32], y: &mut [f32]) {
         for (inside, b) in inside.iter().zip(self.b.data().chunks_exact(self.b.width())) {
@@ -143,9 +75,28 @@ impl LowRank {
     }
 }
 
-/// The low-rank changes of a model, by layer and projection.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Adapter(pub BTreeMap<(usize, Projection), LowRank>);
+/// The low-rank changes of a model, by layer and projection, in the form `C` in which they are held.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adapter<C = LowRank>(pub BTreeMap<(usize, Projection), C>);
+
+impl<C> Default for Adapter<C> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<C> Adapter<C> {
+    /// Whether it changes anything in a layer.
+    pub fn is_at(&self, layer: usize) -> bool {
+        self.0.range((layer, Projection::Q)..).next().is_some_and(|((first, _), _)| *first == layer)
+    }
+
+    /// The same adapter in another form.
+    fn map<D>(&self, change: impl Fn(&C) -> Result<D>) -> Result<Adapter<D>> {
+        let changed = self.0.iter().map(|(place, low_rank)| Ok((*place, change(low_rank)?)));
+        Ok(Adapter(changed.collect::<Result<_>>()?))
+    }
+}
 
 impl Adapter {
     /// Bytes that it holds.
@@ -193,36 +144,111 @@ impl Adapter {
     }
 }
 
-/// An adapter at work: in every row, or in those that are marked ([`Rows::adapted`]).
-pub struct Fitted {
-    pub adapter: Adapter,
-    pub everywhere: bool,
+/// The adapters that are resident in a decoder: one that changes every row, and those that change the rows of a batch that name
+/// them ([`Rows::adapter`]). A row that both change gets the sum.
+#[derive(Debug, Clone)]
+pub struct Adapters<C = LowRank> {
+    everywhere: Option<Adapter<C>>,
+    by_id: BTreeMap<AdapterId, Adapter<C>>,
 }
 
-impl Fitted {
-    /// Add what one projection's adapter gives to the outputs that begin at `column` of `y`.
-    pub fn add(&self, place: (usize, Projection), batch: &[Rows], x: &Matrix, y: &mut Matrix, column: usize) {
-        let marked = batch.iter().flat_map(|rows| rows.positions.iter().map(|_| rows.adapted));
-        let marked: Vec<bool> = marked.map(|marked| marked || self.everywhere).collect();
-        self.add_where(&marked, place, x, y, column);
+impl<C> Default for Adapters<C> {
+    fn default() -> Self {
+        Self { everywhere: None, by_id: BTreeMap::new() }
+    }
+}
+
+impl<C> Adapters<C> {
+    /// One adapter, for every row.
+    pub fn everywhere(adapter: Adapter<C>) -> Self {
+        Self { everywhere: Some(adapter), by_id: BTreeMap::new() }
     }
 
-    /// The same for the rows that are marked.
-    pub fn add_where(
-        &self,
-        marked: &[bool],
-        place: (usize, Projection),
-        x: &Matrix,
-        y: &mut Matrix,
-        column: usize,
-    ) {
-        let Some(low_rank) = self.adapter.0.get(&place) else { return };
-        let (inputs, outputs) = (low_rank.a.rows(), low_rank.b.width());
-        each_row(y, |row, y| {
-            if marked[row] {
-                let inside = low_rank.inside(&x.row(row)[..inputs]);
-                low_rank.add_outside(&inside, &mut y[column..][..outputs]);
-            }
-        });
+    /// The same and one more, for the rows that name it.
+    #[must_use]
+    pub fn with(mut self, id: AdapterId, adapter: Adapter<C>) -> Self {
+        self.by_id.insert(id, adapter);
+        self
+    }
+
+    /// The adapter that changes every row, if there is one.
+    pub(super) fn of_all_rows(&self) -> Option<&Adapter<C>> {
+        self.everywhere.as_ref()
+    }
+
+    /// The adapters that some rows of a batch name and that change this layer.
+    ///
+    /// # Errors
+    /// A row names an adapter that is not resident.
+    pub(super) fn named(&self, layer: usize, batch: &[Rows]) -> Result<BTreeMap<AdapterId, &Adapter<C>>> {
+        let mut named = BTreeMap::new();
+        for id in batch.iter().filter_map(|rows| rows.adapter) {
+            let adapter = self.by_id.get(&id);
+            ensure!(adapter.is_some(), "rows name adapter {}, which is not resident", id.0);
+            named.extend(adapter.filter(|adapter| adapter.is_at(layer)).map(|adapter| (id, adapter)));
+        }
+        Ok(named)
+    }
+
+    /// The same adapters in another form.
+    ///
+    /// # Errors
+    /// A change that cannot be held so.
+    pub(super) fn map<D>(&self, change: impl Fn(&C) -> Result<D>) -> Result<Adapters<D>> {
+        let by_id = self.by_id.iter().map(|(id, adapter)| Ok((*id, adapter.map(&change)?)));
+        Ok(Adapters {
+            everywhere: self.everywhere.as_ref().map(|adapter| adapter.map(&change)).transpose()?,
+            by_id: by_id.collect::<Result<_>>()?,
+        })
+    }
+}
+
+impl Adapters {
+    /// Refuse what does not belong to a model.
+    ///
+    /// # Errors
+    /// As of [`Adapter::check`].
+    pub(super) fn check(&self, arch: &Arch) -> Result<()> {
+        self.everywhere.iter().chain(self.by_id.values()).try_for_each(|adapter| adapter.check(arch))
+    }
+}
+
+/// The adapters of one batch at one layer, by row.
+pub struct RowAdapters<'a> {
+    layer: usize,
+    everywhere: Option<&'a Adapter>,
+    /// By row, the adapter that it names; empty where none of the rows names one that changes this layer.
+    by_row: Vec<Option<&'a Adapter>>,
+}
+
+impl<'a> RowAdapters<'a> {
+    /// Those of a batch.
+    ///
+    /// # Errors
+    /// A row names an adapter that is not resident.
+    pub fn new(adapters: &'a Adapters, layer: usize, batch: &[Rows]) -> Result<Self> {
+        let named = adapters.named(layer, batch)?;
+        let of = |rows: &Rows| rows.adapter.and_then(|id| named.get(&id).copied());
+        let by_row = match named.is_empty() {
+            true => Vec::new(),
+            false => batch.iter().flat_map(|rows| vec![of(rows); rows.positions.len()]).collect(),
+        };
+        Ok(Self { layer, everywhere: adapters.of_all_rows(), by_row })
+    }
+
+    /// Add what the rows' adapters give for one projection, `x [rows, in]`, to its outputs, which begin at `column` of
+    /// `y [rows, ..]`.
+    pub fn add(&self, projection: Projection, x: &Matrix, y: &mut Matrix, column: usize) {
+        let place = (self.layer, projection);
+        if let Some(low_rank) = self.everywhere.and_then(|adapter| adapter.0.get(&place)) {
+            each_row(y, |row, y| low_rank.add(x.row(row), &mut y[column..]));
+        }
+        if self.by_row.iter().flatten().any(|adapter| adapter.0.contains_key(&place)) {
+            each_row(y, |row, y| {
+                if let Some(low_rank) = self.by_row[row].and_then(|adapter| adapter.0.get(&place)) {
+                    low_rank.add(x.row(row), &mut y[column..]);
+                }
+            });
+        }
     }
 }

@@ -3,14 +3,17 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use candle_core::Device;
 
 use super::arch::{Arch, NormKind, Wiring};
+use super::block::{Attention, Block};
 use super::checkpoint::{Held, Precision, Weights};
 use super::cpu::rowwise::NormWeights;
+use super::mlp::Mlp;
 use super::names::{Names, Qkv};
 use super::parts::Weight;
+use super::projection::Projection;
 
 /// Takes tensors out of a checkpoint and notes which.
 pub struct Source<'a> {
@@ -22,26 +25,16 @@ pub struct Source<'a> {
     pub asked: RefCell<BTreeSet<String>>,
 }
 
-/// The weights of a block, by what they do.
-pub struct BlockWeights {
-    pub attention_norm: NormWeights,
-    /// Queries, keys and values.
-    pub qkv: Vec<Weight>,
-    pub q_norm: Option<NormWeights>,
-    pub k_norm: Option<NormWeights>,
-    pub o: Weight,
-    pub after_attention: Option<NormWeights>,
-    pub mlp_norm: NormWeights,
-    /// Gate, where there is one, and up.
-    pub into: Vec<Weight>,
-    pub down: Weight,
-    pub after_mlp: Option<NormWeights>,
-}
+/// A block as it is found in a checkpoint: weights that are not yet stacked.
+pub type FoundBlock = Block<NormWeights, Vec<Weight>>;
 
 impl Source<'_> {
     /// A block and all in it.
-    pub fn block(&self, layer: usize) -> Result<BlockWeights> {
-        let Arch { hidden, heads, head_dim, intermediate, bias, wiring, gated, .. } = *self.arch;
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another shape.
+    pub fn block(&self, layer: usize) -> Result<FoundBlock> {
+        let Arch { hidden, heads, head_dim, bias, wiring, .. } = *self.arch;
         let name = |part: &str| format!("{}.{layer}.{part}", self.names.blocks);
         let sandwich = |part: &str| match wiring {
             Wiring::Sandwich => self.norm(&name(part), hidden).map(Some),
@@ -51,24 +44,35 @@ impl Source<'_> {
             true => self.norm(&name(part), head_dim).map(Some),
             false => Ok(None),
         });
-        let qkv = self.qkv(&name)?;
-        let mut into = Vec::new();
-        if gated {
-            into.push(self.weight(&name(self.names.gate), hidden, intermediate, bias.mlp)?);
-        }
-        into.push(self.weight(&name(self.names.up), hidden, intermediate, bias.mlp)?);
-        Ok(BlockWeights {
+        let output = || self.weight(&name(self.names.output), heads * head_dim, hidden, bias.output);
+        Ok(Block {
             attention_norm: self.norm(&name(self.names.attention_norm), hidden)?,
-            qkv,
-            q_norm: q_norm?,
-            k_norm: k_norm?,
-            o: self.weight(&name(self.names.output), heads * head_dim, hidden, bias.output)?,
+            attention: Attention {
+                qkv: self.qkv(&name)?,
+                q_norm: q_norm?,
+                k_norm: k_norm?,
+                output: vec![output()?],
+            },
             after_attention: sandwich(self.names.after_attention)?,
             mlp_norm: self.norm(&name(self.names.mlp_norm), hidden)?,
-            into,
-            down: self.weight(&name(self.names.down), intermediate, hidden, bias.mlp)?,
+            mlp: self.mlp(&name)?,
             after_mlp: sandwich(self.names.after_mlp)?,
         })
+    }
+
+    fn mlp(&self, name: &dyn Fn(&str) -> String) -> Result<Mlp<Vec<Weight>>> {
+        let shape = self.arch.mlp();
+        let weight = |projection: Projection| {
+            let [inputs, outputs] = shape.sizes(projection).context("a projection of the MLP")?;
+            let part = match projection {
+                Projection::Gate => self.names.gate,
+                Projection::Down => self.names.down,
+                _ => self.names.up,
+            };
+            self.weight(&name(part), inputs, outputs, shape.bias)
+        };
+        let into = shape.entering().iter().map(|&projection| weight(projection)).collect::<Result<_>>()?;
+        Ok(Mlp { into, down: vec![weight(Projection::Down)?], shape })
     }
 
     fn qkv(&self, name: &dyn Fn(&str) -> String) -> Result<Vec<Weight>> {

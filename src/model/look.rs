@@ -3,6 +3,7 @@
 use anyhow::Result;
 use rayon::prelude::*;
 
+use super::cpu::softmax::softmax_to_be_shown;
 use super::{Arch, Decoder, Matrix, NotFinite, Transformer};
 use crate::intervene::{Columns, Plan};
 
@@ -25,17 +26,17 @@ impl Transformer {
         each.try_for_each(|(row, weights)| {
             let query = part(row, head * head_dim);
             let visible = self.readable(layer, row, plan);
-            let columns = visible.ranges().iter().cloned().flatten();
-            let scores: Vec<(usize, f32)> = columns
-                .map(|column| {
-                    let key = part(column, keys + head / (heads / kv_heads) * head_dim);
-                    (column, self.score(head, column, query, key))
-                })
-                .collect();
-            if scores.iter().any(|(_, score)| !score.is_finite()) {
+            let columns: Vec<usize> = visible.ranges().iter().cloned().flatten().collect();
+            let score = |&column: &usize| {
+                let key = part(column, keys + head / (heads / kv_heads) * head_dim);
+                self.score(head, column, query, key)
+            };
+            let mut scores: Vec<f32> = columns.iter().map(score).collect();
+            if scores.iter().any(|score| !score.is_finite()) {
                 return Err(NotFinite { layer, position: row, row });
             }
-            softmax(&scores, weights);
+            softmax_to_be_shown(&mut scores);
+            columns.into_iter().zip(scores).for_each(|(column, weight)| weights[column] = weight);
             Ok(())
         })?;
         Ok(weights)
@@ -52,12 +53,4 @@ impl Transformer {
         let score = product * self.arch().score_scale as f32;
         score + self.slopes().map_or(0., |slopes| slopes[head] * column as f32)
     }
-}
-
-/// Scores by column -> weights, in their columns.
-fn softmax(scores: &[(usize, f32)], weights: &mut [f32]) {
-    let most = scores.iter().map(|(_, score)| *score).fold(f32::NEG_INFINITY, f32::max);
-    let weight = |score: f32| f64::from(score - most).exp();
-    let sum: f64 = scores.iter().map(|(_, score)| weight(*score)).sum();
-    scores.iter().for_each(|&(column, score)| weights[column] = (weight(score) / sum) as f32);
 }

@@ -8,88 +8,42 @@
 use anyhow::Result;
 
 mod adapter;
+mod alibi;
 mod arch;
 mod arena;
+mod block;
 mod checkpoint;
 pub mod cpu;
 mod device;
 pub mod grad;
+mod host;
 mod kv;
 mod load;
 mod look;
+mod mlp;
 mod names;
 mod parts;
+mod projection;
 mod rope;
+mod rows;
 mod transformer;
 
-pub use adapter::{Adapter, LowRank, Projection};
+pub use adapter::{Adapter, Adapters, LowRank};
 pub use arch::{
-    Activation, Arch, Biases, Family, Fields, Llama3Scaling, NormKind, Positions, Rope, RopeScaling, Wiring,
-    not_applied, not_applied_gguf, unread, unread_gguf,
+    Arch, Biases, Family, Fields, Llama3Scaling, NormKind, Positions, Rope, RopeScaling, Wiring, not_applied,
+    not_applied_gguf, unread, unread_gguf,
 };
 pub use checkpoint::{Checkpoint, Held, INDEX, Precision, SINGLE, Weights};
 pub use cpu::Matrix;
 pub use device::{DeviceKv, DeviceStates, DeviceTransformer, free_bytes, gpu, scratch_bytes};
 pub use kv::{BlockId, Extent, KvCache, KvStore, Read};
+pub use mlp::{Activation, MlpShape};
 pub use names::{Names, Qkv, module_name};
+pub use projection::Projection;
+pub use rows::{NotFinite, Reads, Rows};
 pub use transformer::Transformer;
 
-/// Rows of one sequence in a packed batch, at one layer.
-#[derive(Debug, Clone)]
-pub struct Rows<'a> {
-    /// Their positions in that sequence, ascending; gaps are allowed.
-    pub positions: &'a [usize],
-    /// The block that takes their keys and values.
-    pub write: BlockId,
-    /// What they read.
-    pub reads: Reads<'a>,
-    /// The layer's adapter, if it has one, changes them.
-    pub adapted: bool,
-}
-
-impl Rows<'_> {
-    /// Columns that the rows read in all, behind this window.
-    pub fn columns(&self, window: Option<usize>) -> u64 {
-        let reads = match self.reads {
-            Reads::Columns(reads) => reads,
-            Reads::Own => return self.positions.len() as u64,
-            Reads::Nothing => return 0,
-        };
-        let of = |&position: &usize| {
-            let first = window.map_or(0, |window| (position + 1).saturating_sub(window));
-            let seen = |read: &Read| (read.end.min(position + 1)).saturating_sub(read.start.max(first));
-            reads.iter().map(seen).sum::<usize>() as u64
-        };
-        self.positions.iter().map(of).sum()
-    }
-}
-
-/// The columns that rows read at one layer; of these each row reads those at or before its own position, and within the
-/// layer's window.
-#[derive(Debug, Clone, Copy)]
-pub enum Reads<'a> {
-    /// These, ascending and disjoint.
-    Columns(&'a [Read]),
-    /// Each row its own column alone.
-    Own,
-    /// The layer has no attention for these rows: it adds nothing to them, its output's bias included.
-    Nothing,
-}
-
-/// An attention score that is NaN or infinite. Nothing that follows could be right.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "layer {layer}, token {position} of the sequence: an attention score is NaN or infinite: the weights are damaged, or too \
-     large for f32"
-)]
-pub struct NotFinite {
-    /// Which layer.
-    pub layer: usize,
-    /// The position of the row that was to read, from 0.
-    pub position: usize,
-    /// That row, in the packed batch.
-    pub row: usize,
-}
+pub use crate::intervene::AdapterId;
 
 /// Hidden states of packed rows, `[rows, hidden]`, wherever a decoder keeps them.
 pub trait States: Sized + Send {

@@ -1,7 +1,7 @@
 //! What transformers calls the tensors of each family. One table: the loader, GGUF and adapters read it.
 
-use super::adapter::Projection;
 use super::arch::{Arch, Family};
+use super::projection::Projection;
 
 /// Tensor names of one family, without `.weight` and `.bias`; those of a block follow the block's own name.
 pub struct Names {

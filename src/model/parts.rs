@@ -1,4 +1,4 @@
-//! The parts of a block that work row by row: products with weights, and the MLP.
+//! The parts of a block on the processor that work row by row: products with weights, and the MLP's function.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::cpu::erf::erf_f32;
 use candle_core::{Device, Storage, Tensor};
 
-use super::arch::Activation;
 use super::checkpoint::Held;
 use super::cpu::Matrix;
 use super::cpu::lanes::LANES;
 use super::cpu::product::{Best, Panels};
 use super::cpu::rowwise::{Sigmoid, add_bias, each_row};
+use super::mlp::{Activation, Mlp, MlpShape};
 
 /// A matrix `[out, in]` and what is added to its product.
 pub struct Weight {
@@ -72,6 +72,11 @@ impl Linear {
     /// Where the outputs of weight `part` begin in a row.
     pub fn start(&self, part: usize) -> usize {
         self.starts[part]
+    }
+
+    /// Length of a row of outputs, what fills up each weight's included.
+    pub fn stride(&self) -> usize {
+        self.stride
     }
 
     /// The packed weights, where they are.
@@ -162,37 +167,19 @@ fn for_each_widened(matrix: &Held, mut each: impl FnMut(usize, &Panels) -> Resul
     Ok(())
 }
 
-/// The part of a block that works row by row.
-pub struct Mlp {
-    /// Gate, where there is one, and up: `[intermediate, hidden]` each.
-    pub into: Linear,
-    /// `[hidden, intermediate]`
-    pub down: Linear,
-    /// Width inside.
-    pub width: usize,
-    pub activation: Activation,
-}
-
-impl Mlp {
-    /// It multiplies by a gate.
-    pub fn is_gated(&self) -> bool {
-        self.into.starts.len() == 2
-    }
-
-    /// What comes out of the first products, gate and up, in place -> what goes into the last one.
-    pub fn activate(&self, inner: &mut Matrix) {
-        let gated = self.is_gated();
-        let up = if gated { self.into.start(1) } else { 0 };
-        each_row(inner, |_, row| {
-            let (gate, up) = row.split_at_mut(up);
-            if gated {
-                self.activation.apply(&mut gate[..self.width]);
-                gate.iter_mut().zip(up).for_each(|(gate, up)| *gate *= *up);
-            } else {
-                self.activation.apply(&mut up[..self.width]);
-            }
-        });
-    }
+/// What comes out of the first products of an MLP, gate and up, in place -> what goes into the last one.
+pub fn activate(mlp: &Mlp<Linear>, inner: &mut Matrix) {
+    let MlpShape { width, gated, activation, .. } = mlp.shape;
+    let up = if gated { mlp.into.start(1) } else { 0 };
+    each_row(inner, |_, row| {
+        let (gate, up) = row.split_at_mut(up);
+        if gated {
+            activation.apply(&mut gate[..width]);
+            gate.iter_mut().zip(up).for_each(|(gate, up)| *gate *= *up);
+        } else {
+            activation.apply(&mut up[..width]);
+        }
+    });
 }
 
 impl Activation {

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::{Llama3Scaling, Rope, RopeScaling};
+use super::arch::{Arch, Llama3Scaling, Positions, Rope, RopeScaling};
 
 /// Angles of the rotated dimensions by position.
 pub struct RopeTable {
@@ -16,6 +16,13 @@ pub struct RopeTable {
 const RUN: usize = 64;
 
 impl RopeTable {
+    /// The tables of an architecture: of its layers without a window and of those with one; `None` where positions are not
+    /// rotary.
+    pub fn of(arch: &Arch) -> Option<[Self; 2]> {
+        let Positions::Rotary { all, windowed } = &arch.positions else { return None };
+        Some([all, windowed.as_ref().unwrap_or(all)].map(|rope| Self::new(rope, arch.context)))
+    }
+
     /// Frequencies `theta^(-2i/d)`, rescaled as the checkpoint says, for so many positions.
     pub fn new(rope: &Rope, positions: usize) -> Self {
         let half = rope.dims / 2;

@@ -6,7 +6,7 @@ use super::model::OpenModel;
 use super::place::Place;
 use crate::base::console::note;
 use crate::config::ModelChoice;
-use crate::model::{Adapter, DeviceTransformer, Precision, Transformer};
+use crate::model::{Adapter, Adapters, DeviceTransformer, Precision, Transformer};
 
 /// A model, ready to compute.
 pub enum Loaded {
@@ -47,8 +47,8 @@ impl Loaded {
     /// It belongs to another model.
     pub fn adapt(&mut self, adapter: Adapter) -> Result<()> {
         match self {
-            Self::Host(decoder) => decoder.adapt(adapter, true),
-            Self::Device(decoder) => decoder.adapt(&adapter, true),
+            Self::Host(decoder) => decoder.adapt(Adapters::everywhere(adapter)),
+            Self::Device(decoder) => decoder.adapt(&Adapters::everywhere(adapter)),
         }
     }
 }

@@ -140,7 +140,7 @@ pub fn hidden_json(condition: Condition, prompt: &Prompt) -> serde_json::Value {
         Change::Hide(columns) => columns.ranges().iter().map(pair).map(Vec::from).collect(),
         Change::OnlySelf => "own".into(),
         Change::NoAttention => "attention".into(),
-        Change::Adapt => "adapter".into(),
+        Change::Adapt(_) => "adapter".into(),
     }
 }
 

@@ -20,7 +20,9 @@ use crate::engine::weights;
 use crate::intervene::{Condition, Intervention};
 use crate::lora::{Diverged, Frozen, KeptBuffers, Step, Trained, loss_before, peft, train};
 use crate::model::grad::{Differentiable, TOGETHER, pass_bytes};
-use crate::model::{Adapter, Arch, Decoder, Precision, Projection, Transformer, module_name};
+use crate::model::{
+    Adapter, AdapterId, Adapters, Arch, Decoder, Precision, Projection, Transformer, module_name,
+};
 use crate::results::{RunFolder, allow_many_files};
 use crate::tasks::Measure;
 
@@ -247,7 +249,7 @@ fn test(work: &mut Work, decoder: &mut Transformer, model: &OpenModel, json: boo
         }
         all.join(adapter)?;
     }
-    decoder.adapt(all, false)?;
+    decoder.adapt(Adapters::default().with(AdapterId::TRAINED, all))?;
     match work.pending.is_empty() {
         true => Ok(()),
         false => compute_cells(work, decoder, model, None, json),

@@ -11,7 +11,7 @@ use crate::figure::attention::Seen;
 use crate::hub::Wanted;
 use crate::intervene::{Columns, Condition, Intervention, Sees};
 use crate::lora::peft;
-use crate::model::{Decoder, Matrix, Transformer};
+use crate::model::{Adapters, Decoder, Matrix, Transformer};
 use crate::run::{OpenModel, Place, Prepared, fitting, on_host, set_threads};
 
 /// The one run and condition that are to be shown: beside a baseline, the other.
@@ -72,7 +72,7 @@ pub fn attention(args: AttentionArgs) -> Result<()> {
     check_memory(&prepared, condition, args.item, &model, &experiment)?;
     let mut decoder = on_host(&run.model, &model, experiment.dtype)?;
     if let Some(adapter) = &run.adapter {
-        decoder.adapt(peft::read(&adapter.path, &model.arch)?, true)?;
+        decoder.adapt(Adapters::everywhere(peft::read(&adapter.path, &model.arch)?))?;
     }
     let mut seen = seen(&decoder, &model, &prepared, condition, [args.item, args.layer], head)?;
     seen.title = format!("{}{}", style.names.of(&run.model.name), seen.title);

@@ -60,7 +60,7 @@ fn as_json(prepared: &Prepared, item: usize, condition: Condition, tokenizer: &T
     let ranges = match change {
         Some(Change::Hide(_)) => hidden_json(condition, prompt),
         // Above and below it all is read.
-        None | Some(Change::NoAttention | Change::Adapt) => json!([]),
+        None | Some(Change::NoAttention | Change::Adapt(_)) => json!([]),
         Some(Change::OnlySelf) => json!([[0, prompt.tokens.len()]]),
     };
     let mut value = json!({
@@ -134,7 +134,7 @@ fn hides(prompt: &Prompt, mask: Intervention, layers: &[usize], tokenizer: &Toke
     match mask.change(prompt) {
         Change::OnlySelf => format!("{mask}: {layers}, each token attends only to itself"),
         Change::NoAttention => format!("{mask}: removes the attention of one layer"),
-        Change::Adapt => format!("{mask}: hides nothing; one layer has an adapter"),
+        Change::Adapt(_) => format!("{mask}: hides nothing; one layer has an adapter"),
         Change::Hide(columns) if columns.is_empty() => format!("{mask}: hides nothing in this prompt"),
         Change::Hide(columns) => {
             let n = prompt.tokens.len();

@@ -10,7 +10,9 @@ use icl_mask::engine::Plain;
 use icl_mask::intervene::{Change, Plan};
 use icl_mask::lora::{Frozen, Text, Trainer, initial, peft};
 use icl_mask::model::grad::{Differentiable, Gradient, Loss, Pass};
-use icl_mask::model::{Adapter, Decoder, LowRank, Matrix, Projection, Transformer, module_name};
+use icl_mask::model::{
+    Adapter, AdapterId, Adapters, Decoder, LowRank, Matrix, Projection, Transformer, module_name,
+};
 use icl_mask::prompt::Segments;
 use serde::Deserialize;
 
@@ -309,16 +311,16 @@ fn what_peft_saves_works_here_and_comes_back_the_same() {
         near(loss.mean(), *expected, 1e-5, family);
         near(plain_loss.mean(), *plain_expected, 1e-5, family);
         let tokens = case.texts[*sequence].tokens.clone();
-        let adapted = Plan::at_layer(layer, Change::Adapt);
+        let adapted = Plan::at_layer(layer, Change::Adapt(AdapterId(7)));
         let check = |model: &Transformer, plan: &Plan, expected: &[f32]| {
             let error = error(&logits(model, &tokens, plan), expected);
             assert!(error <= TOLERANCE, "{family}: {error:e}");
         };
         check(&case.model, &Plan::UNMASKED, without);
-        case.model.adapt(saved.clone(), false).unwrap();
+        case.model.adapt(Adapters::default().with(AdapterId(7), saved.clone())).unwrap();
         check(&case.model, &Plan::UNMASKED, without);
         check(&case.model, &adapted, with);
-        case.model.adapt(saved.clone(), true).unwrap();
+        case.model.adapt(Adapters::everywhere(saved.clone())).unwrap();
         check(&case.model, &Plan::UNMASKED, with);
 
         let folder = tempfile::tempdir().unwrap();

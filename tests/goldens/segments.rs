@@ -95,7 +95,7 @@ fn pair(range: &std::ops::Range<usize>) -> [usize; 2] {
 fn hidden(prompt: &Prompt, mask: &str) -> Vec<[usize; 2]> {
     match mask.parse::<Intervention>().unwrap().change(prompt) {
         Change::Hide(columns) => columns.ranges().iter().map(pair).collect(),
-        Change::OnlySelf | Change::NoAttention | Change::Adapt => panic!("{mask} hides columns"),
+        Change::OnlySelf | Change::NoAttention | Change::Adapt(_) => panic!("{mask} hides columns"),
     }
 }
 

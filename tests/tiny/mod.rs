@@ -11,8 +11,8 @@ use icl_mask::config::files;
 use icl_mask::data::Example;
 use icl_mask::intervene::{Condition, Plan, Series};
 use icl_mask::model::{
-    Activation, Adapter, Arch, Biases, DeviceTransformer, Family, Held, LowRank, Matrix, NormKind, Positions,
-    Precision, Projection, Rope, RopeScaling, Transformer, Weights, Wiring,
+    Activation, Adapter, AdapterId, Adapters, Arch, Biases, DeviceTransformer, Family, Held, LowRank, Matrix,
+    NormKind, Positions, Precision, Projection, Rope, RopeScaling, Transformer, Weights, Wiring,
 };
 use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 
@@ -102,7 +102,7 @@ pub fn windowed_model(
 ) -> Transformer {
     let arch = Arch { windows: windows.to_vec(), ..arch(family, tokenizer.vocab_size()) };
     let mut model = Transformer::new(arch.clone(), &RandomWeights, Precision::F32).expect("a tiny model");
-    model.adapt(adapter(&arch), false).expect("an adapter that fits");
+    model.adapt(trained(&arch)).expect("an adapter that fits");
     model
 }
 
@@ -116,7 +116,7 @@ pub fn on_device(
     let arch = Arch { windows: windows.to_vec(), ..arch(family, tokenizer.vocab_size()) };
     let mut model =
         DeviceTransformer::new(arch.clone(), &RandomWeights, DType::F32, device).expect("a tiny model");
-    model.adapt(&adapter(&arch), false).expect("an adapter that fits");
+    model.adapt(&trained(&arch)).expect("an adapter that fits");
     model
 }
 
@@ -130,13 +130,18 @@ pub fn device() -> Device {
     }
 }
 
-/// Every projection of every layer changed.
-pub fn adapter(arch: &Arch) -> Adapter {
+/// The adapter of the treatment `lora`, resident.
+pub fn trained(arch: &Arch) -> Adapters {
+    Adapters::default().with(AdapterId::TRAINED, adapter(arch, ""))
+}
+
+/// Every projection of every layer changed, by numbers that depend on the name.
+pub fn adapter(arch: &Arch, name: &str) -> Adapter {
     let places = (0..arch.layers).flat_map(|layer| Projection::ALL.map(|projection| (layer, projection)));
     let low_rank = |(layer, projection): (usize, Projection)| {
         let [inputs, outputs] = projection.sizes(arch)?;
-        let matrix = |name: &str, shape: [usize; 2]| {
-            let values = random(&format!("{name}{layer}{projection}"), &shape).expect("a tensor");
+        let matrix = |side: &str, shape: [usize; 2]| {
+            let values = random(&format!("{name}{side}{layer}{projection}"), &shape).expect("a tensor");
             Matrix::from_rows(shape[1], values.flatten_all().and_then(|all| all.to_vec1()).expect("floats"))
         };
         let (a, b) = (matrix("a", [inputs, 3]), matrix("b", [3, outputs]));

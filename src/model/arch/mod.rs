@@ -19,6 +19,8 @@ pub use known::unread;
 pub use known_generation::not_applied;
 pub use known_gguf::{not_applied_gguf, unread_gguf};
 
+use super::mlp::{Activation, MlpShape};
+use super::projection::Projection;
 use crate::base::error::input;
 
 /// The architectures this decoder computes.
@@ -213,18 +215,6 @@ pub struct Biases {
     pub mlp: bool,
 }
 
-/// An MLP's function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// x times its sigmoid.
-    Silu,
-    /// GELU by the error function.
-    Gelu,
-    /// GELU's approximation by tanh.
-    GeluTanh,
-}
-
 /// How a block is wired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -254,6 +244,17 @@ impl Arch {
         self.windows.get(layer).copied().flatten()
     }
 
+    /// The MLP of a layer.
+    pub fn mlp(&self) -> MlpShape {
+        MlpShape {
+            hidden: self.hidden,
+            width: self.intermediate,
+            gated: self.gated,
+            bias: self.bias.mlp,
+            activation: self.activation,
+        }
+    }
+
     /// Parameters of the model, counted once where the embedding is tied.
     pub fn parameters(&self) -> u64 {
         let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
@@ -263,24 +264,32 @@ impl Arch {
             + when(self.bias.qkv, q + 2 * kv)
             + when(self.bias.output, self.hidden)
             + when(self.qk_norm, 2 * self.head_dim);
-        let mlp = self.mlp_matrices() * self.hidden * self.intermediate
-            + when(self.bias.mlp, self.hidden + (self.mlp_matrices() - 1) * self.intermediate);
         let norms = if self.wiring == Wiring::Sandwich { 4 } else { 2 };
         let vocab = self.vocab * self.hidden * if self.tied { 1 } else { 2 };
         let outside = vocab
             + norm
             + when(self.embedding_norm, norm)
             + when(self.positions == Positions::Learned, self.context * self.hidden);
-        (outside + self.layers * (attention + mlp + norms * norm)) as u64
+        (outside + self.layers * (attention + norms * norm)) as u64
+            + self.layers as u64 * self.mlp().parameters()
     }
 
     /// Multiply-add pairs of one row through all layers, matrix products only, without the vocabulary projection.
     pub fn multiply_adds_per_row(&self) -> u64 {
         let attention = self.hidden * self.head_dim * (2 * self.heads + 2 * self.kv_heads);
-        (self.layers * (attention + self.mlp_matrices() * self.hidden * self.intermediate)) as u64
+        self.layers as u64 * (attention as u64 + self.mlp().multiply_adds())
     }
+}
 
-    fn mlp_matrices(&self) -> usize {
-        if self.gated { 3 } else { 2 }
+impl Projection {
+    /// Inputs and outputs in an architecture; `None` where it has no such projection.
+    pub fn sizes(self, arch: &Arch) -> Option<[usize; 2]> {
+        let (q, kv) = (arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim);
+        match self {
+            Self::Q => Some([arch.hidden, q]),
+            Self::K | Self::V => Some([arch.hidden, kv]),
+            Self::O => Some([q, arch.hidden]),
+            Self::Gate | Self::Up | Self::Down => arch.mlp().sizes(self),
+        }
     }
 }

@@ -21,6 +21,16 @@ impl Matrix {
         Self { width, data: vec![0.; rows * width] }
     }
 
+    /// Without rows, but with room for so many values.
+    pub fn with_room(values: usize) -> Self {
+        Self { width: 0, data: Vec::with_capacity(values) }
+    }
+
+    /// Values that there is room for.
+    pub fn capacity(&self) -> usize {
+        self.data.capacity()
+    }
+
     /// From rows that stand one behind the other; their number is what `data` holds of them.
     pub fn from_rows(width: usize, data: Vec<f32>) -> Self {
         assert!(width > 0 && data.len().is_multiple_of(width), "rows of {width}");

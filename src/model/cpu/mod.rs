@@ -5,6 +5,9 @@ pub mod lanes;
 pub mod matrix;
 pub mod product;
 pub mod rowwise;
+pub mod scratch;
+pub mod softmax;
 pub mod tile;
 
 pub use matrix::Matrix;
+pub use scratch::Scratch;

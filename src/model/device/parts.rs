@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use crate::model::cpu::rowwise::NormWeights;
 use crate::model::parts::Weight;
 use crate::model::rope::RopeTable;
-use crate::model::{Activation, Held, LowRank};
+use crate::model::{Held, LowRank};
 
 /// Rows times the transposes of one weight or of several that read the same rows, stacked.
 pub struct Linear {
@@ -78,9 +78,8 @@ impl Linear {
         Ok(y.narrow(1, start, self.borders[part + 1] - start)?)
     }
 
-    /// Add what an adapter gives to the outputs of weight `part`, where there is one.
-    pub fn add(&self, part: usize, change: Option<Tensor>, y: Tensor) -> Result<Tensor> {
-        let Some(change) = change else { return Ok(y) };
+    /// Add what an adapter gives to the outputs of weight `part`.
+    pub fn add(&self, part: usize, change: Tensor, y: Tensor) -> Result<Tensor> {
         let (start, end) = (self.borders[part], self.borders[part + 1]);
         let all = self.borders[self.borders.len() - 1];
         Ok((y.to_dtype(DType::F32)? + change.pad_with_zeros(1, start, all - end)?)?)
@@ -90,10 +89,11 @@ impl Linear {
 /// A norm of rows.
 pub struct Norm {
     /// `[width]`
-    weight: Tensor,
+    pub weight: Tensor,
     /// `[width]`
-    bias: Option<Tensor>,
-    eps: f32,
+    pub bias: Option<Tensor>,
+    /// Added to the mean square.
+    pub eps: f32,
 }
 
 impl Norm {
@@ -111,84 +111,6 @@ impl Norm {
             None => candle_nn::ops::rms_norm(&x, &self.weight, self.eps)?,
         })
     }
-
-    /// States `[rows, width]` as they enter a product, in its type.
-    pub fn entering(&self, states: &Tensor, dtype: DType) -> Result<Tensor> {
-        #[cfg(feature = "cuda")]
-        if states.device().is_cuda() {
-            use super::kernels::{Launch, room};
-            let (rows, width) = states.dims2()?;
-            let out = room(&[rows, width], dtype, states.device())?;
-            let name = if width.is_multiple_of(4) { "norm_4" } else { "norm_1" };
-            let launch = Launch::new(name, dtype, states.device())?.tensor(states)?.tensor(&self.weight)?;
-            let launch = launch.maybe(self.bias.as_ref())?.tensor(&out)?.counts(&[width])?.number(self.eps);
-            // SAFETY: a block a row.
-            unsafe { launch.run([rows, 1, 1], 256, 0) }?;
-            return Ok(out);
-        }
-        Ok(self.forward(states)?.to_dtype(dtype)?)
-    }
-}
-
-/// What attention or an MLP adds to states `[rows, hidden]`, f32; `out` is f32 or of the weights' type.
-pub fn add(states: &mut Tensor, out: &Tensor) -> Result<()> {
-    #[cfg(feature = "cuda")]
-    if states.device().is_cuda() {
-        const THREADS: usize = 256;
-        let count = states.elem_count();
-        let (name, vector) = if count.is_multiple_of(4) { ("add_4", 4) } else { ("add_1", 1) };
-        let launch = super::kernels::Launch::new(name, out.dtype(), out.device())?;
-        let launch = launch.tensor(states)?.tensor(out)?.counts(&[count])?;
-        anyhow::ensure!(out.elem_count() == count, "states {:?} and {:?}", states.dims(), out.dims());
-        // SAFETY: both have as many elements, and nobody else has these states.
-        return unsafe { launch.run([(count / vector).div_ceil(THREADS), 1, 1], THREADS, 0) };
-    }
-    *states = (&*states + out.to_dtype(DType::F32)?)?;
-    Ok(())
-}
-
-/// What comes out of the first products of an MLP, f32 or in the weights' type -> what goes into the last one, in that type.
-pub fn activated(
-    activation: Activation,
-    into: &Linear,
-    gated: bool,
-    inner: &Tensor,
-    dtype: DType,
-) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
-    if inner.device().is_cuda() {
-        return activated_by_kernel(activation, gated, inner, dtype);
-    }
-    let inner = &inner.to_dtype(DType::F32)?;
-    let acting = into.part(0, inner)?;
-    let acting = match activation {
-        Activation::Silu => acting.silu()?,
-        Activation::Gelu => acting.gelu_erf()?,
-        Activation::GeluTanh => acting.gelu()?,
-    };
-    let product = if gated { (acting * into.part(1, inner)?)? } else { acting };
-    Ok(product.to_dtype(dtype)?)
-}
-
-#[cfg(feature = "cuda")]
-fn activated_by_kernel(activation: Activation, gated: bool, inner: &Tensor, dtype: DType) -> Result<Tensor> {
-    use super::kernels::{Launch, room};
-    const THREADS: usize = 256;
-    let (rows, both) = inner.dims2()?;
-    let width = if gated { both / 2 } else { both };
-    let vector = if width.is_multiple_of(4) { 4 } else { 1 };
-    let name = format!("activate_{}_{vector}", if inner.dtype() == dtype { "narrow" } else { "wide" });
-    let kind = match activation {
-        Activation::Silu => 0,
-        Activation::Gelu => 1,
-        Activation::GeluTanh => 2,
-    };
-    let out = room(&[rows, width], dtype, inner.device())?;
-    let launch = Launch::new(&name, dtype, inner.device())?.tensor(inner)?.tensor(&out)?;
-    let launch = launch.counts(&[rows, width, usize::from(gated), kind])?;
-    // SAFETY: sizes are those of the tensors.
-    unsafe { launch.run([(rows * width / vector).div_ceil(THREADS), 1, 1], THREADS, 0) }?;
-    Ok(out)
 }
 
 /// Cosines and sines of positions, computed as far as they are asked for.

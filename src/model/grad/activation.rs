@@ -2,15 +2,15 @@
 
 use candle_core::cpu::erf::erf_f32;
 
-use crate::model::Activation;
 use crate::model::cpu::Matrix;
 use crate::model::cpu::rowwise::{Sigmoid, each_row};
-use crate::model::parts::Mlp;
+use crate::model::mlp::{Activation, Mlp, MlpShape};
+use crate::model::parts::Linear;
 
 /// The gradient of what goes into the MLP's last product -> that of what the first ones put out, `inner`: gate and up, or up
 /// alone.
-pub fn backward(mlp: &Mlp, inner: &Matrix, back: &Matrix) -> Matrix {
-    let (width, gated) = (mlp.width, mlp.is_gated());
+pub fn backward(mlp: &Mlp<Linear>, inner: &Matrix, back: &Matrix) -> Matrix {
+    let MlpShape { width, gated, activation, .. } = mlp.shape;
     let up = if gated { mlp.into.start(1) } else { 0 };
     let mut out = Matrix::zeros(inner.rows(), inner.width());
     each_row(&mut out, |row, out| {
@@ -18,7 +18,7 @@ pub fn backward(mlp: &Mlp, inner: &Matrix, back: &Matrix) -> Matrix {
         if !gated {
             out[..width].copy_from_slice(&inner[..width]);
             let mut values = vec![0.; width];
-            with_slope(mlp.activation, &mut out[..width], &mut values);
+            with_slope(activation, &mut out[..width], &mut values);
             out[..width].iter_mut().zip(back).for_each(|(slope, back)| *slope *= back);
             return;
         }
@@ -26,7 +26,7 @@ pub fn backward(mlp: &Mlp, inner: &Matrix, back: &Matrix) -> Matrix {
         let (gate, rest) = out.split_at_mut(up);
         let (gate, values) = (&mut gate[..width], &mut rest[..width]);
         gate.copy_from_slice(&inner[..width]);
-        with_slope(mlp.activation, gate, values);
+        with_slope(activation, gate, values);
         let factors = inner[up..up + width].iter().zip(back);
         for ((slope, value), (up, back)) in gate.iter_mut().zip(values).zip(factors) {
             *slope *= up * back;

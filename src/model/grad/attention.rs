@@ -8,6 +8,7 @@ use crate::model::cpu::Matrix;
 use crate::model::cpu::lanes::LANES;
 use crate::model::cpu::product::Target;
 use crate::model::cpu::rowwise::each_row;
+use crate::model::cpu::softmax::softmax;
 use crate::model::cpu::tile::{Onto, small};
 use crate::model::{Arch, Decoder, Transformer};
 
@@ -17,7 +18,8 @@ pub fn backward(model: &Transformer, layer: usize, qkv: &Matrix, back: &Matrix, 
     let Arch { heads, kv_heads, .. } = *model.arch();
     let parts = &model.blocks()[layer].attention;
     let mut placed = qkv.copied();
-    model.positioned(layer, &mut placed, &packed.positions);
+    let placement = model.placement(layer);
+    placement.turn(parts, &mut placed, &packed.positions);
     let mut out = Matrix::zeros(qkv.rows(), qkv.width());
     let target = Target(out.as_mut_ptr());
     let starts = [0, 1, 2].map(|part| parts.qkv.start(part));
@@ -31,7 +33,7 @@ pub fn backward(model: &Transformer, layer: usize, qkv: &Matrix, back: &Matrix, 
     });
     // Back through rotation and norm.
     each_row(&mut out, |row, out| {
-        if let Some(rope) = model.rope_of(layer) {
+        if let Some(rope) = placement.rope {
             let width = model.arch().head_dim;
             for (start, heads) in [(starts[0], heads), (starts[1], kv_heads)] {
                 let part = &mut out[start..start + heads * width];
@@ -129,13 +131,7 @@ impl Head<'_> {
             for (column, score) in (first..).zip(seen.iter_mut()) {
                 *score = *score * scale + slope.map_or(0., |slope| slope * column as f32);
             }
-            let most = seen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let mut sum = 0.;
-            for score in seen.iter_mut() {
-                *score = (*score - most).exp();
-                sum += *score;
-            }
-            seen.iter_mut().for_each(|weight| *weight /= sum);
+            softmax(seen);
             scores[..first].fill(0.);
             scores[row + 1..].fill(0.);
         }

@@ -8,6 +8,7 @@ use anyhow::Result;
 
 mod activation;
 mod attention;
+mod forward;
 mod loss;
 mod norm;
 mod packed;
@@ -18,13 +19,13 @@ pub use loss::Loss;
 pub use packed::Packed;
 pub use parts::{Gradient, Noise};
 
+use self::forward::{Saved, forward};
 use self::parts::{Ends, Inputs};
 use self::transpose::{Transpose, VOCABULARY_PIECE};
 use super::arch::Wiring;
-use super::cpu::Matrix;
-use super::cpu::rowwise::{NormWeights, add};
-use super::parts::Linear;
-use super::transformer::{Block, add_normed, norm};
+use super::cpu::rowwise::add;
+use super::cpu::{Matrix, Scratch};
+use super::host::Block;
 use super::{Adapter, Arch, Decoder, Projection, Transformer};
 
 /// A frozen decoder made ready for gradients: beside each weight of the layers from the first one on its transpose.
@@ -61,22 +62,6 @@ pub struct Pass<'a> {
     pub noise: Option<&'a Noise>,
 }
 
-/// What backward needs of one layer.
-struct Saved {
-    /// `[rows, hidden]`, what enters the layer.
-    entering: Matrix,
-    /// `[rows, ..]`, as the products give them: not yet normed or rotated.
-    qkv: Matrix,
-    /// `[rows, hidden]`, what attention puts out, where it is normed before it is added.
-    out: Matrix,
-    /// `[rows, hidden]`, what enters the MLP's norm.
-    middle: Matrix,
-    /// `[rows, ..]`, gate and up as the products give them.
-    inner: Matrix,
-    /// `[rows, hidden]`, what the MLP puts out, where it is normed before it is added.
-    mlp_out: Matrix,
-}
-
 impl<'a> Differentiable<'a> {
     /// Ready for gradients down to `first`. Takes as much memory again as the weights of these layers.
     ///
@@ -86,7 +71,7 @@ impl<'a> Differentiable<'a> {
         let transposes = model.blocks()[first..].iter().map(|block| {
             Ok(Transposes {
                 qkv: Transpose::new(&block.attention.qkv, None)?,
-                o: Transpose::new(&block.attention.o, None)?,
+                o: Transpose::new(&block.attention.output, None)?,
                 into: Transpose::new(&block.mlp.into, None)?,
                 down: Transpose::new(&block.mlp.down, None)?,
             })
@@ -108,8 +93,9 @@ impl<'a> Differentiable<'a> {
         // From within the pool: its threads then stay awake from product to product.
         rayon::scope(|_| {
             let mut states = pass.states.clone();
+            let mut scratch = Scratch::default();
             for at in pass.layer..self.model.arch().layers {
-                self.forward(at, &mut states, pass, None)?;
+                forward(self.model, at, &mut states, pass, &mut scratch, None)?;
             }
             loss::cross_entropy(self.model, None, &mut states, pass.next)
         })
@@ -127,121 +113,22 @@ impl<'a> Differentiable<'a> {
     /// The same, from within the pool.
     fn gradient_within(&self, pass: &Pass, share: f32, gradient: &mut Gradient) -> Result<Loss> {
         let mut states = pass.states.clone();
-        let mut inputs = Inputs::default();
-        let mut saved = Vec::new();
+        let mut tape = Vec::new();
+        let mut scratch = Scratch::default();
         for at in pass.layer..self.model.arch().layers {
-            saved.push(self.forward(at, &mut states, pass, Some(&mut inputs))?);
+            let mut saved = Saved::default();
+            forward(self.model, at, &mut states, pass, &mut scratch, Some(&mut saved))?;
+            tape.push(saved);
         }
+        drop(scratch);
         let loss = loss::cross_entropy(self.model, Some((&self.head, share)), &mut states, pass.next)?;
         let mut back = states;
-        while let Some(last) = saved.pop() {
-            let at = pass.layer + saved.len();
-            let adapted = saved.is_empty().then_some((&inputs, &mut *gradient));
+        while let Some(last) = tape.pop() {
+            let at = pass.layer + tape.len();
+            let adapted = tape.is_empty().then_some((&last.inputs, &mut *gradient));
             self.backward(at, &last, pass, &mut back, adapted);
         }
         Ok(loss)
-    }
-
-    /// One layer forward, `states` in place; at the adapted one what enters its projections is noted.
-    fn forward(
-        &self,
-        layer: usize,
-        states: &mut Matrix,
-        pass: &Pass,
-        inputs: Option<&mut Inputs>,
-    ) -> Result<Saved> {
-        let (block, parallel) = (&self.model.blocks()[layer], self.model.arch().wiring == Wiring::Parallel);
-        let mut inputs = inputs.filter(|_| layer == pass.layer);
-        let entering = states.copied();
-        let (qkv, mut out) = self.attention_forward(layer, states, pass, inputs.as_deref_mut())?;
-        let before_norm = self.before(&block.after_attention, &out);
-        if !parallel {
-            add_normed(&block.after_attention, states, &mut out);
-        }
-        let middle = states.copied();
-        let (inner, mut mlp_out) = self.mlp_forward(layer, states, pass, inputs)?;
-        let mlp_before_norm = self.before(&block.after_mlp, &mlp_out);
-        if parallel {
-            add(&mut mlp_out, &out);
-        }
-        add_normed(&block.after_mlp, states, &mut mlp_out);
-        Ok(Saved { entering, qkv, out: before_norm, middle, inner, mlp_out: mlp_before_norm })
-    }
-
-    /// States -> queries, keys and values as the products give them, and what attention puts out.
-    fn attention_forward(
-        &self,
-        layer: usize,
-        states: &Matrix,
-        pass: &Pass,
-        inputs: Option<&mut Inputs>,
-    ) -> Result<(Matrix, Matrix)> {
-        use Projection::{K, O, Q, V};
-        let Block { attention_norm, attention, .. } = &self.model.blocks()[layer];
-        let [mut normed, mut qkv, mut attended, mut out] = std::array::from_fn(|_| Matrix::default());
-        norm(attention_norm, states, &mut normed);
-        attention.qkv.forward(&normed, &mut qkv)?;
-        self.adapt(layer, pass, &[Q, K, V], &normed, (&attention.qkv, &mut qkv));
-        self.attend(layer, &qkv, pass.packed, &mut attended)?;
-        attention.o.forward(&attended, &mut out)?;
-        self.adapt(layer, pass, &[O], &attended, (&attention.o, &mut out));
-        if let Some(inputs) = inputs {
-            (inputs.normed, inputs.attended) = (normed, attended);
-        }
-        Ok((qkv, out))
-    }
-
-    /// States -> gate and up as the products give them, and what the MLP puts out.
-    fn mlp_forward(
-        &self,
-        layer: usize,
-        states: &Matrix,
-        pass: &Pass,
-        inputs: Option<&mut Inputs>,
-    ) -> Result<(Matrix, Matrix)> {
-        use Projection::{Down, Gate, Up};
-        let Block { mlp_norm, mlp, .. } = &self.model.blocks()[layer];
-        let [mut normed, mut inner, mut out] = std::array::from_fn(|_| Matrix::default());
-        norm(mlp_norm, states, &mut normed);
-        mlp.into.forward(&normed, &mut inner)?;
-        self.adapt(layer, pass, &[Gate, Up], &normed, (&mlp.into, &mut inner));
-        let mut activated = inner.copied();
-        mlp.activate(&mut activated);
-        mlp.down.forward(&activated, &mut out)?;
-        self.adapt(layer, pass, &[Down], &activated, (&mlp.down, &mut out));
-        if let Some(inputs) = inputs {
-            (inputs.mlp_normed, inputs.activated) = (normed, activated);
-        }
-        Ok((inner, out))
-    }
-
-    /// Add what the adapter gives to projections of its layer that are stacked in one product.
-    fn adapt(
-        &self,
-        layer: usize,
-        pass: &Pass,
-        projections: &[Projection],
-        x: &Matrix,
-        (linear, y): (&Linear, &mut Matrix),
-    ) {
-        for &projection in projections.iter().filter(|_| layer == pass.layer) {
-            pass.add(projection, x, y, linear.start(projection.part(self.model.arch().gated)));
-        }
-    }
-
-    /// What enters a norm that follows a part of a block, where there is one.
-    fn before(&self, norm: &Option<NormWeights>, out: &Matrix) -> Matrix {
-        norm.as_ref().map_or(Matrix::default(), |_| trimmed(out, self.model.arch().hidden))
-    }
-
-    /// Queries, keys and values as the products give them -> what attention reads, through the same code as everywhere.
-    fn attend(&self, layer: usize, qkv: &Matrix, packed: &Packed, attended: &mut Matrix) -> Result<()> {
-        let mut placed = qkv.copied();
-        self.model.positioned(layer, &mut placed, &packed.positions);
-        packed.at_layer(self.model.arch(), layer, |batch, kv| {
-            self.model.store(layer, &placed, batch, kv);
-            Ok(self.model.attend(layer, &placed, batch, kv, attended)?)
-        })?
     }
 
     /// One layer back: the gradient of what it puts out, `[rows, hidden]`, becomes in place that of what enters it. At the
@@ -282,21 +169,18 @@ impl<'a> Differentiable<'a> {
 
     /// The gradient of what a block puts out -> what the MLP adds to the gradient of its norm's input.
     fn mlp_backward(&self, layer: usize, saved: &Saved, back: &Matrix, ends: &mut Ends) -> Matrix {
-        use Projection::{Down, Gate, Up};
         let (block, transposes) = self.block(layer);
-        let (gated, down, into) = (self.model.arch().gated, &block.mlp.down, &block.mlp.into);
-        let through = block.after_mlp.as_ref().map(|norm| norm::backward(norm, &saved.mlp_out, back));
+        let through = block.after_mlp.as_ref().map(|norm| norm::backward(norm, &saved.outputs[1], back));
         let of_out = through.as_ref().unwrap_or(back);
         let mut of_activated = transposes.down.back(of_out);
-        ends.take(Down, |inputs| &inputs.activated, of_out, down.start(0), Some(&mut of_activated));
+        ends.take(Projection::Down, |inputs| &inputs.activated, of_out, 0, Some(&mut of_activated));
         let of_inner = activation::backward(&block.mlp, &saved.inner, &of_activated);
         let mut of_normed = transposes.into.back(&of_inner);
-        for projection in [Gate, Up] {
-            let start =
-                if projection == Gate && !gated { continue } else { into.start(projection.part(gated)) };
+        for (part, &projection) in block.mlp.shape.entering().iter().enumerate() {
+            let start = block.mlp.into.start(part);
             ends.take(projection, |inputs| &inputs.mlp_normed, &of_inner, start, Some(&mut of_normed));
         }
-        norm::backward(&block.mlp_norm, &saved.middle, &of_normed)
+        norm::backward(&block.mlp_norm, &saved.entering[1], &of_normed)
     }
 
     /// The gradient of what follows attention's sum -> what attention adds to the gradient of its norm's input; `None` at
@@ -312,7 +196,8 @@ impl<'a> Differentiable<'a> {
         use Projection::{K, O, Q, V};
         let (block, transposes) = self.block(layer);
         let qkv = &block.attention.qkv;
-        let through = block.after_attention.as_ref().map(|norm| norm::backward(norm, &saved.out, back));
+        let through =
+            block.after_attention.as_ref().map(|norm| norm::backward(norm, &saved.outputs[0], back));
         let of_out = through.as_ref().unwrap_or(back);
         if ends.end_before(&[Q, K, V]) {
             ends.take(O, |inputs| &inputs.attended, of_out, 0, None);
@@ -321,14 +206,14 @@ impl<'a> Differentiable<'a> {
         let mut of_attended = transposes.o.back(of_out);
         ends.take(O, |inputs| &inputs.attended, of_out, 0, Some(&mut of_attended));
         let of_qkv = attention::backward(self.model, layer, &saved.qkv, &of_attended, pass.packed);
-        for projection in [Q, K, V] {
-            ends.take(projection, |inputs| &inputs.normed, &of_qkv, qkv.start(projection.part(true)), None);
+        for (part, projection) in [Q, K, V].into_iter().enumerate() {
+            ends.take(projection, |inputs| &inputs.normed, &of_qkv, qkv.start(part), None);
         }
         if ends.at_all() {
             return None;
         }
         let of_normed = transposes.qkv.back(&of_qkv);
-        Some(norm::backward(&block.attention_norm, &saved.entering, &of_normed))
+        Some(norm::backward(&block.attention_norm, &saved.entering[0], &of_normed))
     }
 }
 
@@ -345,7 +230,7 @@ fn trimmed(matrix: &Matrix, width: usize) -> Matrix {
 /// Bytes of all passes with gradients that are computed at a time, whose rows are [`ROWS`] or those of one text that is longer.
 pub fn pass_bytes(arch: &Arch, longest: usize) -> u64 {
     let attention = (arch.heads + 2 * arch.kv_heads) * arch.head_dim;
-    let inner = if arch.gated { 2 } else { 1 } * arch.intermediate;
+    let inner = arch.mlp().inner();
     let sandwich = if arch.wiring == Wiring::Sandwich { 2 } else { 0 };
     let kept = arch.layers * ((2 + sandwich) * arch.hidden + attention + inner);
     let row = kept + 10 * arch.hidden + 4 * inner;

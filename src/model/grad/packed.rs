@@ -53,7 +53,7 @@ impl Packed {
             positions: &self.positions[rows.clone()],
             write,
             reads: Reads::Columns(reads),
-            adapted: false,
+            adapter: None,
         };
         let batch: Vec<Rows> = self
             .sequences

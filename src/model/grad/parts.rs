@@ -41,6 +41,18 @@ pub struct Inputs {
     pub activated: Matrix,
 }
 
+impl Inputs {
+    /// What enters a projection.
+    pub fn of(&mut self, projection: Projection) -> &mut Matrix {
+        match projection {
+            Projection::Q | Projection::K | Projection::V => &mut self.normed,
+            Projection::O => &mut self.attended,
+            Projection::Gate | Projection::Up => &mut self.mlp_normed,
+            Projection::Down => &mut self.activated,
+        }
+    }
+}
+
 /// The gradient of an adapter, in its own shapes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Gradient(pub BTreeMap<(usize, Projection), LowRank>);

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 
-use super::SCORES;
-use super::attend::{Attention, Row};
-use super::kernels::{Launch, room};
+use super::super::SCORES;
+use super::super::attend::{Attention, Row};
+use super::launch::{Launch, room};
 use crate::model::{Read, Reads, Rows};
 
 /// So many rows must read the same columns for these to be multiplied together, so many columns, and so many pairs.
@@ -26,7 +26,7 @@ struct Begun {
 }
 
 impl Attention<'_> {
-    /// As [`Attention::run`].
+    /// As [`Kernels::attend`](super::Kernels::attend).
     pub fn by_kernels(&self, q: &Tensor, batch: &[Rows]) -> Result<Tensor> {
         let alike = self.alike(batch);
         let rows = self.rows(batch, &alike);
@@ -79,10 +79,10 @@ impl Attention<'_> {
         let of = |row: usize| rows[row].alike.as_ref().map_or(0..0, |(_, columns)| columns.clone());
         let last = readers.iter().map(|&row| of(row).end).max().unwrap_or(read.start);
         let start = read.start;
-        let first = self.kv.slot(read.block, self.layer, start);
+        let first = self.slots.slot(read.block, self.layer, start);
         // Products are faster where sizes are multiples of eight; what stands behind the last column gets no weight.
-        let n = (last - start).next_multiple_of(8).min(self.kv.slots() - first);
-        let [keys, values] = self.kv.block(first, n)?;
+        let n = (last - start).next_multiple_of(8).min(self.slots.count() - first);
+        let [keys, values] = self.slots.in_a_row(first, n)?;
         let (device, width, group) = (q.device(), self.head_dim, self.heads / self.kv_heads);
         for readers in readers.chunks((SCORES / (n * self.heads)).max(1)) {
             let spans = readers.iter().map(|&row| of(row));
@@ -136,11 +136,11 @@ impl Attention<'_> {
         let bytes = 4 * heads * (width + THREADS + THREADS / 32 * width);
         let name = format!("attend_{heads}_{vector}_{times}");
         let out = room(&[rows.len(), self.heads * width], q.dtype(), q.device())?;
-        let launch = Launch::new(&name, q.dtype(), q.device())?.tensor(q)?.tensor(self.kv.pool())?;
+        let launch = Launch::new(&name, q.dtype(), q.device())?.tensor(q)?.tensor(self.slots.pool())?;
         let launch = launch.tensor(&out)?.tensor(&spans)?.maybe(slopes)?;
         let launch = launch.maybe(begun.map(|begun| &begun.most))?.maybe(begun.map(|begun| &begun.total))?;
         let launch = launch.maybe(begun.map(|begun| &begun.values))?.number(self.scale as f32);
-        let launch = launch.counts(&[rows.len(), self.heads, self.kv_heads, width, self.kv.slots()])?;
+        let launch = launch.counts(&[rows.len(), self.heads, self.kv_heads, width, self.slots.count()])?;
         // SAFETY: spans name slots of the pool, and the other sizes are those of the tensors.
         unsafe { launch.run([rows.len(), self.kv_heads, group.div_ceil(heads)], THREADS, bytes) }?;
         Ok(out)

@@ -1,0 +1,172 @@
+//! One block of a transformer, top to bottom. Every backend computes it through [`block`], and so does training, which keeps
+//! what its way back needs.
+
+use anyhow::Result;
+
+use super::arch::Wiring;
+use super::mlp::Mlp;
+use super::projection::Projection;
+
+/// The parts of a block, with norms `N` and products `P`: as a loader finds them, or as a backend holds them.
+pub struct Block<N, P> {
+    /// The norm before attention.
+    pub attention_norm: N,
+    /// Attention.
+    pub attention: Attention<N, P>,
+    /// The norm of what attention puts out, where the family has one.
+    pub after_attention: Option<N>,
+    /// The norm before the MLP.
+    pub mlp_norm: N,
+    /// The MLP.
+    pub mlp: Mlp<P>,
+    /// The norm of what the MLP puts out, where the family has one.
+    pub after_mlp: Option<N>,
+}
+
+/// The parts of attention.
+pub struct Attention<N, P> {
+    /// Queries, keys and values, stacked.
+    pub qkv: P,
+    /// The norm of each head's queries, where the family has one.
+    pub q_norm: Option<N>,
+    /// The norm of each head's keys, where the family has one.
+    pub k_norm: Option<N>,
+    /// The output projection.
+    pub output: P,
+}
+
+impl<N, P> Block<N, P> {
+    /// The same block with its parts in another form.
+    ///
+    /// # Errors
+    /// A part that cannot be held so.
+    pub fn map<M, Q>(
+        self,
+        norm: impl Fn(N) -> Result<M>,
+        product: impl Fn(P) -> Result<Q>,
+    ) -> Result<Block<M, Q>> {
+        let Attention { qkv, q_norm, k_norm, output } = self.attention;
+        Ok(Block {
+            attention_norm: norm(self.attention_norm)?,
+            attention: Attention {
+                qkv: product(qkv)?,
+                q_norm: q_norm.map(&norm).transpose()?,
+                k_norm: k_norm.map(&norm).transpose()?,
+                output: product(output)?,
+            },
+            after_attention: self.after_attention.map(&norm).transpose()?,
+            mlp_norm: norm(self.mlp_norm)?,
+            mlp: self.mlp.map(&product)?,
+            after_mlp: self.after_mlp.map(&norm).transpose()?,
+        })
+    }
+}
+
+/// The steps of a block over the packed rows of one batch at one layer. A backend implements them; it knows the batch, where
+/// keys and values are kept, and which rows have which adapter. A step may write over what it takes by value.
+pub trait Ops {
+    /// Hidden states `[rows, hidden]`, which go from block to block.
+    type States;
+    /// What stands between two steps, `[rows, ..]`.
+    type Values;
+    /// A norm's weights.
+    type Norm;
+    /// The weights of products that read the same rows, stacked.
+    type Product;
+
+    /// The norm of states, `[rows, hidden]` -> `[rows, hidden]`.
+    ///
+    /// # Errors
+    /// The device fails, here and in all steps.
+    fn norm(&mut self, norm: &Self::Norm, states: &Self::States) -> Result<Self::Values>;
+
+    /// The outputs of these projections side by side, `[rows, in]` -> `[rows, out]`, with biases and with what the rows'
+    /// adapters add.
+    fn product(
+        &mut self,
+        product: &Self::Product,
+        of: &[Projection],
+        x: Self::Values,
+    ) -> Result<Self::Values>;
+
+    /// Queries and keys normed head by head and rotated to their positions, where the family does so; keys and values go to
+    /// the cache. `[rows, (heads + 2 * kv_heads) * head_dim]` -> the queries `[rows, heads * head_dim]`.
+    fn place(
+        &mut self,
+        attention: &Attention<Self::Norm, Self::Product>,
+        qkv: Self::Values,
+    ) -> Result<Self::Values>;
+
+    /// What each row reads: the mean of values, weighted by softmax, `[rows, heads * head_dim]` from queries to heads. A row
+    /// with nothing to read gets zeros.
+    ///
+    /// # Errors
+    /// A score is [`NotFinite`](super::NotFinite).
+    fn attend(&mut self, queries: Self::Values) -> Result<Self::Values>;
+
+    /// Zeros in rows that have no attention at this layer, `[rows, hidden]`: not even its output's bias is left.
+    fn silence(&mut self, out: Self::Values) -> Result<Self::Values>;
+
+    /// The MLP's function, times the rest where there is a gate, `[rows, gate and up]` -> `[rows, width]`.
+    fn activate(&mut self, mlp: &Mlp<Self::Product>, inner: Self::Values) -> Result<Self::Values>;
+
+    /// The norm of what attention or the MLP puts out, `[rows, hidden]`.
+    fn norm_output(&mut self, norm: &Self::Norm, out: Self::Values) -> Result<Self::Values>;
+
+    /// `states + out`, `[rows, hidden]`.
+    fn add(&mut self, states: &mut Self::States, out: Self::Values) -> Result<()>;
+
+    /// The states with both parts of a parallel block, `[rows, hidden]`.
+    fn add_both(
+        &mut self,
+        states: &mut Self::States,
+        attention: Self::Values,
+        mlp: Self::Values,
+    ) -> Result<()>;
+}
+
+/// The states `[rows, hidden]` that enter a block become those that leave it.
+///
+/// # Errors
+/// A step fails.
+pub fn block<B: Ops>(
+    ops: &mut B,
+    block: &Block<B::Norm, B::Product>,
+    wiring: Wiring,
+    states: &mut B::States,
+) -> Result<()> {
+    use Projection::{K, O, Q, V};
+    let attention = &block.attention;
+    let x = ops.norm(&block.attention_norm, states)?; // [rows, hidden]
+    let qkv = ops.product(&attention.qkv, &[Q, K, V], x)?; // [rows, (heads + 2 * kv_heads) * head_dim]
+    let queries = ops.place(attention, qkv)?; // [rows, heads * head_dim]
+    let heads = ops.attend(queries)?; // [rows, heads * head_dim]
+    let out = ops.product(&attention.output, &[O], heads)?; // [rows, hidden]
+    let out = ops.silence(out)?; // [rows, hidden]
+    if wiring == Wiring::Parallel {
+        let x = ops.norm(&block.mlp_norm, states)?; // [rows, hidden]
+        let mlp_out = mlp(ops, &block.mlp, x)?; // [rows, hidden]
+        return ops.add_both(states, out, mlp_out);
+    }
+    let out = normed(ops, &block.after_attention, out)?; // [rows, hidden]
+    ops.add(states, out)?; // [rows, hidden]
+    let x = ops.norm(&block.mlp_norm, states)?; // [rows, hidden]
+    let out = mlp(ops, &block.mlp, x)?; // [rows, hidden]
+    let out = normed(ops, &block.after_mlp, out)?; // [rows, hidden]
+    ops.add(states, out) // [rows, hidden]
+}
+
+/// The MLP: normed rows `[rows, hidden]` -> what it adds to the states `[rows, hidden]`.
+fn mlp<B: Ops>(ops: &mut B, mlp: &Mlp<B::Product>, x: B::Values) -> Result<B::Values> {
+    let inner = ops.product(&mlp.into, mlp.shape.entering(), x)?; // [rows, gate and up]
+    let inner = ops.activate(mlp, inner)?; // [rows, width]
+    ops.product(&mlp.down, &[Projection::Down], inner) // [rows, hidden]
+}
+
+/// A norm where there is one, `[rows, hidden]`.
+fn normed<B: Ops>(ops: &mut B, norm: &Option<B::Norm>, out: B::Values) -> Result<B::Values> {
+    match norm {
+        Some(norm) => ops.norm_output(norm, out),
+        None => Ok(out),
+    }
+}
