@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Generation, Limits, Observer, Request, StopRule, generate};
 use crate::data::Example;
 use crate::intervene::{Change, Columns, Plan};
-use crate::model::{Arch, BlockId, Decoder, Fields, KvStore, Matrix, Reads, Rows, States};
+use crate::model::{AdapterId, Arch, BlockId, Decoder, Fields, KvStore, Matrix, Reads, Rows, States};
 use crate::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 
 pub const LAYERS: usize = 4;
@@ -59,7 +59,7 @@ pub struct Seen {
     pub write: BlockId,
     /// Columns as ranges; `None` where there is no attention, or each row reads itself alone.
     pub reads: Option<Vec<(BlockId, Range<usize>)>>,
-    pub adapted: bool,
+    pub adapter: Option<AdapterId>,
 }
 
 /// Rows through the layers: at each layer those that were there.
@@ -151,7 +151,7 @@ impl Decoder for Fake {
                 }
                 Reads::Own | Reads::Nothing => None,
             },
-            adapted: rows.adapted,
+            adapter: rows.adapter,
         });
         let mut passes = self.passes.lock().expect("no thread has failed");
         let pass = passes.last_mut().expect("rows begin with tokens");

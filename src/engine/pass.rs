@@ -206,8 +206,13 @@ mod tests {
             .map(|(columns, layers)| kv.add(&arch(), Extent { columns, layers }).unwrap());
         let [trunk, whole_fork, half_fork] = [
             [Stage::below(below, whole(&[(below, 0..3)]))],
-            [Stage { from: 1, write: above, reads: whole(&[(below, 0..1), (above, 1..3)]), adapted: true }],
-            [Stage { from: 2, write: above, reads: StageReads::Nothing, adapted: false }],
+            [Stage {
+                from: 1,
+                write: above,
+                reads: whole(&[(below, 0..1), (above, 1..3)]),
+                adapter: Some(AdapterId::TRAINED),
+            }],
+            [Stage { from: 2, write: above, reads: StageReads::Nothing, adapter: None }],
         ];
         let strand = |positions: &[usize], origin, layers, stages| Strand {
             item: None,
@@ -236,7 +241,7 @@ mod tests {
             ]
         );
         let forked = &pass.layers[1][1];
-        assert_eq!((forked.write, forked.adapted), (above, true));
+        assert_eq!((forked.write, forked.adapter), (above, Some(AdapterId::TRAINED)));
         assert_eq!(forked.reads, Some(vec![(below, 0..1), (above, 1..3)]));
         assert_eq!(pass.layers[3][1].reads, None);
         // 3, 5, 3 and 3 rows; of columns 6, 6 + 5, 5 and 5.
@@ -252,12 +257,13 @@ mod tests {
             [0..4, 2..4].map(|layers| kv.add(&arch(), Extent { columns: 0..1, layers }).unwrap());
         let stages = [
             Stage::below(one, StageReads::Own),
-            Stage { from: 2, write: other, reads: StageReads::Nothing, adapted: true },
+            Stage { from: 2, write: other, reads: StageReads::Nothing, adapter: Some(AdapterId::TRAINED) },
         ];
         let origin = Origin::Tokens(&[7]);
         let strand = Strand { item: None, positions: vec![0], origin, layers: 0..4, stages: &stages };
-        let at = |layer| (strand.at(layer).write, strand.at(layer).adapted);
-        assert_eq!([0, 1, 2, 3].map(at), [(one, false), (one, false), (other, true), (other, true)]);
+        let at = |layer| (strand.at(layer).write, strand.at(layer).adapter);
+        let trained = Some(AdapterId::TRAINED);
+        assert_eq!([0, 1, 2, 3].map(at), [(one, None), (one, None), (other, trained), (other, trained)]);
         assert!(matches!(strand.at(1).reads, Reads::Own) && matches!(strand.at(3).reads, Reads::Nothing));
     }
 

@@ -44,15 +44,12 @@ impl Source<'_> {
             true => self.norm(&name(part), head_dim).map(Some),
             false => Ok(None),
         });
+        // First, because a layer that is not there is named by its queries.
+        let qkv = self.qkv(&name)?;
         let output = || self.weight(&name(self.names.output), heads * head_dim, hidden, bias.output);
         Ok(Block {
             attention_norm: self.norm(&name(self.names.attention_norm), hidden)?,
-            attention: Attention {
-                qkv: self.qkv(&name)?,
-                q_norm: q_norm?,
-                k_norm: k_norm?,
-                output: vec![output()?],
-            },
+            attention: Attention { qkv, q_norm: q_norm?, k_norm: k_norm?, output: vec![output()?] },
             after_attention: sandwich(self.names.after_attention)?,
             mlp_norm: self.norm(&name(self.names.mlp_norm), hidden)?,
             mlp: self.mlp(&name)?,

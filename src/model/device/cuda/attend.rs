@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 
-use super::super::SCORES;
-use super::super::attend::{Attention, Row};
 use super::launch::{Launch, room};
+use crate::model::device::SCORES;
+use crate::model::device::attend::{Attention, Row};
 use crate::model::{Read, Reads, Rows};
 
 /// So many rows must read the same columns for these to be multiplied together, so many columns, and so many pairs.
