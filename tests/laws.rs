@@ -302,8 +302,11 @@ fn an_adapter_of_all_rows_and_one_that_rows_name_add_up() {
     let tokenizer = tiny::tokenizer("smollm");
     let mut model = tiny::model(Family::Qwen2, &tokenizer);
     let whole = tiny::adapter(model.arch(), "whole");
-    let (even, odd) =
-        whole.0.clone().into_iter().partition(|((_, projection), _)| *projection as usize % 2 == 0);
+    let (even, odd) = whole
+        .0
+        .clone()
+        .into_iter()
+        .partition(|((_, projection), _)| (*projection as usize).is_multiple_of(2));
     let prompt = &tiny::prompts(&tokenizer, Profile::Exact, 2, 1)[0];
     let named = Request::new(prompt, Plan::from_layer(0, Change::Adapt(AdapterId(5))));
     model.adapt(Adapters::everywhere(Adapter(even)).with(AdapterId(5), Adapter(odd))).unwrap();
