@@ -13,11 +13,11 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use icl_mask::config::{Experiment, Run, Settings};
 use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, generate};
-use icl_mask::hub::Wanted;
+use icl_mask::hub::ModelFiles;
 use icl_mask::intervene::{Condition, Intervention};
 use icl_mask::model::{Decoder, Precision, Transformer};
 use icl_mask::prompt::Prompt;
-use icl_mask::run::{OpenModel, Prepared, hidden_json};
+use icl_mask::run::{OpenModel, RunInputs, hidden_json};
 use serde_json::json;
 
 #[derive(Parser)]
@@ -39,9 +39,9 @@ fn main() -> Result<()> {
     let mut dump = BufWriter::new(File::create(&args.dump)?);
     let mut index = 0;
     for run in &experiment.runs {
-        let model = OpenModel::open(&run.model, Wanted::Weights)?;
+        let model = OpenModel::open(&run.model, ModelFiles::Weights)?;
         let decoder = Transformer::load(model.checkpoint()?, Precision::F32)?;
-        let prepared = Prepared::new(run.clone(), &model)?;
+        let prepared = RunInputs::new(run.clone(), &model)?;
         let wanted: Vec<(&Prompt, Condition)> = prepared
             .prompts
             .iter()

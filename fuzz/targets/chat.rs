@@ -5,12 +5,12 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use icl_mask::prompt::chat::{ChatTemplate, Source};
+use icl_mask::prompt::chat::{ChatTemplate, TemplateSource};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let path = common::file("chat.jinja", bytes);
-    let Some(source) = common::judge(Source::file(&path), bytes) else { return };
+    let Some(source) = common::judge(TemplateSource::file(&path), bytes) else { return };
     let roles = [("bos_token", "<s>"), ("eos_token", "</s>"), ("pad_token", "")];
     let roles: BTreeMap<String, String> = roles.map(|(role, token)| (role.into(), token.into())).into();
     let Some(template) = common::judge(ChatTemplate::new(source, &roles), bytes) else { return };

@@ -8,11 +8,11 @@ mod mutate;
 use std::sync::LazyLock;
 
 use icl_mask::config::ModelChoice;
-use icl_mask::hub::Wanted;
+use icl_mask::hub::ModelFiles;
 use icl_mask::lora::peft;
 use icl_mask::model::{Arch, Checkpoint, Precision, Transformer, not_applied, unread};
 use icl_mask::prompt::Tokenizer;
-use icl_mask::prompt::chat::{ChatTemplate, Source};
+use icl_mask::prompt::chat::{ChatTemplate, TemplateSource};
 use icl_mask::run::OpenModel;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
@@ -52,7 +52,7 @@ fuzz_target!(|bytes: &[u8]| {
     if common::one_of(16, bytes) {
         let folder = common::FOLDER.join(FAMILIES[family]);
         let choice = ModelChoice::resolve(&folder.display().to_string(), "--model");
-        common::judge(choice.and_then(|choice| OpenModel::open(&choice, Wanted::Weights)), bytes);
+        common::judge(choice.and_then(|choice| OpenModel::open(&choice, ModelFiles::Weights)), bytes);
     }
     common::restore(FAMILIES[family], FILES[file]);
 });
@@ -82,7 +82,7 @@ fn tokenizer(family: usize, bytes: &[u8]) {
     let file = folder.join("tokenizer.json");
     let Some(tokenizer) = common::judge(Tokenizer::from_file(&file), bytes) else { return };
     let roles = &tokenizer.special().roles;
-    let template = Source::beside(&file).and_then(|source| ChatTemplate::new(source, roles));
+    let template = TemplateSource::beside(&file).and_then(|source| ChatTemplate::new(source, roles));
     if let Some(template) = common::judge(template, bytes) {
         common::judge(template.kept(" Q: {{ x }}\n<s>A:"), bytes);
     }

@@ -10,10 +10,10 @@ use std::sync::Once;
 
 use candle_core::quantized::gguf_file::Value;
 use icl_mask::config::ModelChoice;
-use icl_mask::hub::Wanted;
+use icl_mask::hub::ModelFiles;
 use icl_mask::model::{Checkpoint, Precision, Transformer, not_applied_gguf, unread_gguf};
 use icl_mask::prompt::Tokenizer;
-use icl_mask::prompt::chat::{ChatTemplate, Source};
+use icl_mask::prompt::chat::{ChatTemplate, TemplateSource};
 use icl_mask::prompt::tokenizer::keys;
 use icl_mask::run::OpenModel;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
@@ -49,13 +49,13 @@ fuzz_target!(|bytes: &[u8]| {
             tokenizer.decode(&ids);
         }
         let roles = &tokenizer.special().roles;
-        let template = Source::gguf(metadata).and_then(|source| ChatTemplate::new(source, roles));
+        let template = TemplateSource::gguf(metadata).and_then(|source| ChatTemplate::new(source, roles));
         common::judge(template, bytes);
     }
     // The way that the program takes, which reads the file three times.
     if common::one_of(16, bytes) {
         let choice = ModelChoice::resolve(&path.display().to_string(), "--model");
-        common::judge(choice.and_then(|choice| OpenModel::open(&choice, Wanted::Weights)), bytes);
+        common::judge(choice.and_then(|choice| OpenModel::open(&choice, ModelFiles::Weights)), bytes);
     }
 });
 

@@ -14,7 +14,7 @@ use icl_mask::config::{Experiment, Settings};
 use icl_mask::figure::Names;
 use icl_mask::lora::{Log, peft};
 use icl_mask::report::{Report, html};
-use icl_mask::results::{Manifest, RunFolder, Stored, read_json, sia2024};
+use icl_mask::results::{Manifest, RunFolder, RunContents, read_json, sia2024};
 use icl_mask::stats::{StoredRun, Study};
 use icl_mask::verbs;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
@@ -115,7 +115,7 @@ fn made_again(path: &Path) -> Result<()> {
 
 /// What `score` makes of the texts, and where `export` would write it. Programs are not run.
 fn scored_again(folder: &RunFolder) -> Result<()> {
-    let stored = Stored::open(folder.clone())?;
+    let stored = RunContents::open(folder.clone())?;
     for path in stored.folder.score_files()? {
         let Some(found) = stored.check_files(&path)? else { continue };
         let lines = stored.cleaned_again(&found)?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::named::{chat, find_format, profile};
 use super::resolve::Resolver;
-use super::settings::Asked;
+use super::settings::Setting;
 use super::{ChatChoice, Limit, ModelChoice, Run, Training, files};
 use crate::base::error::input;
 use crate::data::{DataConfig, Direction, is_named_like_one};
@@ -122,7 +122,7 @@ impl Resolver {
                 data.direction = data.own_direction()?;
             }
         }
-        let narrow = |asked: Asked| -> Result<Vec<u32>> {
+        let narrow = |asked: Setting| -> Result<Vec<u32>> {
             // `numbers` lets nothing through that does not fit.
             Ok(self.numbers(asked)?.into_iter().map(|number| number as u32).collect())
         };
@@ -226,7 +226,7 @@ impl Resolver {
     }
 
     fn data(&self, task: &'static TaskKind) -> Result<Vec<DataConfig>> {
-        let file = |asked: Asked| match asked.words {
+        let file = |asked: Setting| match asked.words {
             None => Ok(None),
             Some(_) => self.one(asked).map(|file| Some(PathBuf::from(file))),
         };

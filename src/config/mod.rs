@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 mod compute;
 pub mod files;
@@ -44,7 +45,7 @@ pub enum ChatChoice {
 }
 
 /// How many generations of an item, and how their tokens are chosen.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
     /// Generations per item.
     pub samples: usize,

@@ -11,7 +11,7 @@ use super::settings::parse_yaml;
 use crate::base::console::Bar;
 use crate::base::error::{absent, input, printable, suggest};
 use crate::base::inputs;
-use crate::hub::{self, HubSettings, ModelId, Progress, Wanted};
+use crate::hub::{self, DownloadProgress, HubSettings, ModelFiles, ModelId};
 use crate::model::{Arch, Checkpoint, Fields};
 
 /// A file of `configs/model/`.
@@ -80,7 +80,7 @@ impl ModelChoice {
         }
         if written.contains('/') {
             let id: ModelId = written.parse().with_context(|| origin.to_string())?;
-            let path = fetch(&id, Wanted::Description)?;
+            let path = fetch(&id, ModelFiles::Description)?;
             let layers = described(&path)?.layers;
             let name = id.to_string().replace('/', "--");
             return Ok(Self { name, config: None, path, hub: Some(id), layers });
@@ -99,7 +99,7 @@ impl ModelChoice {
     ///
     /// # Errors
     /// Not there (with the way to get it), or not to be had from the hub.
-    pub fn locate(&self, wanted: Wanted) -> Result<PathBuf> {
+    pub fn locate(&self, wanted: ModelFiles) -> Result<PathBuf> {
         let chosen_by_id = self.config.is_none();
         match &self.hub {
             Some(id) if chosen_by_id || !self.path.exists() => fetch(id, wanted),
@@ -199,18 +199,18 @@ fn refuse_adapter(folder: &Path) -> Result<()> {
 }
 
 /// Fetch from the hub, with a bar for each file.
-fn fetch(id: &ModelId, wanted: Wanted) -> Result<PathBuf> {
+fn fetch(id: &ModelId, wanted: ModelFiles) -> Result<PathBuf> {
     let bar = Bar::new("{msg} {bar:24} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left", 0);
     let shown = RefCell::new(String::new());
-    let show = |progress: Progress| match progress {
-        Progress::File { name, done, size } => {
+    let show = |progress: DownloadProgress| match progress {
+        DownloadProgress::File { name, done, size } => {
             if *shown.borrow() != name {
                 bar.restart(name, size);
                 shown.replace(name.into());
             }
             bar.position(done);
         }
-        Progress::Note(line) => bar.note(&line),
+        DownloadProgress::Note(line) => bar.note(&line),
     };
     Ok(hub::fetch(id, wanted, &HubSettings::from_env()?, &show)?.folder)
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::named::{bytes, find_mask, policy};
 use super::purpose::PROGRAMS;
-use super::settings::{Asked, Layered, Origins, Settings};
+use super::settings::{Layered, Origins, Setting, Settings};
 use super::{AdapterChoice, Experiment, Layers, ModelChoice, Run, Running, Sampling};
 use crate::base::error::input;
 use crate::intervene::{Condition, Intervention, Series};
@@ -179,7 +179,7 @@ impl Resolver {
     }
 
     /// Layers of a model, the one past the last among them.
-    pub(super) fn layers(&self, asked: Asked, model: &ModelChoice) -> Result<Vec<usize>> {
+    pub(super) fn layers(&self, asked: Setting, model: &ModelChoice) -> Result<Vec<usize>> {
         let origin = self.origins.of(asked.name);
         Layers::parse(self.list(asked)?, &origin)?.resolve(model.layers, &model.name, &origin)
     }

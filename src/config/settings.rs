@@ -17,7 +17,7 @@ pub type Words = Vec<String>;
 
 /// A setting as typed, with its name.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct Setting<'a> {
     /// Its key in a YAML file.
     pub name: &'static str,
     /// What was written; `None` where nothing was.
@@ -61,8 +61,8 @@ macro_rules! settings {
             $($(
                 /// The setting of this name, as typed.
                 #[allow(clippy::wrong_self_convention, reason = "a setting is called from_layer")]
-                pub(super) fn $field(&self) -> Asked<'_> {
-                    Asked { name: stringify!($field), words: &self.$field }
+                pub(super) fn $field(&self) -> Setting<'_> {
+                    Setting { name: stringify!($field), words: &self.$field }
                 }
             )*)*
 

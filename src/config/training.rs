@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::resolve::Resolver;
-use super::settings::Asked;
+use super::settings::Setting;
 use super::{ModelChoice, Run};
 use crate::base::error::input;
 use crate::intervene::{Condition, Intervention};
@@ -131,7 +131,7 @@ impl Resolver {
         }
     }
 
-    fn above(&self, asked: Asked, least: f64, most: f64) -> Result<f64> {
+    fn above(&self, asked: Setting, least: f64, most: f64) -> Result<f64> {
         let field = asked.name;
         let number = self.number(asked)?;
         match (least..=most).contains(&number) {

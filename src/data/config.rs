@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::problems::{self, Fields};
-use super::{Direction, Example, Part, table};
+use super::problems::{self, ProblemFields};
+use super::{CorpusPart, Direction, Example, table};
 use crate::base::error::input;
 
 /// A corpus as its YAML file describes it. Paths in it are relative to the current folder.
@@ -24,12 +24,12 @@ pub struct DataConfig {
     /// The direction that is meant where none is asked for.
     pub direction: Option<Direction>,
     /// Where the text is.
-    pub kind: Kind,
+    pub kind: CorpusKind,
 }
 
 /// The kinds of corpora.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum CorpusKind {
     /// A folder with one file per language and split, aligned line by line.
     Flores(Flores),
     /// Files with one pair per row: TSV or CSV with a header, JSONL, or a JSON list.
@@ -71,7 +71,7 @@ pub struct Table {
     /// The training pairs, if any.
     pub training: Option<TableFile>,
     /// Which columns (or JSON keys) to read.
-    pub columns: Columns,
+    pub columns: TableColumns,
 }
 
 /// `kind: code`: problems with their tests.
@@ -80,23 +80,23 @@ pub struct Code {
     /// The test items: JSONL, or the same compressed with gzip.
     pub test: TableFile,
     /// Names of the fields of a problem.
-    pub fields: Fields,
+    pub fields: ProblemFields,
     /// Where demonstrations are drawn from; may be left out for a corpus that is only used without any.
-    pub demonstrations: Option<Pool>,
+    pub demonstrations: Option<DemonstrationPool>,
     /// Which columns (or JSON keys) of a demonstrations' file to read.
-    pub demonstration_columns: Columns,
+    pub demonstration_columns: TableColumns,
 }
 
 /// What demonstrations of programs are drawn from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pool {
+pub enum DemonstrationPool {
     /// The other test items.
     LeaveOneOut,
     /// A file of pairs.
     File(TableFile),
 }
 
-/// What stands in a YAML file for [`Pool::LeaveOneOut`].
+/// What stands in a YAML file for [`DemonstrationPool::LeaveOneOut`].
 pub(super) const LEAVE_ONE_OUT: &str = "leave-one-out";
 
 impl Code {
@@ -105,7 +105,7 @@ impl Code {
         &self,
         config: &DataConfig,
         direction: Option<&Direction>,
-        part: Part,
+        part: CorpusPart,
     ) -> Result<Option<Vec<Example>>> {
         let file = &self.test.file;
         if !problems::understands(Path::new(file)) {
@@ -114,10 +114,10 @@ impl Code {
             )));
         }
         match (part, &self.demonstrations) {
-            (Part::Test, _) | (Part::Demonstrations, Some(Pool::LeaveOneOut)) => {
+            (CorpusPart::Test, _) | (CorpusPart::Demonstrations, Some(DemonstrationPool::LeaveOneOut)) => {
                 problems::read(config, &self.test, &self.fields).map(Some)
             }
-            (Part::Demonstrations, Some(Pool::File(file))) => {
+            (CorpusPart::Demonstrations, Some(DemonstrationPool::File(file))) => {
                 let table = Table {
                     test: self.test.clone(),
                     demonstrations: Some(file.clone()),
@@ -126,7 +126,7 @@ impl Code {
                 };
                 table::read(config, &table, direction, part)
             }
-            (Part::Demonstrations, None) | (Part::Training, _) => Ok(None),
+            (CorpusPart::Demonstrations, None) | (CorpusPart::Training, _) => Ok(None),
         }
     }
 }
@@ -143,7 +143,7 @@ pub struct TableFile {
 /// Names of columns or JSON keys; may hold `{source}` and `{target}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Columns {
+pub struct TableColumns {
     /// The id. If not given, a column called `id` is used where there is one, else the row's number.
     pub id: Option<String>,
     /// The text that is read.
@@ -152,9 +152,9 @@ pub struct Columns {
     pub target: String,
 }
 
-impl Default for Columns {
-    fn default() -> Columns {
-        Columns { id: None, source: "source".into(), target: "target".into() }
+impl Default for TableColumns {
+    fn default() -> TableColumns {
+        TableColumns { id: None, source: "source".into(), target: "target".into() }
     }
 }
 
@@ -188,11 +188,11 @@ impl DataConfig {
         // A brace in the user's own path is no placeholder.
         let whole = |path: &Path| TableFile { file: path.display().to_string(), lines: None };
         let (test_file, demonstrations) = (whole(test), demonstrations.map(whole));
-        let kind = Kind::Table(Table {
+        let kind = CorpusKind::Table(Table {
             test: test_file,
             demonstrations,
             training: None,
-            columns: Columns::default(),
+            columns: TableColumns::default(),
         });
         DataConfig {
             name: name_of(test),
@@ -207,11 +207,13 @@ impl DataConfig {
     /// Programming problems in a file, with demonstrations from another one or, without that, from the other problems.
     pub fn one_off_code(test: &Path, demonstrations: Option<&Path>) -> DataConfig {
         let whole = |path: &Path| TableFile { file: path.display().to_string(), lines: None };
-        let kind = Kind::Code(Code {
+        let kind = CorpusKind::Code(Code {
             test: whole(test),
-            fields: Fields::default(),
-            demonstrations: Some(demonstrations.map(whole).map_or(Pool::LeaveOneOut, Pool::File)),
-            demonstration_columns: Columns::default(),
+            fields: ProblemFields::default(),
+            demonstrations: Some(
+                demonstrations.map(whole).map_or(DemonstrationPool::LeaveOneOut, DemonstrationPool::File),
+            ),
+            demonstration_columns: TableColumns::default(),
         });
         DataConfig { kind, ..DataConfig::one_off(test, None) }
     }
@@ -219,9 +221,9 @@ impl DataConfig {
     /// Whether it says where demonstrations are drawn from.
     pub fn has_demonstrations(&self) -> bool {
         match &self.kind {
-            Kind::Table(table) => table.demonstrations.is_some(),
-            Kind::Code(code) => code.demonstrations.is_some(),
-            Kind::Flores(_) => true,
+            CorpusKind::Table(table) => table.demonstrations.is_some(),
+            CorpusKind::Code(code) => code.demonstrations.is_some(),
+            CorpusKind::Flores(_) => true,
         }
     }
 

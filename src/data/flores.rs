@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::lines::Lines;
-use super::{DataConfig, Direction, Example, Flores, LineRange, Part, languages};
+use super::{CorpusPart, DataConfig, Direction, Example, Flores, LineRange, languages};
 use crate::base::error::{absent, input};
 
 /// The examples of one part; `None` if there is no such part.
@@ -13,13 +13,13 @@ pub(super) fn read(
     config: &DataConfig,
     flores: &Flores,
     direction: Option<&Direction>,
-    part: Part,
+    part: CorpusPart,
 ) -> Result<Option<Vec<Example>>> {
     let direction = direction.ok_or_else(|| input(config.wants_direction()))?;
     let split = match part {
-        Part::Demonstrations => Some(&flores.demonstrations),
-        Part::Test => Some(&flores.test),
-        Part::Training => flores.training.as_ref(),
+        CorpusPart::Demonstrations => Some(&flores.demonstrations),
+        CorpusPart::Test => Some(&flores.test),
+        CorpusPart::Training => flores.training.as_ref(),
     };
     let Some(split) = split else { return Ok(None) };
     let folder = flores.folder.join(&split.split);
@@ -87,7 +87,7 @@ fn read_aligned(source: &Path, target: &Path, range: Option<LineRange>) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Corpus, Kind, load_training};
+    use crate::data::{Corpus, CorpusKind, load_training};
     use tempfile::TempDir;
 
     const YAML: &str = "kind: flores\nprepare: bin/prepare-flores.sh\nfolder: FOLDER\ntest: {split: devtest}\n\
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn without_training_lines_there_is_no_training() {
         let (_folder, mut config) = corpus_of(&[DEV, TEST].concat());
-        if let Kind::Flores(flores) = &mut config.kind {
+        if let CorpusKind::Flores(flores) = &mut config.kind {
             flores.training = None;
         }
         let message = load_training(&config, Some(&"en-fr".parse().unwrap())).unwrap_err().to_string();

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Columns, DataConfig, Direction, Kind, Pool, TableFile, languages, table};
+use super::{
+    CorpusKind, DataConfig, DemonstrationPool, Direction, TableColumns, TableFile, languages, table,
+};
 use crate::base::error::input;
 
 /// Placeholders of paths and columns that stand for languages.
@@ -15,18 +17,18 @@ impl DataConfig {
     /// Whether its files or columns can only be found where the languages are known.
     pub fn needs_direction(&self) -> bool {
         let names = |text: &str| PLACEHOLDERS.iter().any(|placeholder| text.contains(placeholder));
-        let columns = |columns: &Columns| names(&columns.source) || names(&columns.target);
+        let columns = |columns: &TableColumns| names(&columns.source) || names(&columns.target);
         // A brace in the path of a file given by flag is no placeholder.
         let file = |file: &TableFile| self.origin.is_some() && names(&file.file);
         match &self.kind {
-            Kind::Flores(_) => true,
-            Kind::Table(table) => {
+            CorpusKind::Flores(_) => true,
+            CorpusKind::Table(table) => {
                 let parts = [Some(&table.test), table.demonstrations.as_ref(), table.training.as_ref()];
                 parts.into_iter().flatten().any(file) || columns(&table.columns)
             }
-            Kind::Code(code) => match &code.demonstrations {
-                Some(Pool::File(pool)) => file(pool) || columns(&code.demonstration_columns),
-                Some(Pool::LeaveOneOut) | None => false,
+            CorpusKind::Code(code) => match &code.demonstrations {
+                Some(DemonstrationPool::File(pool)) => file(pool) || columns(&code.demonstration_columns),
+                Some(DemonstrationPool::LeaveOneOut) | None => false,
             },
         }
     }
@@ -39,12 +41,12 @@ impl DataConfig {
     pub fn own_direction(&self) -> Result<Option<Direction>> {
         match (&self.direction, &self.kind) {
             (Some(direction), _) => Ok(Some(direction.clone())),
-            (None, Kind::Table(table)) if self.origin.is_none() => {
+            (None, CorpusKind::Table(table)) if self.origin.is_none() => {
                 let path = Path::new(&table.test.file);
                 named_by(&table::names(path, &self.advice("test"))?, path)
             }
-            (None, Kind::Table(table)) => Ok(pair(&table.columns.source, &table.columns.target)),
-            (None, Kind::Flores(_) | Kind::Code(_)) => Ok(None),
+            (None, CorpusKind::Table(table)) => Ok(pair(&table.columns.source, &table.columns.target)),
+            (None, CorpusKind::Flores(_) | CorpusKind::Code(_)) => Ok(None),
         }
     }
 

@@ -20,10 +20,12 @@ mod table;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-pub use config::{Code, Columns, DataConfig, Flores, Kind, LineRange, Pool, Split, Table, TableFile};
+pub use config::{
+    Code, CorpusKind, DataConfig, DemonstrationPool, Flores, LineRange, Split, Table, TableColumns, TableFile,
+};
 pub use direction::Direction;
 pub use parse::refuse_nesting;
-pub use problems::{Fields, Problem, docstring};
+pub use problems::{Problem, ProblemFields, docstring};
 pub(crate) use rows::is_named_like_one;
 
 use crate::base::error::input;
@@ -63,18 +65,18 @@ pub struct Corpus {
 
 /// What a set of examples is for; names the field of the YAML file and the flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum CorpusPart {
     Demonstrations,
     Test,
     Training,
 }
 
-impl Part {
+impl CorpusPart {
     fn name(self) -> &'static str {
         match self {
-            Part::Demonstrations => "demonstrations",
-            Part::Test => "test",
-            Part::Training => "training",
+            CorpusPart::Demonstrations => "demonstrations",
+            CorpusPart::Test => "test",
+            CorpusPart::Training => "training",
         }
     }
 }
@@ -94,12 +96,11 @@ impl Corpus {
     /// # Errors
     /// As [`load`](Self::load); also if its files or columns go by languages and no direction is given.
     pub fn load_any(config: &DataConfig, direction: Option<&Direction>) -> Result<Corpus> {
-        let test = read(config, direction, Part::Test)?.unwrap_or_default();
+        let test = read(config, direction, CorpusPart::Test)?.unwrap_or_default();
         // A table may do without demonstrations; drawing some from it is refused later, where their number is known.
-        let demonstrations = read(config, direction, Part::Demonstrations)?.unwrap_or_default();
+        let demonstrations = read(config, direction, CorpusPart::Demonstrations)?.unwrap_or_default();
         let hash = hash(&demonstrations, &test);
-        let leave_one_out =
-            matches!(&config.kind, Kind::Code(code) if code.demonstrations == Some(Pool::LeaveOneOut));
+        let leave_one_out = matches!(&config.kind, CorpusKind::Code(code) if code.demonstrations == Some(DemonstrationPool::LeaveOneOut));
         let (name, direction) = (config.name.clone(), direction.cloned());
         Ok(Corpus { name, direction, demonstrations, test, leave_one_out, hash })
     }
@@ -110,7 +111,7 @@ impl Corpus {
 /// # Errors
 /// As [`Corpus::load`]; and if the configuration names no training split.
 pub fn load_training(config: &DataConfig, direction: Option<&Direction>) -> Result<Vec<Example>> {
-    read(config, direction, Part::Training)?.ok_or_else(|| {
+    read(config, direction, CorpusPart::Training)?.ok_or_else(|| {
         let fix = match &config.origin {
             Some(file) => format!("add `training:` to {}", file.display()),
             None => "describe the corpus by a file of configs/data/ with `training:`".to_string(),
@@ -120,11 +121,15 @@ pub fn load_training(config: &DataConfig, direction: Option<&Direction>) -> Resu
 }
 
 /// The examples of one part, or `None` if the configuration has no such part.
-fn read(config: &DataConfig, direction: Option<&Direction>, part: Part) -> Result<Option<Vec<Example>>> {
+fn read(
+    config: &DataConfig,
+    direction: Option<&Direction>,
+    part: CorpusPart,
+) -> Result<Option<Vec<Example>>> {
     let examples = match &config.kind {
-        Kind::Flores(flores) => flores::read(config, flores, direction, part)?,
-        Kind::Table(table) => table::read(config, table, direction, part)?,
-        Kind::Code(code) => code.read(config, direction, part)?,
+        CorpusKind::Flores(flores) => flores::read(config, flores, direction, part)?,
+        CorpusKind::Table(table) => table::read(config, table, direction, part)?,
+        CorpusKind::Code(code) => code.read(config, direction, part)?,
     };
     Ok(examples)
 }

@@ -9,9 +9,10 @@ use serde::{Deserialize, Deserializer};
 
 use super::Direction;
 use super::config::{
-    Code, Columns, DataConfig, Flores, Kind, LEAVE_ONE_OUT, LineRange, Pool, Split, Table, TableFile, name_of,
+    Code, CorpusKind, DataConfig, DemonstrationPool, Flores, LEAVE_ONE_OUT, LineRange, Split, Table,
+    TableColumns, TableFile, name_of,
 };
-use super::problems::Fields;
+use super::problems::ProblemFields;
 use crate::base::error::{input, suggest};
 use crate::base::inputs::{self, MOST_SETTINGS};
 
@@ -84,7 +85,7 @@ struct TableYaml {
     demonstrations: Option<TableFile>,
     training: Option<TableFile>,
     #[serde(default)]
-    columns: Columns,
+    columns: TableColumns,
 }
 
 #[derive(Deserialize)]
@@ -97,9 +98,9 @@ struct CodeYaml {
     test: TableFile,
     demonstrations: Option<TableFile>,
     #[serde(default)]
-    fields: Fields,
+    fields: ProblemFields,
     #[serde(default)]
-    demonstration_columns: Columns,
+    demonstration_columns: TableColumns,
 }
 
 /// Refuse YAML with brackets a thousand deep: the parser takes minutes over them, and nothing that is asked for has any.
@@ -129,13 +130,13 @@ struct Described {
     description: Option<String>,
     prepare: Option<String>,
     direction: Option<Direction>,
-    kind: Kind,
+    kind: CorpusKind,
 }
 
 impl From<FloresYaml> for Described {
     fn from(yaml: FloresYaml) -> Self {
         let FloresYaml { description, prepare, direction, folder, demonstrations, test, training, .. } = yaml;
-        let kind = Kind::Flores(Flores { folder, demonstrations, test, training });
+        let kind = CorpusKind::Flores(Flores { folder, demonstrations, test, training });
         Self { description, prepare, direction, kind }
     }
 }
@@ -143,7 +144,7 @@ impl From<FloresYaml> for Described {
 impl From<TableYaml> for Described {
     fn from(yaml: TableYaml) -> Self {
         let TableYaml { description, prepare, direction, test, demonstrations, training, columns, .. } = yaml;
-        let kind = Kind::Table(Table { test, demonstrations, training, columns });
+        let kind = CorpusKind::Table(Table { test, demonstrations, training, columns });
         Self { description, prepare, direction, kind }
     }
 }
@@ -152,11 +153,11 @@ impl From<CodeYaml> for Described {
     fn from(yaml: CodeYaml) -> Self {
         let CodeYaml { description, prepare, test, demonstrations, fields, demonstration_columns, .. } = yaml;
         let pool = |file: TableFile| match file.lines {
-            None if file.file == LEAVE_ONE_OUT => Pool::LeaveOneOut,
-            _ => Pool::File(file),
+            None if file.file == LEAVE_ONE_OUT => DemonstrationPool::LeaveOneOut,
+            _ => DemonstrationPool::File(file),
         };
         let demonstrations = demonstrations.map(pool);
-        let kind = Kind::Code(Code { test, fields, demonstrations, demonstration_columns });
+        let kind = CorpusKind::Code(Code { test, fields, demonstrations, demonstration_columns });
         Self { description, prepare, direction: None, kind }
     }
 }
@@ -240,7 +241,7 @@ mod tests {
              test: {split: devtest}\ntraining: {split: dev, lines: 1..800}\n",
         )
         .unwrap();
-        let Kind::Flores(flores) = &config.kind else { panic!("{config:?}") };
+        let CorpusKind::Flores(flores) = &config.kind else { panic!("{config:?}") };
         assert_eq!(flores.demonstrations.lines, Some(LineRange { first: 801, last: 997 }));
         assert_eq!((config.name.as_str(), config.prepare.as_deref()), ("mine", Some("bin/p.sh")));
         let config = parse(
@@ -248,7 +249,7 @@ mod tests {
              columns: {source: '{source}', target: '{target}'}\n",
         )
         .unwrap();
-        let Kind::Table(table) = &config.kind else { panic!("{config:?}") };
+        let CorpusKind::Table(table) = &config.kind else { panic!("{config:?}") };
         assert_eq!(table.test, TableFile { file: "a/{pair}.tsv".into(), lines: None });
         assert_eq!(table.demonstrations.as_ref().unwrap().lines, Some(LineRange { first: 2, last: 3 }));
         assert_eq!((&table.columns.id, table.columns.source.as_str()), (&None, "{source}"));

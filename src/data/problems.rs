@@ -31,7 +31,7 @@ pub struct Problem {
 /// Names of the fields of a problem. Those of HumanEval and of MBPP are found without being named.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Fields {
+pub struct ProblemFields {
     /// The id.
     pub id: Option<String>,
     /// What is asked: code (with an entry point) or words.
@@ -51,7 +51,7 @@ const TESTS: [&str; 2] = ["test", "test_list"];
 const ENTRY_POINTS: [&str; 1] = ["entry_point"];
 
 /// The problems of a file, in its order.
-pub(super) fn read(config: &DataConfig, file: &TableFile, fields: &Fields) -> Result<Vec<Example>> {
+pub(super) fn read(config: &DataConfig, file: &TableFile, fields: &ProblemFields) -> Result<Vec<Example>> {
     let advice = config.advice("test");
     let path = PathBuf::from(&file.file);
     let mut lines = Lines::open(&path, &advice)?;
@@ -62,7 +62,7 @@ pub(super) fn read(config: &DataConfig, file: &TableFile, fields: &Fields) -> Re
             let reason = error.to_string().replace(" at line 1 column ", " at column ");
             lines.refuse(&format!("is not a JSON object: {reason}; write one problem a line"))
         })?;
-        let example = Row { object: &object, lines: &lines }.example(fields, count)?;
+        let example = ProblemRow { object: &object, lines: &lines }.example(fields, count)?;
         if let Some(first) = first_lines.insert(example.id.clone(), lines.number()) {
             let what = format!("has the id `{}` again (first on line {first})", example.id);
             return Err(lines.refuse(&what));
@@ -86,13 +86,13 @@ pub(super) fn understands(path: &Path) -> bool {
     ["jsonl", "ndjson"].contains(&&*rows::extension(path))
 }
 
-struct Row<'a> {
+struct ProblemRow<'a> {
     object: &'a Map<String, Value>,
     lines: &'a Lines,
 }
 
-impl Row<'_> {
-    fn example(&self, fields: &Fields, number: usize) -> Result<Example> {
+impl ProblemRow<'_> {
+    fn example(&self, fields: &ProblemFields, number: usize) -> Result<Example> {
         let id = match self.find(&fields.id, &IDS)? {
             None => number.to_string(),
             Some((_, Value::Number(id))) => id.to_string(),

@@ -12,7 +12,7 @@ use super::records::{self, Record};
 use crate::base::error::input;
 use crate::base::inputs::{self, MOST_TEXT};
 
-/// Ends of names of files that [`Rows::open`] understands; `.gz` may follow each.
+/// Ends of names of files that [`TableRows::open`] understands; `.gz` may follow each.
 const EXTENSIONS: [&str; 7] = ["tsv", "tab", "txt", "csv", "jsonl", "ndjson", "json"];
 
 /// Whether a word is the name of a file of rows: `--data` takes names of corpora too.
@@ -31,12 +31,12 @@ pub(super) fn extension(path: &Path) -> String {
 }
 
 /// The rows of a file.
-pub(super) struct Rows {
+pub(super) struct TableRows {
     path: PathBuf,
-    cells: Cells,
+    cells: RowSyntax,
 }
 
-enum Cells {
+enum RowSyntax {
     Tsv { lines: Lines, names: Rc<[String]> },
     Csv { records: std::vec::IntoIter<Record>, names: Rc<[String]> },
     JsonLines(Lines),
@@ -44,15 +44,15 @@ enum Cells {
 }
 
 /// One row.
-pub(super) struct Row {
+pub(super) struct TableRow {
     /// The file and the place in it: the beginning of a sentence about the row.
     pub place: String,
     /// The place alone: `on line 3`.
     pub at: String,
-    fields: Fields,
+    fields: RowFields,
 }
 
-enum Fields {
+enum RowFields {
     Columns(Rc<[String]>, Vec<String>),
     Object(Map<String, Value>),
 }
@@ -67,14 +67,14 @@ pub(super) enum Found<'a> {
     Other,
 }
 
-impl Rows {
+impl TableRows {
     /// Open a file; `advice` ends the sentence if it is missing or empty.
     ///
     /// # Errors
     /// It cannot be read, has no header, or its name says no format that is read.
     pub fn open(path: &Path, advice: &str) -> Result<Self> {
         let cells = match extension(path).as_str() {
-            "jsonl" | "ndjson" => Cells::JsonLines(Lines::open(path, advice)?),
+            "jsonl" | "ndjson" => RowSyntax::JsonLines(Lines::open(path, advice)?),
             "tsv" | "tab" | "txt" => tsv(path, advice)?,
             "csv" => csv(path, advice)?,
             "json" => json(path, advice)?,
@@ -91,62 +91,62 @@ impl Rows {
     }
 
     /// The header of a file that has one, as a row whose texts are its names.
-    pub fn header(&self) -> Option<Row> {
-        let (Cells::Tsv { names, .. } | Cells::Csv { names, .. }) = &self.cells else { return None };
-        Some(row(&self.path, 1, Fields::Columns(names.clone(), names.to_vec())))
+    pub fn header(&self) -> Option<TableRow> {
+        let (RowSyntax::Tsv { names, .. } | RowSyntax::Csv { names, .. }) = &self.cells else { return None };
+        Some(row(&self.path, 1, RowFields::Columns(names.clone(), names.to_vec())))
     }
 
     /// The next row, or `None` after the last.
-    pub fn next_row(&mut self) -> Result<Option<Row>> {
+    pub fn next_row(&mut self) -> Result<Option<TableRow>> {
         let path = &self.path;
         Ok(match &mut self.cells {
-            Cells::Tsv { lines, names } => {
+            RowSyntax::Tsv { lines, names } => {
                 let Some(line) = lines.next_line()? else { return Ok(None) };
                 let fields: Vec<String> = line.split('\t').map(String::from).collect();
-                let row = row(path, lines.number(), Fields::Columns(names.clone(), fields));
+                let row = row(path, lines.number(), RowFields::Columns(names.clone(), fields));
                 Some(row.whole("a field cannot hold a tab")?)
             }
-            Cells::Csv { records, names } => {
+            RowSyntax::Csv { records, names } => {
                 let Some(Record { line, fields }) = records.next() else { return Ok(None) };
-                let row = row(path, line, Fields::Columns(names.clone(), fields));
+                let row = row(path, line, RowFields::Columns(names.clone(), fields));
                 Some(row.whole("put a field that holds the separator in quotes")?)
             }
-            Cells::JsonLines(lines) => {
+            RowSyntax::JsonLines(lines) => {
                 let Some(line) = lines.next_line()? else { return Ok(None) };
                 let object = serde_json::from_str(&line).map_err(|error| {
                     // The parser knows a single line, so its own line number would mislead.
                     let reason = error.to_string().replace(" at line 1 column ", " at column ");
                     lines.refuse(&format!("is not a JSON object: {reason}; write one object a line"))
                 })?;
-                Some(row(path, lines.number(), Fields::Object(object)))
+                Some(row(path, lines.number(), RowFields::Object(object)))
             }
-            Cells::JsonList(values) => {
+            RowSyntax::JsonList(values) => {
                 let Some((at, value)) = values.next() else { return Ok(None) };
                 let at = format!("item {}", at + 1);
                 let place = format!("{}: {at}", path.display());
                 let Value::Object(object) = value else {
                     return Err(input(format!("{place} is not an object; write a list of objects")));
                 };
-                Some(Row { place, at: format!("as {at}"), fields: Fields::Object(object) })
+                Some(TableRow { place, at: format!("as {at}"), fields: RowFields::Object(object) })
             }
         })
     }
 }
 
-fn row(path: &Path, line: usize, fields: Fields) -> Row {
-    Row { place: format!("{}:{line}", path.display()), at: format!("on line {line}"), fields }
+fn row(path: &Path, line: usize, fields: RowFields) -> TableRow {
+    TableRow { place: format!("{}:{line}", path.display()), at: format!("on line {line}"), fields }
 }
 
-fn tsv(path: &Path, advice: &str) -> Result<Cells> {
+fn tsv(path: &Path, advice: &str) -> Result<RowSyntax> {
     let mut lines = Lines::open(path, advice)?;
     let Some(header) = lines.next_line()? else {
         return Err(input(format!("{} is empty; {advice}", path.display())));
     };
     let names = header.split('\t').map(String::from).collect();
-    Ok(Cells::Tsv { names: distinct(names, path)?, lines })
+    Ok(RowSyntax::Tsv { names: distinct(names, path)?, lines })
 }
 
-fn csv(path: &Path, advice: &str) -> Result<Cells> {
+fn csv(path: &Path, advice: &str) -> Result<RowSyntax> {
     let text = inputs::text(path, MOST_TEXT).map_err(|trouble| unreadable(trouble, path, advice))?;
     let records = records::read(&text, records::separator(&text))
         .map_err(|wrong| input(format!("{}:{} {}", path.display(), wrong.line, wrong.what)))?;
@@ -154,21 +154,21 @@ fn csv(path: &Path, advice: &str) -> Result<Cells> {
     let Some(header) = records.next() else {
         return Err(input(format!("{} is empty; {advice}", path.display())));
     };
-    Ok(Cells::Csv { names: distinct(header.fields, path)?, records })
+    Ok(RowSyntax::Csv { names: distinct(header.fields, path)?, records })
 }
 
 /// A list, or what some libraries call JSON: one object a line.
-fn json(path: &Path, advice: &str) -> Result<Cells> {
+fn json(path: &Path, advice: &str) -> Result<RowSyntax> {
     let text = inputs::text(path, MOST_TEXT).map_err(|trouble| unreadable(trouble, path, advice))?;
     if !text.trim_start().starts_with('[') {
-        return Ok(Cells::JsonLines(Lines::open(path, advice)?));
+        return Ok(RowSyntax::JsonLines(Lines::open(path, advice)?));
     }
     let list: Vec<Value> = serde_json::from_str(&text).map_err(|error| {
         let reason = error.to_string();
         let reason = reason.split(" at line ").next().unwrap_or_default();
         input(format!("{}:{} is not a JSON list: {reason}", path.display(), error.line()))
     })?;
-    Ok(Cells::JsonList(list.into_iter().enumerate()))
+    Ok(RowSyntax::JsonList(list.into_iter().enumerate()))
 }
 
 /// The names of a header.
@@ -180,15 +180,15 @@ fn distinct(names: Vec<String>, path: &Path) -> Result<Rc<[String]>> {
     }
 }
 
-impl Row {
+impl TableRow {
     /// What stands under a name: of a column, of a key, or of a key within a key (`translation.en`).
     pub fn get(&self, name: &str) -> Option<Found<'_>> {
         match &self.fields {
-            Fields::Columns(names, fields) => {
+            RowFields::Columns(names, fields) => {
                 let place = names.iter().position(|known| known == name)?;
                 fields.get(place).map(|text| Found::Text(text))
             }
-            Fields::Object(object) => nested(object, name).map(|value| match value {
+            RowFields::Object(object) => nested(object, name).map(|value| match value {
                 Value::String(text) => Found::Text(text),
                 Value::Number(number) => Found::Number(number.to_string()),
                 _ => Found::Other,
@@ -196,11 +196,11 @@ impl Row {
         }
     }
 
-    /// The names that [`Row::get`] knows, keys within a key once deep.
+    /// The names that [`TableRow::get`] knows, keys within a key once deep.
     pub fn names(&self) -> Vec<String> {
         match &self.fields {
-            Fields::Columns(names, _) => names.to_vec(),
-            Fields::Object(object) => {
+            RowFields::Columns(names, _) => names.to_vec(),
+            RowFields::Object(object) => {
                 let names = |(key, value): (&String, &Value)| match value {
                     Value::Object(inner) if !inner.is_empty() => {
                         inner.keys().map(|inner| format!("{key}.{inner}")).collect()
@@ -220,7 +220,7 @@ impl Row {
     /// As many fields as the header has.
     fn whole(self, advice: &str) -> Result<Self> {
         match &self.fields {
-            Fields::Columns(names, fields) if names.len() != fields.len() => Err(self.refuse(&format!(
+            RowFields::Columns(names, fields) if names.len() != fields.len() => Err(self.refuse(&format!(
                 "has {} fields where the header has {}; {advice}",
                 fields.len(),
                 names.len()

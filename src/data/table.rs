@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::rows::{Found, Row, Rows};
-use super::{Columns, DataConfig, Direction, Example, Part, Table, header, languages};
+use super::rows::{Found, TableRow, TableRows};
+use super::{CorpusPart, DataConfig, Direction, Example, Table, TableColumns, header, languages};
 use crate::base::error::{absent, input};
 
 /// The examples of one part; `None` if there is no such part.
@@ -14,15 +14,15 @@ pub(super) fn read(
     config: &DataConfig,
     table: &Table,
     direction: Option<&Direction>,
-    part: Part,
+    part: CorpusPart,
 ) -> Result<Option<Vec<Example>>> {
     if direction.is_none() && config.needs_direction() {
         return Err(input(config.wants_direction()));
     }
     let file = match part {
-        Part::Demonstrations => table.demonstrations.as_ref(),
-        Part::Test => Some(&table.test),
-        Part::Training => table.training.as_ref(),
+        CorpusPart::Demonstrations => table.demonstrations.as_ref(),
+        CorpusPart::Test => Some(&table.test),
+        CorpusPart::Training => table.training.as_ref(),
     };
     let Some(file) = file else { return Ok(None) };
     let advice = config.advice(part.name());
@@ -31,8 +31,8 @@ pub(super) fn read(
         Some(_) => existing(&file.file, direction, &advice)?,
         None => PathBuf::from(&file.file),
     };
-    let wanted = Wanted::new(&table.columns, direction, config);
-    let mut rows = Rows::open(&path, &advice)?;
+    let wanted = ColumnNames::new(&table.columns, direction, config);
+    let mut rows = TableRows::open(&path, &advice)?;
     if let Some(header) = rows.header() {
         wanted.names(&header)?;
     }
@@ -108,7 +108,7 @@ fn existing(template: &str, direction: Option<&Direction>, advice: &str) -> Resu
 const LISTED: usize = 20;
 
 /// The names under which id, source and target may stand in a file.
-struct Wanted {
+struct ColumnNames {
     id: Option<Vec<String>>,
     source: Vec<String>,
     target: Vec<String>,
@@ -117,8 +117,8 @@ struct Wanted {
     advice: String,
 }
 
-impl Wanted {
-    fn new(columns: &Columns, direction: Option<&Direction>, config: &DataConfig) -> Wanted {
+impl ColumnNames {
+    fn new(columns: &TableColumns, direction: Option<&Direction>, config: &DataConfig) -> ColumnNames {
         let advice = match &config.origin {
             Some(file) => format!("name the right one under `columns:` in {}", file.display()),
             None => {
@@ -133,7 +133,7 @@ impl Wanted {
             }
             names
         };
-        Wanted {
+        ColumnNames {
             id: columns.id.as_ref().map(|id| expand(id, direction)),
             source: of_tasks(&columns.source, "source", "input"),
             target: of_tasks(&columns.target, "target", "output"),
@@ -143,7 +143,7 @@ impl Wanted {
     }
 
     /// Under which names a row has id (if any), source and target.
-    fn names(&self, row: &Row) -> Result<(Option<String>, String, String)> {
+    fn names(&self, row: &TableRow) -> Result<(Option<String>, String, String)> {
         let lacks = |what: String| {
             let names = row.names();
             let more = match names.len().saturating_sub(LISTED) {
@@ -176,7 +176,7 @@ impl Wanted {
     }
 
     /// The columns that are called by languages, where that may be and none is called what is looked for.
-    fn spoken(&self, row: &Row) -> Spoken<'_> {
+    fn spoken(&self, row: &TableRow) -> Spoken<'_> {
         let Some(direction) = &self.languages else { return Spoken::None };
         if self.source.iter().chain(&self.target).any(|name| row.get(name).is_some()) {
             return Spoken::None;
@@ -196,7 +196,7 @@ impl Wanted {
     }
 
     /// The row as an example; `number` is its id where it has none.
-    fn example(&self, row: &Row, number: usize) -> Result<Example> {
+    fn example(&self, row: &TableRow, number: usize) -> Result<Example> {
         let (id, source, target) = self.names(row)?;
         let filled = |name: &str, text: &str| match text.trim().is_empty() {
             true => Err(row.refuse(&format!("has an empty `{name}`; fill it in or remove the row"))),
@@ -227,7 +227,7 @@ enum Spoken<'a> {
 
 /// The names of a file's columns, as they are ordered in it: its header, or the keys of its first object.
 pub(super) fn names(path: &Path, advice: &str) -> Result<Vec<String>> {
-    let mut rows = Rows::open(path, advice)?;
+    let mut rows = TableRows::open(path, advice)?;
     let first = match rows.header() {
         Some(header) => Some(header),
         None => rows.next_row()?,

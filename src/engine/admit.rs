@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::layout::Branch;
 use super::pass::Stage;
-use super::stage::{Blocks, Stages, whole};
+use super::stage::{BranchBlocks, Stages, whole};
 use super::state::{Live, Sweep, Trunk};
 use crate::base::interrupt::check_interrupted;
 use crate::model::{Decoder, KvCache};
@@ -51,7 +51,7 @@ impl<D: Decoder> Sweep<'_, D> {
             let [shared, own] = layout.branch_extents(job, branch).map(|extent| self.kv.add(arch, extent));
             let (shared, own) = (shared?, own?);
             let context_branch = branch.context.map(|index| self.context_branches[index]);
-            let blocks = Blocks { context, context_branch, trunk, shared, own };
+            let blocks = BranchBlocks { context, context_branch, trunk, shared, own };
             self.live.push(Live {
                 job: index,
                 branch: at,
@@ -72,7 +72,7 @@ impl<D: Decoder> Sweep<'_, D> {
     }
 
     /// What a branch's rows write and read.
-    fn stages(&self, blocks: &Blocks, branch: &Branch, n: usize) -> Stages {
+    fn stages(&self, blocks: &BranchBlocks, branch: &Branch, n: usize) -> Stages {
         let (c, end) = (self.layout.context.len(), n + self.rule.max_new_tokens);
         let below = whole(&[(blocks.context, 0..c), (blocks.trunk, c..n), (blocks.shared, n..end)]);
         let below = Stage::below(blocks.shared, below);

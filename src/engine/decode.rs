@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::choose::next_tokens;
-use super::pass::{Origin, Strand, forward};
+use super::pass::{Strand, StrandOrigin, forward};
 use super::state::Sweep;
 use crate::base::interrupt::check_interrupted;
 use crate::intervene::Columns;
@@ -35,11 +35,11 @@ impl<D: Decoder> Sweep<'_, D> {
                     continue;
                 }
                 Some(&leader) => {
-                    (Origin::Fork { strand: leader, rows: Columns::new([0..1]) }, live.from..layers)
+                    (StrandOrigin::Fork { strand: leader, rows: Columns::new([0..1]) }, live.from..layers)
                 }
                 None => {
                     leaders.insert(live.group, strands.len());
-                    (Origin::Tokens(last[at].as_slice()), 0..layers)
+                    (StrandOrigin::Tokens(last[at].as_slice()), 0..layers)
                 }
             };
             holders.push(strands.len());

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Request, Sample};
-use crate::intervene::{Flow, Fork, Plan, Shape};
+use crate::intervene::{Flow, Fork, Plan, RunShape};
 use crate::model::{Arch, Extent};
 use crate::prompt::Prompt;
 
@@ -112,7 +112,7 @@ impl<'a> Layout<'a> {
     ) -> Branch {
         let (n, c, layers) = (request.prompt.tokens.len(), self.context.len(), arch.layers);
         let plan = request.plan.clipped(layers);
-        let flow = Flow::new(&plan, &Shape { rows: n, layers, window: &|layer| arch.window(layer) });
+        let flow = Flow::new(&plan, &RunShape { rows: n, layers, window: &|layer| arch.window(layer) });
         let within = |range: Range<usize>| -> Vec<Fork> {
             let parts = flow.forks.iter();
             let parts = parts.map(|Fork { layer, rows }| Fork { layer: *layer, rows: rows.within(&range) });

@@ -14,7 +14,7 @@ pub struct Strand<'a> {
     /// Their positions, ascending.
     pub positions: Vec<usize>,
     /// Where they come from.
-    pub origin: Origin<'a>,
+    pub origin: StrandOrigin<'a>,
     /// The layers they go through.
     pub layers: Range<usize>,
     /// Where their keys and values go and what they read, from which layer on.
@@ -22,7 +22,7 @@ pub struct Strand<'a> {
 }
 
 /// Where rows come from.
-pub enum Origin<'a> {
+pub enum StrandOrigin<'a> {
     /// These tokens, embedded.
     Tokens(&'a [u32]),
     /// Some rows of an earlier strand of the list, as they enter the first layer of this one.
@@ -99,7 +99,7 @@ fn through_layers<D: Decoder>(
     let (mut row_layers, mut columns) = (0, 0);
     let mut next = 0;
     for (index, strand) in strands.iter().enumerate() {
-        if let Origin::Tokens(_) = strand.origin {
+        if let StrandOrigin::Tokens(_) = strand.origin {
             places[index] = next..next + strand.positions.len();
             next = places[index].end;
             active.push(index);
@@ -108,7 +108,7 @@ fn through_layers<D: Decoder>(
     for layer in 0..layers {
         let mut forked = Vec::new();
         for (index, strand) in strands.iter().enumerate().filter(|(_, strand)| strand.layers.start == layer) {
-            if let Origin::Fork { strand: parent, rows } = &strand.origin {
+            if let StrandOrigin::Fork { strand: parent, rows } = &strand.origin {
                 ensure!(
                     *parent < index && active.contains(parent),
                     "a strand forks off one that is not there"
@@ -151,8 +151,8 @@ fn named(error: Error, active: &[usize], strands: &[Strand]) -> Error {
 /// Tokens and positions of the strands that begin at the bottom.
 fn rooted(strands: &[Strand]) -> (Vec<u32>, Vec<usize>) {
     let rooted = strands.iter().filter_map(|strand| match strand.origin {
-        Origin::Tokens(tokens) => Some((tokens, &strand.positions)),
-        Origin::Fork { .. } => None,
+        StrandOrigin::Tokens(tokens) => Some((tokens, &strand.positions)),
+        StrandOrigin::Fork { .. } => None,
     });
     let (mut all, mut at) = (Vec::new(), Vec::new());
     for (tokens, positions) in rooted {
@@ -221,9 +221,9 @@ mod tests {
             layers,
             stages,
         };
-        let fork = |strand, rows| Origin::Fork { strand, rows: Columns::new([rows]) };
+        let fork = |strand, rows| StrandOrigin::Fork { strand, rows: Columns::new([rows]) };
         let strands = [
-            strand(&[0, 1, 2], Origin::Tokens(&[7, 8, 9]), 0..2, &trunk),
+            strand(&[0, 1, 2], StrandOrigin::Tokens(&[7, 8, 9]), 0..2, &trunk),
             strand(&[1, 2], fork(0, 1..3), 1..4, &whole_fork),
             strand(&[2], fork(1, 1..2), 2..4, &half_fork),
         ];
@@ -259,7 +259,7 @@ mod tests {
             Stage::below(one, StageReads::Own),
             Stage { from: 2, write: other, reads: StageReads::Nothing, adapter: Some(AdapterId::TRAINED) },
         ];
-        let origin = Origin::Tokens(&[7]);
+        let origin = StrandOrigin::Tokens(&[7]);
         let strand = Strand { item: None, positions: vec![0], origin, layers: 0..4, stages: &stages };
         let at = |layer| (strand.at(layer).write, strand.at(layer).adapter);
         let trained = Some(AdapterId::TRAINED);
@@ -274,8 +274,8 @@ mod tests {
         let stages = [Stage::below(block, StageReads::Own)];
         let strand =
             |origin, layers| Strand { item: None, positions: vec![0], origin, layers, stages: &stages };
-        let fork = Origin::Fork { strand: 0, rows: Columns::new([0..1]) };
-        let strands = [strand(Origin::Tokens(&[7]), 0..2), strand(fork, 3..4)];
+        let fork = StrandOrigin::Fork { strand: 0, rows: Columns::new([0..1]) };
+        let strands = [strand(StrandOrigin::Tokens(&[7]), 0..2), strand(fork, 3..4)];
         let error = forward(&decoder, &strands, &mut kv).err().expect("refused");
         assert!(error.to_string().contains("forks off one that is not there"), "{error}");
     }

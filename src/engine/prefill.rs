@@ -8,8 +8,8 @@ use anyhow::Result;
 use super::admit::Started;
 use super::choose::next_tokens;
 use super::layout::Job;
-use super::pass::{Origin, Stage, Strand, forward};
-use super::stage::{Blocks, Stages, whole};
+use super::pass::{Stage, Strand, StrandOrigin, forward};
+use super::stage::{BranchBlocks, Stages, whole};
 use super::state::Sweep;
 use crate::base::interrupt::check_interrupted;
 use crate::intervene::{Columns, Fork};
@@ -30,9 +30,9 @@ pub fn context_room(pass_rows: usize, c: usize) -> usize {
 
 /// The rows of a prompt that a branch computes for itself in one pass: part by part, those that fork at one layer and read
 /// alike.
-struct Forked(Vec<Part>);
+struct Forked(Vec<PromptPart>);
 
-struct Part {
+struct PromptPart {
     /// The first layer that may put out something else for them.
     layer: usize,
     /// Their positions.
@@ -56,7 +56,8 @@ impl<D: Decoder> Sweep<'_, D> {
         let trunk_stages = [Stage::below(trunk, whole(&[(trunk, 0..c)]))];
         let forked: Vec<Forked> = (self.layout.context_branches.iter().zip(&self.context_branches))
             .map(|(branch, &own)| {
-                let blocks = Blocks { context: trunk, context_branch: Some(own), trunk, shared: own, own };
+                let blocks =
+                    BranchBlocks { context: trunk, context_branch: Some(own), trunk, shared: own, own };
                 let classes = branch.plan.classes(branch.from, arch.layers);
                 let stages = Stages::new(&blocks, [&branch.forks, &[]], &classes, [c, c, c]);
                 Forked::new(&branch.forks, &stages)
@@ -70,7 +71,7 @@ impl<D: Decoder> Sweep<'_, D> {
             let mut strands = vec![Strand {
                 item: None,
                 positions: (0..c).collect(),
-                origin: Origin::Tokens(self.layout.context),
+                origin: StrandOrigin::Tokens(self.layout.context),
                 layers: 0..self.layout.context_layers,
                 stages: &trunk_stages,
             }];
@@ -174,7 +175,7 @@ impl<D: Decoder> Sweep<'_, D> {
             strands.push(Strand {
                 item: Some(&prompt.item),
                 positions: (c..prompt.tokens.len()).collect(),
-                origin: Origin::Tokens(&prompt.tokens[c..]),
+                origin: StrandOrigin::Tokens(&prompt.tokens[c..]),
                 layers: 0..*trunk_layers,
                 stages,
             });
@@ -194,7 +195,7 @@ impl Forked {
     fn new(forks: &[Fork], stages: &Stages) -> Self {
         let parts = forks.iter().flat_map(|fork| {
             let parts = stages.parts(&fork.rows);
-            parts.map(|(rows, stages)| Part { layer: fork.layer, rows, stages: stages.to_vec() })
+            parts.map(|(rows, stages)| PromptPart { layer: fork.layer, rows, stages: stages.to_vec() })
         });
         Self(parts.collect())
     }
@@ -207,12 +208,12 @@ impl Forked {
         [parent, first]: [usize; 2],
         layers: usize,
     ) {
-        for Part { layer, rows, stages } in &self.0 {
+        for PromptPart { layer, rows, stages } in &self.0 {
             let within = Columns::new(rows.ranges().iter().map(|rows| rows.start - first..rows.end - first));
             strands.push(Strand {
                 item,
                 positions: rows.ranges().iter().cloned().flatten().collect(),
-                origin: Origin::Fork { strand: parent, rows: within },
+                origin: StrandOrigin::Fork { strand: parent, rows: within },
                 layers: *layer..layers,
                 stages,
             });

@@ -8,7 +8,7 @@ use crate::model::{BlockId, Read};
 
 /// The blocks that the columns of a sequence lie in.
 #[derive(Debug, Clone, Copy)]
-pub struct Blocks {
+pub struct BranchBlocks {
     /// The context's trunk.
     pub context: BlockId,
     /// The context's rows that differ.
@@ -24,7 +24,7 @@ pub struct Blocks {
 /// The columns `0..end` that `hidden` leaves at a layer, by the block that holds each: of the prompt (`prompt` columns,
 /// `context` of them in the context) those that have forked by then are the branch's own.
 pub fn reads(
-    blocks: &Blocks,
+    blocks: &BranchBlocks,
     forks: [&[Fork]; 2],
     layer: usize,
     hidden: &Columns,
@@ -70,7 +70,7 @@ impl Stages {
     /// The stages of these classes of rows, from the first changed layer on. A new stage begins wherever more rows have forked
     /// or the rows read something else.
     /// `sizes` are the tokens of the context, of the prompt, and of all.
-    pub fn new(blocks: &Blocks, forks: [&[Fork]; 2], classes: &[Class], sizes: [usize; 3]) -> Self {
+    pub fn new(blocks: &BranchBlocks, forks: [&[Fork]; 2], classes: &[Class], sizes: [usize; 3]) -> Self {
         let of = |class: &Class| (class.rows.clone(), of_class(blocks, forks, class, sizes));
         Self(classes.iter().map(of).collect())
     }
@@ -99,7 +99,7 @@ impl Stages {
     }
 }
 
-fn of_class(blocks: &Blocks, forks: [&[Fork]; 2], class: &Class, sizes: [usize; 3]) -> Vec<Stage> {
+fn of_class(blocks: &BranchBlocks, forks: [&[Fork]; 2], class: &Class, sizes: [usize; 3]) -> Vec<Stage> {
     let forked = forks.iter().flat_map(|forks| forks.iter()).map(|fork| fork.layer);
     let mut layers: Vec<usize> = forked.chain(class.changes()).collect();
     layers.sort_unstable();
@@ -124,11 +124,11 @@ mod tests {
     use crate::model::{Extent, KvCache, KvStore};
 
     /// Five blocks, and their ids in the order of the fields.
-    fn blocks() -> (Blocks, [BlockId; 5]) {
+    fn blocks() -> (BranchBlocks, [BlockId; 5]) {
         let mut kv = KvStore::default();
         let ids = [0; 5].map(|_| kv.add(&arch(), Extent { columns: 0..1, layers: 0..1 }).unwrap());
         let [context, context_branch, trunk, shared, own] = ids;
-        (Blocks { context, context_branch: Some(context_branch), trunk, shared, own }, ids)
+        (BranchBlocks { context, context_branch: Some(context_branch), trunk, shared, own }, ids)
     }
 
     fn fork(layer: usize, rows: Range<usize>) -> Fork {
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_context_without_rows_of_its_own_is_read_where_it_stands() {
         let (blocks, [context, _, trunk, _, own]) = blocks();
-        let blocks = Blocks { context_branch: None, ..blocks };
+        let blocks = BranchBlocks { context_branch: None, ..blocks };
         let found = reads(&blocks, [&[], &[fork(0, 6..7)]], 3, &Columns::default(), SIZES);
         let found: Vec<_> = found.iter().map(|read| (read.block, read.start..read.end)).collect();
         assert_eq!(found, [(context, 0..4), (trunk, 4..6), (own, 6..9)]);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::choose::Sample;
 use super::layout::Layout;
-use super::stage::{Blocks, Stages};
+use super::stage::{BranchBlocks, Stages};
 use super::{Limits, Observer, Stop, StopRule, Work};
 use crate::model::{BlockId, Decoder};
 use crate::prompt::Tokenizer;
@@ -25,7 +25,7 @@ pub struct Live {
     pub sample: Option<Sample>,
     /// Tokens of its prompt.
     pub prompt: usize,
-    pub blocks: Blocks,
+    pub blocks: BranchBlocks,
     /// What its rows read and write: below the start layer, where it leads, and above.
     pub stages: Stages,
     pub seconds: f64,

@@ -53,14 +53,15 @@ mod tests {
     use super::super::Stop;
     use super::super::fake::arch;
     use super::super::pass::{Stage, StageReads};
-    use super::super::stage::{Blocks, Stages};
+    use super::super::stage::{BranchBlocks, Stages};
     use super::*;
     use crate::model::{Extent, KvCache, KvStore};
 
     /// A branch with this start layer whose last token this is.
     fn live(from: usize, token: u32, group: usize, leads: bool) -> Live {
         let block = KvStore::default().add(&arch(), Extent { columns: 0..1, layers: 0..1 }).unwrap();
-        let blocks = Blocks { context: block, context_branch: None, trunk: block, shared: block, own: block };
+        let blocks =
+            BranchBlocks { context: block, context_branch: None, trunk: block, shared: block, own: block };
         Live {
             job: 0,
             branch: 0,

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::image::width;
 use super::scale::{Scale, label, step, ticks};
 use super::style::Style;
-use super::svg::{Anchor, Drawing, Part, Type};
+use super::svg::{Anchor, Drawing, TextPart, Type};
 
 /// Colours that people with any colour vision tell apart (Okabe and Ito, 2008), black left to baselines.
 pub const COLOURS: [&str; 7] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"];
@@ -44,7 +44,7 @@ pub const PLAIN: Dashes = Dashes { colour: INK, dash: "7 4" };
 /// One pair of axes.
 #[derive(Debug, Clone)]
 pub struct Chart {
-    pub title: Vec<Part>,
+    pub title: Vec<TextPart>,
     pub x_label: String,
     pub y_label: String,
     /// First and last layer.
@@ -57,7 +57,7 @@ pub struct Chart {
 
 /// Where a chart goes.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct LegendPlace {
     /// Its left and upper edge, with the room for its title.
     pub corner: [f64; 2],
     pub width: f64,
@@ -69,7 +69,7 @@ pub struct Place {
     pub plot_height: f64,
 }
 
-impl Place {
+impl LegendPlace {
     /// Room below the axes.
     pub fn below(style: &Style) -> f64 {
         4. * style.font
@@ -109,7 +109,7 @@ impl Chart {
         let ([low, high], step) = (self.y_range(), self.y_step(style, plot_height));
         let mut widest: f64 = 0.;
         for tick in ticks(low, high, step) {
-            widest = widest.max(width(&[Part::plain(label(tick, step))], Type::new(style.tick()))?);
+            widest = widest.max(width(&[TextPart::plain(label(tick, step))], Type::new(style.tick()))?);
         }
         Ok(widest + 2.2 * style.font + 9.)
     }
@@ -121,8 +121,8 @@ impl Chart {
     pub fn draw(
         &self,
         drawing: &mut Drawing,
-        title: &[Vec<Part>],
-        place: Place,
+        title: &[Vec<TextPart>],
+        place: LegendPlace,
         style: &Style,
     ) -> Result<()> {
         let [left, top] = place.corner;
@@ -133,7 +133,7 @@ impl Chart {
             low: self.x[0] - pad,
             high: self.x[1] + pad,
             from: left + place.beside,
-            to: left + place.width - Place::RIGHT,
+            to: left + place.width - LegendPlace::RIGHT,
         };
         let end = top + place.title + place.plot_height;
         let y = Scale { low, high, from: end, to: top + place.title };
@@ -145,8 +145,8 @@ impl Chart {
         }
         self.axes(drawing, &x, &y, style)?;
         let named = Type::new(style.font).at(Anchor::Middle);
-        drawing.text((x.from + x.to) / 2., end + 3.1 * style.font, &[Part::plain(&self.x_label)], named);
-        let y_label = [Part::plain(&self.y_label)];
+        drawing.text((x.from + x.to) / 2., end + 3.1 * style.font, &[TextPart::plain(&self.x_label)], named);
+        let y_label = [TextPart::plain(&self.y_label)];
         drawing.text(left + 1.3 * style.font, (y.from + y.to) / 2., &y_label, named.turned(-90.));
         for line in &self.lines {
             line.draw_band(drawing, &x, &y);
@@ -167,7 +167,7 @@ impl Chart {
         for tick in ticks(y.low, y.high, y_step) {
             let at = y.at(tick);
             drawing.line([x.from, at, x.to, at], "#e4e4e4", 1., "");
-            let text = [Part::plain(label(tick, y_step))];
+            let text = [TextPart::plain(label(tick, y_step))];
             drawing.text(x.from - 7., at + 0.36 * style.tick(), &text, small.at(Anchor::End));
         }
         for (tick, text) in self.x_ticks(x, style)? {
@@ -184,17 +184,17 @@ impl Chart {
     }
 
     /// Ticks along x with their texts. Of layers the first has one, so that it is seen where counting begins.
-    fn x_ticks(&self, x: &Scale, style: &Style) -> Result<Vec<(f64, [Part; 1])>> {
+    fn x_ticks(&self, x: &Scale, style: &Style) -> Result<Vec<(f64, [TextPart; 1])>> {
         let step = step(self.x[1] - self.x[0], wanted(x.to - x.from, 5. * style.font, 8.));
         let step = if self.whole { step.max(1.) } else { step };
         let mut all = ticks(self.x[0], self.x[1], step);
         if self.whole && all.first().is_none_or(|first| *first > self.x[0]) {
             all.insert(0, self.x[0]);
         }
-        let mut kept: Vec<(f64, [Part; 1])> = Vec::new();
+        let mut kept: Vec<(f64, [TextPart; 1])> = Vec::new();
         let mut free = f64::NEG_INFINITY;
         for tick in all {
-            let text = [Part::plain(label(tick, step))];
+            let text = [TextPart::plain(label(tick, step))];
             let half = width(&text, Type::new(style.tick()))? / 2.;
             // One that would touch the one before is left out.
             if x.at(tick) - half > free {

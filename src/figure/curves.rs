@@ -11,9 +11,9 @@ use super::legend::{Levels, Styles, bands, names, notes, x_label};
 use super::relative;
 use super::sheet::Sheet;
 use super::style::Style;
-use super::svg::Part;
+use super::svg::TextPart;
 use super::title::titles;
-use crate::intervene::Kind;
+use crate::intervene::InterventionKind;
 use crate::stats::{Curve, Panel, Point, Study};
 
 /// What runs along the axes.
@@ -40,13 +40,13 @@ pub fn curves(study: &Study, axis: Axis, style: &Style) -> Result<Image> {
         let names: Vec<String> = names(panel).iter().map(|name| plain(name)).collect();
         format!("{title}: {}", names.join("; "))
     });
-    let mut kinds: Vec<Kind> = study.panels.iter().map(Panel::kind).collect();
+    let mut kinds: Vec<InterventionKind> = study.panels.iter().map(Panel::kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
     let title = match (axis, kinds.as_slice()) {
-        (Axis::Layers(_), [Kind::Ablation]) => "Score by the layer whose attention is taken out",
-        (Axis::Layers(_), [Kind::Lora]) => "Score by the layer that an adapter is trained on",
-        (Axis::Layers(_), [.., Kind::Lora]) => {
+        (Axis::Layers(_), [InterventionKind::Ablation]) => "Score by the layer whose attention is taken out",
+        (Axis::Layers(_), [InterventionKind::Lora]) => "Score by the layer that an adapter is trained on",
+        (Axis::Layers(_), [.., InterventionKind::Lora]) => {
             "Score by the layer from which on parts of the prompt are hidden, and by the layer that an adapter is trained on"
         }
         (Axis::Layers(_), _) => "Score by the layer from which on parts of the prompt are hidden",
@@ -73,14 +73,14 @@ fn by_layer(study: &Study, first: usize, titles: &[String]) -> Sheet {
     let mut levels = Levels::new(&styles, &study.panels);
     let mut charts = Vec::new();
     for (panel, title) in study.panels.iter().zip(titles) {
-        let line = |(curve, name): (&Curve, Vec<Part>)| {
+        let line = |(curve, name): (&Curve, Vec<TextPart>)| {
             let points =
                 curve.points.iter().map(|point| ((point.layer + first) as f64, point.score)).collect();
             let band: Option<Vec<[f64; 2]>> = curve.points.iter().map(|point| point.spread()).collect();
             Line { style: styles.of(&name), points, band: band.unwrap_or_default() }
         };
         charts.push(Chart {
-            title: vec![Part::plain(title)],
+            title: vec![TextPart::plain(title)],
             x_label: x_label(panel).into(),
             y_label: panel.metric.to_string(),
             x: [first as f64, (panel.n_layers - 1 + first) as f64],

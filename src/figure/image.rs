@@ -10,7 +10,7 @@ use resvg::usvg::{Node, Options, Tree, WriteOptions, fontdb};
 
 use super::pdf::pdf;
 use super::style::Style;
-use super::svg::{Drawing, Part, Type, escaped};
+use super::svg::{Drawing, TextPart, Type, escaped};
 use crate::base::together::Together;
 
 /// Pixels of the PNG for one of the SVG: for print.
@@ -33,7 +33,7 @@ fn parsed(svg: &str) -> Result<Tree> {
 ///
 /// # Errors
 /// The text cannot be set.
-pub fn width(parts: &[Part], how: Type) -> Result<f64> {
+pub fn width(parts: &[TextPart], how: Type) -> Result<f64> {
     let mut drawing = Drawing::default();
     drawing.text(0., 0., parts, how);
     let tree = parsed(&drawing.finish(10., 10.))?;

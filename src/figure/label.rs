@@ -1,16 +1,16 @@
 //! What a curve is called: the parts of the prompt, a line above those that are hidden, as the paper writes them.
 
-use super::svg::Part;
+use super::svg::TextPart;
 use crate::intervene::Intervention;
 use crate::stats::CurveKey;
 
 /// `Instr, Ex Query` with a line above what is hidden.
-pub fn label(key: &CurveKey) -> Vec<Part> {
+pub fn label(key: &CurveKey) -> Vec<TextPart> {
     let shown = [(key.instructed, "Instr"), (key.nprompts > 0, "Ex"), (true, "Query")];
     match key.intervention {
-        Intervention::All => vec![Part { text: "every other token".into(), hidden: true }],
-        Intervention::Ablation => vec![Part::plain(setting(key))],
-        Intervention::Lora => vec![Part::plain(trained(key))],
+        Intervention::All => vec![TextPart { text: "every other token".into(), hidden: true }],
+        Intervention::Ablation => vec![TextPart::plain(setting(key))],
+        Intervention::Lora => vec![TextPart::plain(trained(key))],
         Intervention::Segments { instructions, examples, query } => {
             let hidden = [instructions, examples, query];
             joined([0, 1, 2].map(|part| (shown[part].0, shown[part].1, hidden[part])))
@@ -19,16 +19,16 @@ pub fn label(key: &CurveKey) -> Vec<Part> {
 }
 
 /// Parts that are hidden, or not, side by side become one stretch.
-fn joined(parts: [(bool, &str, bool); 3]) -> Vec<Part> {
-    let mut label: Vec<Part> = Vec::new();
+fn joined(parts: [(bool, &str, bool); 3]) -> Vec<TextPart> {
+    let mut label: Vec<TextPart> = Vec::new();
     for (_, name, hidden) in parts.into_iter().filter(|(there, ..)| *there) {
         match label.last_mut() {
             Some(last) if last.hidden == hidden => last.text += &format!(", {name}"),
             Some(_) => {
-                label.push(Part::plain(" "));
-                label.push(Part { text: name.into(), hidden });
+                label.push(TextPart::plain(" "));
+                label.push(TextPart { text: name.into(), hidden });
             }
-            None => label.push(Part { text: name.into(), hidden }),
+            None => label.push(TextPart { text: name.into(), hidden }),
         }
     }
     label
@@ -50,7 +50,7 @@ pub fn setting(key: &CurveKey) -> String {
 }
 
 /// A label as a line of text, what is hidden in brackets.
-pub fn plain(parts: &[Part]) -> String {
+pub fn plain(parts: &[TextPart]) -> String {
     parts
         .iter()
         .map(|part| if part.hidden { format!("[{}]", part.text) } else { part.text.clone() })
@@ -58,21 +58,21 @@ pub fn plain(parts: &[Part]) -> String {
 }
 
 /// The labels of several curves, told apart by their formats or numbers of examples where they would be the same.
-pub fn labels(keys: &[&CurveKey]) -> Vec<Vec<Part>> {
-    let short: Vec<Vec<Part>> = keys.iter().map(|key| label(key)).collect();
+pub fn labels(keys: &[&CurveKey]) -> Vec<Vec<TextPart>> {
+    let short: Vec<Vec<TextPart>> = keys.iter().map(|key| label(key)).collect();
     let told = |index: usize| {
         let twins: Vec<usize> = (0..keys.len()).filter(|&other| short[other] == short[index]).collect();
         let differ =
             |of: &dyn Fn(&CurveKey) -> String| twins.iter().any(|&twin| of(keys[twin]) != of(keys[index]));
         let mut parts = short[index].clone();
         if differ(&|key| key.format.clone()) {
-            parts.push(Part::plain(format!(" ({})", keys[index].format)));
+            parts.push(TextPart::plain(format!(" ({})", keys[index].format)));
         }
         if differ(&|key| key.nprompts.to_string()) {
-            parts.push(Part::plain(format!(" (k = {})", keys[index].nprompts)));
+            parts.push(TextPart::plain(format!(" (k = {})", keys[index].nprompts)));
         }
         if differ(&|key| key.intervention.to_string()) {
-            parts.push(Part::plain(format!(" ({})", keys[index].intervention)));
+            parts.push(TextPart::plain(format!(" ({})", keys[index].intervention)));
         }
         parts
     };

@@ -2,24 +2,24 @@
 
 use super::chart::{COLOURS, Dashes, INK, Level, colour};
 use super::label::{labels, setting};
-use super::sheet::{Entry, Sign};
-use super::svg::Part;
-use crate::intervene::Kind;
+use super::sheet::{LegendEntry, Sign};
+use super::svg::TextPart;
+use crate::intervene::InterventionKind;
 use crate::stats::{Baseline, Curve, CurveKey, Panel, Point};
 
 /// What a panel's curves are called.
-pub fn names(panel: &Panel) -> Vec<Vec<Part>> {
+pub fn names(panel: &Panel) -> Vec<Vec<TextPart>> {
     labels(&panel.curves.iter().map(|curve| &curve.key).collect::<Vec<_>>())
 }
 
 /// Styles of curves by what they are called.
 pub struct Styles {
-    known: Vec<(Vec<Part>, usize)>,
+    known: Vec<(Vec<TextPart>, usize)>,
 }
 
 impl Styles {
     pub fn new(panels: &[Panel]) -> Self {
-        let mut known: Vec<(Vec<Part>, usize)> = Vec::new();
+        let mut known: Vec<(Vec<TextPart>, usize)> = Vec::new();
         for panel in panels {
             for (label, curve) in names(panel).into_iter().zip(&panel.curves) {
                 if known.iter().any(|(other, _)| *other == label) {
@@ -34,13 +34,15 @@ impl Styles {
         Self { known }
     }
 
-    pub fn of(&self, label: &[Part]) -> usize {
+    pub fn of(&self, label: &[TextPart]) -> usize {
         self.known.iter().find(|(known, _)| known == label).map_or(0, |(_, style)| *style)
     }
 
-    pub fn legend(&self) -> Vec<Entry> {
-        let entry =
-            |(label, style): &(Vec<Part>, usize)| Entry { sign: Sign::Line(*style), label: label.clone() };
+    pub fn legend(&self) -> Vec<LegendEntry> {
+        let entry = |(label, style): &(Vec<TextPart>, usize)| LegendEntry {
+            sign: Sign::Line(*style),
+            label: label.clone(),
+        };
         self.known.iter().map(entry).collect()
     }
 }
@@ -103,15 +105,17 @@ impl<'a> Levels<'a> {
     /// What a baseline is called: what nothing was done to, and its prompts where those of the sheet differ.
     fn name(&self, panel: &Panel, key: &CurveKey, baseline: &Baseline) -> String {
         let undone = match panel.kind() {
-            Kind::Ablation => "all attention",
-            Kind::Lora => "no adapter",
-            Kind::Masks => "nothing hidden",
+            InterventionKind::Ablation => "all attention",
+            InterventionKind::Lora => "no adapter",
+            InterventionKind::Masks => "nothing hidden",
         };
         let of_kind = self.panels.iter().filter(|other| other.kind() == panel.kind());
         let all: Vec<(&CurveKey, &Baseline)> =
             of_kind.flat_map(baselines).map(|(curve, baseline)| (&curve.key, baseline)).collect();
         let mut name = undone.to_string();
-        if panel.kind() == Kind::Ablation || all.iter().any(|(other, _)| setting(other) != setting(key)) {
+        if panel.kind() == InterventionKind::Ablation
+            || all.iter().any(|(other, _)| setting(other) != setting(key))
+        {
             name += &format!(", {}", setting(key));
         }
         if all.iter().any(|(other, _)| setting(other) == setting(key) && other.format != key.format) {
@@ -128,10 +132,10 @@ impl<'a> Levels<'a> {
         name
     }
 
-    pub fn legend(&self) -> Vec<Entry> {
-        let entry = |(name, look): &(String, Dashes)| Entry {
+    pub fn legend(&self) -> Vec<LegendEntry> {
+        let entry = |(name, look): &(String, Dashes)| LegendEntry {
             sign: Sign::Level(*look),
-            label: vec![Part::plain(name)],
+            label: vec![TextPart::plain(name)],
         };
         self.known.iter().map(entry).collect()
     }
@@ -156,7 +160,7 @@ pub(super) fn is_same(a: &CurveKey, of_a: &Baseline, b: &CurveKey, of_b: &Baseli
 }
 
 /// What bands are, if some points have any.
-pub fn bands(panels: &[Panel], of: impl Fn(&Point) -> Option<[f64; 2]>) -> Option<Entry> {
+pub fn bands(panels: &[Panel], of: impl Fn(&Point) -> Option<[f64; 2]>) -> Option<LegendEntry> {
     let curves = || panels.iter().flat_map(|panel| &panel.curves);
     let drawn = |curve: &&Curve| curve.points.iter().all(|point| of(point).is_some());
     let points: Vec<&Point> = curves().filter(drawn).flat_map(|curve| &curve.points).collect();
@@ -168,7 +172,7 @@ pub fn bands(panels: &[Panel], of: impl Fn(&Point) -> Option<[f64; 2]>) -> Optio
         (false, true) => "test items",
         (true, true) => "test items and, where there are several, seeds",
     };
-    Some(Entry { sign: Sign::Band, label: vec![Part::plain(format!("95 % interval over {over}"))] })
+    Some(LegendEntry { sign: Sign::Band, label: vec![TextPart::plain(format!("95 % interval over {over}"))] })
 }
 
 /// Why no conclusion is drawn, each reason once.
@@ -183,8 +187,8 @@ pub fn notes(panels: &[Panel]) -> Vec<String> {
 /// What the layers of a panel's curves do.
 pub(super) fn x_label(panel: &Panel) -> &'static str {
     match panel.kind() {
-        Kind::Masks => "hidden from layer",
-        Kind::Ablation => "layer without attention",
-        Kind::Lora => "layer with an adapter",
+        InterventionKind::Masks => "hidden from layer",
+        InterventionKind::Ablation => "layer without attention",
+        InterventionKind::Lora => "layer with an adapter",
     }
 }

@@ -2,15 +2,15 @@
 
 use super::chart::{Chart, Level, Line, PLAIN};
 use super::legend::{bands, names, notes, x_label};
-use super::sheet::{Entry, Sheet, Sign};
+use super::sheet::{LegendEntry, Sheet, Sign};
 use super::style::Style;
-use super::svg::Part;
+use super::svg::TextPart;
 use crate::stats::{Curve, Panel, Study};
 
 /// A chart for each model; a line for each of its tasks and interventions.
 pub fn sheet(study: &Study, titles: &[String], style: &Style) -> Sheet {
     let mut charts: Vec<(&str, Chart)> = Vec::new();
-    let mut legend: Vec<Entry> = Vec::new();
+    let mut legend: Vec<LegendEntry> = Vec::new();
     for (panel, title) in study.panels.iter().zip(titles) {
         let model = panel.settings.model.as_str();
         if charts.last().is_none_or(|(of, _)| *of != model) {
@@ -21,7 +21,7 @@ pub fn sheet(study: &Study, titles: &[String], style: &Style) -> Sheet {
             let line_style = match legend.iter().position(|entry| entry.label == label) {
                 Some(known) => known,
                 None => {
-                    legend.push(Entry { sign: Sign::Line(legend.len()), label });
+                    legend.push(LegendEntry { sign: Sign::Line(legend.len()), label });
                     legend.len() - 1
                 }
             };
@@ -30,7 +30,7 @@ pub fn sheet(study: &Study, titles: &[String], style: &Style) -> Sheet {
             }
         }
     }
-    legend.push(Entry { sign: Sign::Level(PLAIN), label: vec![Part::plain("the baseline")] });
+    legend.push(LegendEntry { sign: Sign::Level(PLAIN), label: vec![TextPart::plain("the baseline")] });
     legend.extend(bands(&study.panels, |point| point.ratio_interval));
     let charts: Vec<Chart> = charts.into_iter().map(|(_, chart)| chart).collect();
     Sheet { columns: [1, 1, 2, 3, 2][charts.len().min(4)], charts, legend, notes: notes(&study.panels) }
@@ -38,7 +38,7 @@ pub fn sheet(study: &Study, titles: &[String], style: &Style) -> Sheet {
 
 fn empty(panel: &Panel, name: &str) -> Chart {
     Chart {
-        title: vec![Part::plain(name)],
+        title: vec![TextPart::plain(name)],
         x_label: format!("{}, as a share of the depth", x_label(panel)),
         y_label: "score / baseline".into(),
         x: [0., 1.],
@@ -49,9 +49,9 @@ fn empty(panel: &Panel, name: &str) -> Chart {
 }
 
 /// `en-fr (corpus), BLEU: `, with the settings that tell it apart, and what is hidden.
-fn label(panel: &Panel, title: &str, model: &str, name: Vec<Part>) -> Vec<Part> {
+fn label(panel: &Panel, title: &str, model: &str, name: Vec<TextPart>) -> Vec<TextPart> {
     let task = title.strip_prefix(&format!("{model}, ")).unwrap_or(title);
-    let mut label = vec![Part::plain(format!("{task}, {}: ", panel.metric))];
+    let mut label = vec![TextPart::plain(format!("{task}, {}: ", panel.metric))];
     label.extend(name);
     label
 }

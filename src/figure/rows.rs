@@ -9,7 +9,7 @@ use crate::stats::{Baseline, CurveKey, Panel, Point, SeedScore, Study};
 
 /// A row of the CSV behind the figure: everything of one layer of one curve.
 #[derive(Debug, Default, Serialize)]
-pub struct Row {
+pub struct CurveRow {
     model: String,
     data: String,
     direction: String,
@@ -48,7 +48,7 @@ pub struct Row {
 }
 
 /// The numbers behind a figure of curves; the baselines' rows have mask `none` and the number of layers as their layer.
-pub fn rows(study: &Study) -> Vec<Row> {
+pub fn rows(study: &Study) -> Vec<CurveRow> {
     let mut rows = Vec::new();
     for panel in &study.panels {
         let mut seen: Vec<(&CurveKey, &Baseline)> = Vec::new();
@@ -72,9 +72,9 @@ fn end(interval: Option<[f64; 2]>, at: usize) -> Option<f64> {
 }
 
 /// A row without statistics.
-fn plain(panel: &Panel, key: &CurveKey, series: Series, layer: usize, scores: &[SeedScore]) -> Row {
+fn plain(panel: &Panel, key: &CurveKey, series: Series, layer: usize, scores: &[SeedScore]) -> CurveRow {
     let settings = &panel.settings;
-    Row {
+    CurveRow {
         model: settings.model.clone(),
         data: settings.data.clone(),
         direction: settings.direction.clone(),
@@ -93,12 +93,12 @@ fn plain(panel: &Panel, key: &CurveKey, series: Series, layer: usize, scores: &[
         metric: panel.metric.to_string(),
         seeds: scores.len(),
         seed_scores: scores.iter().map(|s| format!("{}:{}", s.seed, s.score)).collect::<Vec<_>>().join(" "),
-        ..Row::default()
+        ..CurveRow::default()
     }
 }
 
-fn of_baseline(panel: &Panel, key: &CurveKey, baseline: &Baseline) -> Row {
-    Row {
+fn of_baseline(panel: &Panel, key: &CurveKey, baseline: &Baseline) -> CurveRow {
+    CurveRow {
         score: baseline.score,
         items_low: end(baseline.items, 0),
         items_high: end(baseline.items, 1),
@@ -109,8 +109,8 @@ fn of_baseline(panel: &Panel, key: &CurveKey, baseline: &Baseline) -> Row {
     }
 }
 
-fn of_point(panel: &Panel, key: &CurveKey, point: &Point, baseline: Option<f64>) -> Row {
-    Row {
+fn of_point(panel: &Panel, key: &CurveKey, point: &Point, baseline: Option<f64>) -> CurveRow {
+    CurveRow {
         score: point.score,
         seed_deviation: point.seed_deviation(),
         items_low: end(point.items, 0),

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::chart::{Chart, Level, Line, PLAIN};
 use super::image::Image;
 use super::legend::names;
-use super::sheet::{Entry, Sheet, Sign};
+use super::sheet::{LegendEntry, Sheet, Sign};
 use super::style::Style;
-use super::svg::Part;
+use super::svg::TextPart;
 use super::title::titles;
 use crate::base::error::input;
 use crate::intervene::Intervention;
@@ -19,7 +19,7 @@ use crate::tasks::Measure;
 
 /// Savings at one layer, as shares of what the baseline takes over the same seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Saved {
+pub struct Saving {
     /// Its panel, by its place in the study.
     #[serde(skip)]
     pub panel: usize,
@@ -57,7 +57,7 @@ pub struct Saved {
     baseline_multiply_adds: f64,
 }
 
-impl Saved {
+impl Saving {
     /// A line of the table that is printed, layers counted from `first`.
     pub fn line(&self, first: usize) -> String {
         let percent = |share: f64| format!("{:.1} %", 100. * share);
@@ -88,7 +88,7 @@ pub fn formula(layer: usize, n_layers: usize, k: usize) -> f64 {
 ///
 /// # Errors
 /// No run was made with `--drop-context`, or none of them has a baseline; the figure would be too narrow.
-pub fn savings(study: &Study, first: usize, style: &Style) -> Result<(Image, Vec<Saved>)> {
+pub fn savings(study: &Study, first: usize, style: &Style) -> Result<(Image, Vec<Saving>)> {
     let (mut charts, mut rows) = (Vec::new(), Vec::new());
     let dropped = |(_, panel): &(usize, &Panel)| panel.settings.drop_context;
     let (places, panels): (Vec<usize>, Vec<Panel>) =
@@ -96,10 +96,10 @@ pub fn savings(study: &Study, first: usize, style: &Style) -> Result<(Image, Vec
     let titles = titles(&panels, &style.names);
     for ((place, panel), title) in places.into_iter().zip(&panels).zip(&titles) {
         for (curve, name) in panel.curves.iter().zip(names(panel)) {
-            let saved = curve.points.iter().filter_map(|point| Saved::new(study, place, &curve.key, point));
-            let saved: Vec<Saved> = saved.map(|saved| Saved { title: title.clone(), ..saved }).collect();
+            let saved = curve.points.iter().filter_map(|point| Saving::new(study, place, &curve.key, point));
+            let saved: Vec<Saving> = saved.map(|saved| Saving { title: title.clone(), ..saved }).collect();
             if !saved.is_empty() {
-                let mut of = vec![Part::plain(format!("{title}: "))];
+                let mut of = vec![TextPart::plain(format!("{title}: "))];
                 of.extend(name);
                 charts.push(chart(panel, of, &saved, first));
                 rows.extend(saved);
@@ -113,8 +113,8 @@ pub fn savings(study: &Study, first: usize, style: &Style) -> Result<(Image, Vec
         ));
     }
     let legend = ["the study's formula", "multiply-adds", "time"].into_iter().enumerate();
-    let legend =
-        legend.map(|(style, name)| Entry { sign: Sign::Line(style), label: vec![Part::plain(name)] });
+    let legend = legend
+        .map(|(style, name)| LegendEntry { sign: Sign::Line(style), label: vec![TextPart::plain(name)] });
     let columns = [1, 1, 2, 3, 2][charts.len().min(4)];
     let sheet = Sheet { columns, charts, legend: legend.collect(), notes: Vec::new() };
     let title = "What dropping hidden columns at a layer saves";
@@ -123,8 +123,8 @@ pub fn savings(study: &Study, first: usize, style: &Style) -> Result<(Image, Vec
     Ok((Image::new(sheet.svg(style)?, title, description, style), rows))
 }
 
-fn chart(panel: &Panel, title: Vec<Part>, saved: &[Saved], first: usize) -> Chart {
-    let line = |style: usize, of: &dyn Fn(&Saved) -> Option<f64>| Line {
+fn chart(panel: &Panel, title: Vec<TextPart>, saved: &[Saving], first: usize) -> Chart {
+    let line = |style: usize, of: &dyn Fn(&Saving) -> Option<f64>| Line {
         style,
         points: saved.iter().filter_map(|row| Some(((row.layer + first) as f64, of(row)?))).collect(),
         band: Vec::new(),
@@ -144,7 +144,7 @@ fn chart(panel: &Panel, title: Vec<Part>, saved: &[Saved], first: usize) -> Char
     }
 }
 
-impl Saved {
+impl Saving {
     /// `None` where costs were not measured, or not of the baseline of the same seeds.
     fn new(study: &Study, place: usize, key: &CurveKey, point: &Point) -> Option<Self> {
         let panel = &study.panels[place];

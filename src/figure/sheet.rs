@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use super::chart::{BAND, Chart, Dashes, Place, colour, dash, marker};
+use super::chart::{BAND, Chart, Dashes, LegendPlace, colour, dash, marker};
 use super::image::width;
 use super::style::Style;
-use super::svg::{Anchor, Drawing, Part, Type};
+use super::svg::{Anchor, Drawing, TextPart, Type};
 use super::text::wrap;
 use crate::base::error::input;
 
@@ -22,16 +22,16 @@ pub enum Sign {
 
 /// An entry of the legend.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct LegendEntry {
     pub sign: Sign,
-    pub label: Vec<Part>,
+    pub label: Vec<TextPart>,
 }
 
 /// Charts of one size, row by row, with what their lines mean.
 pub struct Sheet {
     pub charts: Vec<Chart>,
     pub columns: usize,
-    pub legend: Vec<Entry>,
+    pub legend: Vec<LegendEntry>,
     /// Sentences below the legend.
     pub notes: Vec<String>,
 }
@@ -47,7 +47,7 @@ const MOST_LINES: usize = 6;
 const NARROWEST: f64 = 90.;
 
 /// A text broken into lines.
-type Lines = Vec<Vec<Part>>;
+type Lines = Vec<Vec<TextPart>>;
 
 impl Sheet {
     /// As SVG.
@@ -73,10 +73,10 @@ impl Sheet {
             let title = lines * 1.3 * style.heading() + 1.5 * style.font;
             for (column, (chart, lines)) in row.iter().zip(&titles).enumerate() {
                 let corner = [EDGE + column as f64 * each, y];
-                let place = Place { corner, width: each, title, beside, plot_height };
+                let place = LegendPlace { corner, width: each, title, beside, plot_height };
                 chart.draw(&mut drawing, lines, place, style)?;
             }
-            y += title + plot_height + Place::below(style);
+            y += title + plot_height + LegendPlace::below(style);
         }
         y = self.draw_legend(&mut drawing, across, y + style.font, style)?;
         y = self.draw_notes(&mut drawing, across, y, style)?;
@@ -90,12 +90,12 @@ impl Sheet {
             beside = beside.max(chart.beside(style, plot_height)?);
             let labels = [(&chart.x_label, each - beside), (&chart.y_label, plot_height + 2. * style.font)];
             for (label, room) in labels {
-                if width(&[Part::plain(label)], Type::new(style.font))? > room {
+                if width(&[TextPart::plain(label)], Type::new(style.font))? > room {
                     return Err(too_narrow(style, each));
                 }
             }
         }
-        match each - beside - Place::RIGHT < NARROWEST {
+        match each - beside - LegendPlace::RIGHT < NARROWEST {
             true => Err(too_narrow(style, each)),
             false => Ok(beside),
         }
@@ -105,7 +105,7 @@ impl Sheet {
         let Some(title) = &style.title else { return Ok(EDGE) };
         let how = Type::new(1.35 * style.font).bold();
         let mut y = EDGE;
-        for line in wrap(&[Part::plain(title)], how, across - 2. * EDGE, MOST_LINES)? {
+        for line in wrap(&[TextPart::plain(title)], how, across - 2. * EDGE, MOST_LINES)? {
             y += 1.3 * how.size;
             drawing.text(across / 2., y, &line, how.at(Anchor::Middle));
         }
@@ -149,7 +149,7 @@ impl Sheet {
         let how = Type::new(style.font);
         let mut y = top;
         for note in &self.notes {
-            for line in wrap(&[Part::plain(note)], how, across - 4. * EDGE, MOST_LINES)? {
+            for line in wrap(&[TextPart::plain(note)], how, across - 4. * EDGE, MOST_LINES)? {
                 drawing.text(across / 2., y, &line, how.at(Anchor::Middle));
                 y += 1.4 * style.font;
             }
@@ -178,7 +178,7 @@ fn sign_room(style: &Style) -> f64 {
 }
 
 impl<'a> Placed<'a> {
-    fn new(entry: &'a Entry, room: f64, style: &Style) -> Result<Self> {
+    fn new(entry: &'a LegendEntry, room: f64, style: &Style) -> Result<Self> {
         let how = Type::new(style.font);
         let lines = wrap(&entry.label, how, room - sign_room(style), MOST_LINES)?;
         let mut widest: f64 = 0.;

@@ -17,12 +17,12 @@ pub struct Style {
     /// Whether the SVG holds letters as text, for those who edit it, and not as outlines.
     pub svg_text: bool,
     /// What models are called.
-    pub names: Names,
+    pub names: DisplayNames,
 }
 
 impl Default for Style {
     fn default() -> Self {
-        Self { width: None, font: FONT, title: None, svg_text: false, names: Names::default() }
+        Self { width: None, font: FONT, title: None, svg_text: false, names: DisplayNames::default() }
     }
 }
 
@@ -40,9 +40,9 @@ impl Style {
 
 /// Display names of models, by their names in the results.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names(pub BTreeMap<String, String>);
+pub struct DisplayNames(pub BTreeMap<String, String>);
 
-impl Names {
+impl DisplayNames {
     /// What a model is called: its own name, unless it has another.
     pub fn of<'a>(&'a self, model: &'a str) -> &'a str {
         self.0.get(model).map_or(model, String::as_str)

@@ -6,14 +6,14 @@ use crate::base::error::is_obeyed;
 
 /// One stretch of a text.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Part {
+pub struct TextPart {
     /// What it says.
     pub text: String,
     /// Drawn with a line above it: what is hidden, as the paper writes it.
     pub hidden: bool,
 }
 
-impl Part {
+impl TextPart {
     /// A stretch without a line.
     pub fn plain(text: impl Into<String>) -> Self {
         Self { text: text.into(), hidden: false }
@@ -111,7 +111,7 @@ impl Drawing {
     }
 
     /// Text, stretch by stretch.
-    pub fn text(&mut self, x: f64, y: f64, parts: &[Part], how: Type) {
+    pub fn text(&mut self, x: f64, y: f64, parts: &[TextPart], how: Type) {
         let anchor = match how.anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",

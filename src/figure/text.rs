@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::image::width;
-use super::svg::{Part, Type};
+use super::svg::{TextPart, Type};
 
 /// What stands for the middle that is left out.
 const LEFT_OUT: char = '…';
@@ -16,7 +16,7 @@ type Letter = (char, bool);
 ///
 /// # Errors
 /// The text cannot be set.
-pub fn wrap(parts: &[Part], how: Type, room: f64, most: usize) -> Result<Vec<Vec<Part>>> {
+pub fn wrap(parts: &[TextPart], how: Type, room: f64, most: usize) -> Result<Vec<Vec<TextPart>>> {
     let letters = letters(parts);
     let lines = broken(&letters, how, room)?;
     if lines.len() <= most {
@@ -39,7 +39,7 @@ pub fn wrap(parts: &[Part], how: Type, room: f64, most: usize) -> Result<Vec<Vec
 /// # Errors
 /// The text cannot be set.
 pub fn shortened(text: &str, how: Type, room: f64) -> Result<String> {
-    let fits = |text: &str| Ok::<_, anyhow::Error>(width(&[Part::plain(text)], how)? <= room);
+    let fits = |text: &str| Ok::<_, anyhow::Error>(width(&[TextPart::plain(text)], how)? <= room);
     if fits(text)? {
         return Ok(text.into());
     }
@@ -56,7 +56,7 @@ pub fn shortened(text: &str, how: Type, room: f64) -> Result<String> {
     Ok(short(least))
 }
 
-fn letters(parts: &[Part]) -> Vec<Letter> {
+fn letters(parts: &[TextPart]) -> Vec<Letter> {
     parts.iter().flat_map(|part| part.text.chars().map(|c| (c, part.hidden))).collect()
 }
 
@@ -68,13 +68,13 @@ fn without_middle(letters: &[Letter], kept: usize) -> Vec<Letter> {
 }
 
 /// Letters of one kind side by side are one part.
-fn parts(letters: &[Letter]) -> Vec<Part> {
-    let run = |run: &[Letter]| Part { text: run.iter().map(|(c, _)| *c).collect(), hidden: run[0].1 };
+fn parts(letters: &[Letter]) -> Vec<TextPart> {
+    let run = |run: &[Letter]| TextPart { text: run.iter().map(|(c, _)| *c).collect(), hidden: run[0].1 };
     letters.chunk_by(|a, b| a.1 == b.1).map(run).collect()
 }
 
 /// Lines as long as they may be.
-fn broken(letters: &[Letter], how: Type, room: f64) -> Result<Vec<Vec<Part>>> {
+fn broken(letters: &[Letter], how: Type, room: f64) -> Result<Vec<Vec<TextPart>>> {
     let mut lines = Vec::new();
     let mut rest = letters;
     while !rest.is_empty() {
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str, room: f64, most: usize) -> Vec<String> {
-        let wrapped = wrap(&[Part::plain(text)], Type::new(10.), room, most).expect("can be set");
+        let wrapped = wrap(&[TextPart::plain(text)], Type::new(10.), room, most).expect("can be set");
         wrapped.iter().map(|line| line.iter().map(|part| part.text.as_str()).collect()).collect()
     }
 
@@ -128,7 +128,7 @@ mod tests {
         for room in [60., 120., 200., 2000.] {
             let lines = lines(text, room, 99);
             for line in &lines {
-                let wide = width(&[Part::plain(line)], Type::new(10.)).expect("can be set");
+                let wide = width(&[TextPart::plain(line)], Type::new(10.)).expect("can be set");
                 assert!(wide <= room, "{line}: {wide} of {room}");
             }
             assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn lines_above_what_is_hidden_stay() {
-        let hidden = Part { text: "Instr, Ex".into(), hidden: true };
-        let wrapped = wrap(&[hidden, Part::plain(" Query")], Type::new(10.), 40., 9).expect("can be set");
+        let hidden = TextPart { text: "Instr, Ex".into(), hidden: true };
+        let wrapped = wrap(&[hidden, TextPart::plain(" Query")], Type::new(10.), 40., 9).expect("can be set");
         let of = |line: usize| wrapped[line].iter().map(|part| part.hidden).collect::<Vec<_>>();
         assert_eq!((of(0), wrapped.last().map(|line| line[0].hidden)), (vec![true], Some(false)));
     }

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::style::Names;
-use crate::intervene::Kind;
+use super::style::DisplayNames;
+use crate::intervene::InterventionKind;
 use crate::stats::Panel;
 
 /// A title for each panel, no two of them the same.
-pub fn titles(panels: &[Panel], names: &Names) -> Vec<String> {
+pub fn titles(panels: &[Panel], names: &DisplayNames) -> Vec<String> {
     let fields: Vec<Map<String, Value>> = panels.iter().map(fields).collect();
     let base: Vec<String> = panels.iter().map(|panel| base(panel, names)).collect();
     let mut titles: Vec<String> = Vec::new();
@@ -52,16 +52,16 @@ fn numbered(titles: Vec<String>) -> Vec<String> {
 }
 
 /// `model, en-fr (corpus)`
-fn base(panel: &Panel, names: &Names) -> String {
+fn base(panel: &Panel, names: &DisplayNames) -> String {
     let settings = &panel.settings;
     format!("{}, {} ({})", names.of(&settings.model), settings.direction, settings.data)
 }
 
-fn kind(kind: Kind) -> &'static str {
+fn kind(kind: InterventionKind) -> &'static str {
     match kind {
-        Kind::Masks => "parts hidden",
-        Kind::Ablation => "no attention in one layer",
-        Kind::Lora => "adapter in one layer",
+        InterventionKind::Masks => "parts hidden",
+        InterventionKind::Ablation => "no attention in one layer",
+        InterventionKind::Lora => "adapter in one layer",
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::failure::Failure;
 use super::id::is_commit;
-use super::{HubSettings, Job, ModelId, checksum};
+use super::{HubSettings, ModelId, Transfer, checksum};
 
 /// The part of the cache that is one model's.
 pub(super) struct Cache {
@@ -105,7 +105,7 @@ impl Cache {
     }
 
     /// Wait until nobody else, in this process or another, fetches the content named `etag`.
-    pub(super) fn lock(&self, etag: &str, job: Job) -> Result<Lock, Failure> {
+    pub(super) fn lock(&self, etag: &str, job: Transfer) -> Result<Lock, Failure> {
         let path = self.locks.join(format!("{etag}.lock"));
         let fail = |error: io::Error| Failure::disk(&path, &error);
         fs::create_dir_all(&self.locks).map_err(fail)?;

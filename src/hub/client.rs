@@ -12,7 +12,7 @@ use super::checksum::Checksum;
 use super::failure::{Failure, Patience};
 use super::id::is_commit;
 use super::listing::Listing;
-use super::{Job, roots};
+use super::{Transfer, roots};
 use crate::base::error::input;
 
 /// Redirects that are followed in a row.
@@ -22,7 +22,7 @@ const LONGEST_LISTING: u64 = 64 << 20;
 
 /// Asks for one model.
 pub(super) struct Client<'a> {
-    job: Job<'a>,
+    job: Transfer<'a>,
     agent: Agent,
     repo: Repo,
 }
@@ -48,7 +48,7 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     /// The file of certificates cannot be used.
-    pub(super) fn new(job: Job<'a>) -> anyhow::Result<Self> {
+    pub(super) fn new(job: Transfer<'a>) -> anyhow::Result<Self> {
         let timeout = Some(job.settings.timeout);
         let agent = Agent::config_builder()
             .tls_config(roots::tls(job.settings.roots.as_deref())?)

@@ -8,14 +8,14 @@ use super::cache::Cache;
 use super::checksum::Checksum;
 use super::client::{Announced, Answer, Client};
 use super::failure::{Failure, Patience};
-use super::{Job, Progress};
+use super::{DownloadProgress, Transfer};
 
 /// Bytes between two reports of progress.
 const CHUNK: usize = 1 << 20;
 
 /// Fetch a file of a commit, unless its content is there already, and link it into the snapshot.
 pub(super) fn file(
-    job: Job,
+    job: Transfer,
     client: &Client,
     cache: &Cache,
     commit: &str,
@@ -35,7 +35,7 @@ pub(super) fn file(
 }
 
 /// Whether the content is there. One of another size is cut off: it is kept as a beginning, or removed if too long.
-fn blob_is_whole(job: Job, cache: &Cache, announced: &Announced) -> Result<bool, Failure> {
+fn blob_is_whole(job: Transfer, cache: &Cache, announced: &Announced) -> Result<bool, Failure> {
     let blob = cache.blob(&announced.etag);
     let fail = |error: io::Error| Failure::disk(&blob, &error);
     let length = match fs::metadata(&blob) {
@@ -100,7 +100,7 @@ impl<'a> Partial<'a> {
     }
 
     /// Fetch until it has the announced size, in as many tries as it takes while bytes arrive.
-    fn fill(mut self, job: Job, client: &Client, commit: &str) -> Result<Self, Failure> {
+    fn fill(mut self, job: Transfer, client: &Client, commit: &str) -> Result<Self, Failure> {
         let mut patience = Patience::stubborn(job);
         self.report(job);
         while self.done < self.announced.size {
@@ -118,7 +118,7 @@ impl<'a> Partial<'a> {
     }
 
     /// Append an answer's content as far as it arrives.
-    fn take(&mut self, job: Job, answer: Answer) -> Result<(), Failure> {
+    fn take(&mut self, job: Transfer, answer: Answer) -> Result<(), Failure> {
         if !self.fits(&answer)? {
             self.restart()?;
         }
@@ -184,7 +184,7 @@ impl<'a> Partial<'a> {
     }
 
     /// Give it its name if it is what was announced; else remove it.
-    fn finish(self, job: Job, cache: &Cache) -> Result<String, Failure> {
+    fn finish(self, job: Transfer, cache: &Cache) -> Result<String, Failure> {
         let etag = self.announced.etag;
         let fail = |error: io::Error| Failure::disk(&self.path, &error);
         let found = self.checksum.hex();
@@ -200,8 +200,12 @@ impl<'a> Partial<'a> {
         Ok(etag)
     }
 
-    fn report(&self, job: Job) {
-        (job.progress)(Progress::File { name: self.name, done: self.done, size: self.announced.size });
+    fn report(&self, job: Transfer) {
+        (job.progress)(DownloadProgress::File {
+            name: self.name,
+            done: self.done,
+            size: self.announced.size,
+        });
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use super::Job;
+use super::Transfer;
 
 /// Why a request or a download came to nothing.
 pub(super) enum Failure {
@@ -90,19 +90,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How many tries are left, and how long to pause before the next.
 pub(super) struct Patience<'a> {
-    job: Job<'a>,
+    job: Transfer<'a>,
     failed: u32,
     stubborn: bool,
 }
 
 impl<'a> Patience<'a> {
     /// For a first question: where nobody is there, it is not asked again.
-    pub(super) fn new(job: Job<'a>) -> Self {
+    pub(super) fn new(job: Transfer<'a>) -> Self {
         Self { job, failed: 0, stubborn: false }
     }
 
     /// For a download that has begun: a network that went away may come back.
-    pub(super) fn stubborn(job: Job<'a>) -> Self {
+    pub(super) fn stubborn(job: Transfer<'a>) -> Self {
         Self { stubborn: true, ..Self::new(job) }
     }
 

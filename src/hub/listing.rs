@@ -42,7 +42,7 @@ struct Sibling {
 
 /// A `model.safetensors.index.json`.
 #[derive(Deserialize)]
-struct Index {
+struct HubIndex {
     weight_map: BTreeMap<String, String>,
 }
 
@@ -153,7 +153,7 @@ pub(super) fn weights(snapshot: &Path, single: bool) -> Result<BTreeSet<String>>
         return Ok([SINGLE.to_string()].into());
     }
     let text = inputs::text(&path, MOST_SETTINGS).map_err(|trouble| trouble.about(&path))?;
-    let index: Index = serde_json::from_str(&text)
+    let index: HubIndex = serde_json::from_str(&text)
         .map_err(|error| input(format!("{}: {error}: choose another revision", path.display())))?;
     let names: BTreeSet<String> = index.weight_map.into_values().collect();
     let wrong = |name: &str| !stays_inside(name) || name.contains('/') || !name.ends_with(".safetensors");

@@ -33,7 +33,7 @@ use std::path::PathBuf;
 
 /// What is needed of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum ModelFiles {
     /// What a plan needs: the configuration, the tokenizer, the chat template and the index of the weights.
     Description,
     /// All of that, and the weights.
@@ -51,7 +51,7 @@ pub struct Snapshot {
 
 /// What [`fetch`] reports while it works.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress<'a> {
+pub enum DownloadProgress<'a> {
     /// A file that is being fetched: at its beginning (what is there already counts), and as bytes arrive.
     File {
         /// Its name in the repository.
@@ -67,15 +67,15 @@ pub enum Progress<'a> {
 
 /// One model, how to reach it, and whom to tell.
 #[derive(Clone, Copy)]
-struct Job<'a> {
+struct Transfer<'a> {
     id: &'a ModelId,
     settings: &'a HubSettings,
-    progress: &'a dyn Fn(Progress),
+    progress: &'a dyn Fn(DownloadProgress),
 }
 
-impl Job<'_> {
+impl Transfer<'_> {
     fn note(&self, line: String) {
-        (self.progress)(Progress::Note(line));
+        (self.progress)(DownloadProgress::Note(line));
     }
 }
 
@@ -92,11 +92,11 @@ impl Job<'_> {
 /// of a file is kept, and the next call goes on from there.
 pub fn fetch(
     id: &ModelId,
-    wanted: Wanted,
+    wanted: ModelFiles,
     settings: &HubSettings,
-    progress: &dyn Fn(Progress),
+    progress: &dyn Fn(DownloadProgress),
 ) -> Result<Snapshot> {
-    let job = Job { id, settings, progress };
+    let job = Transfer { id, settings, progress };
     let cache = Cache::new(id, settings);
     if settings.offline {
         return cached(job, &cache, wanted).map_err(|missing| {
@@ -127,10 +127,10 @@ pub fn fetch(
 
 /// Fetch what the cache lacks of `listing`.
 fn complete(
-    job: Job,
+    job: Transfer,
     client: &Client,
     cache: &Cache,
-    wanted: Wanted,
+    wanted: ModelFiles,
     listing: &Listing,
 ) -> Result<Snapshot, Failure> {
     listing.check(job.id, job.settings).map_err(Failure::Final)?;
@@ -157,7 +157,7 @@ fn complete(
             job.id
         ))));
     }
-    if wanted == Wanted::Weights {
+    if wanted == ModelFiles::Weights {
         weights.iter().try_for_each(|name| ensure(name))?;
     }
     // Last: until here the old commit is what an offline call finds.
@@ -166,7 +166,7 @@ fn complete(
 }
 
 /// What the cache holds, if it is complete as far as wanted; else what it lacks.
-fn cached(job: Job, cache: &Cache, wanted: Wanted) -> Result<Snapshot, String> {
+fn cached(job: Transfer, cache: &Cache, wanted: ModelFiles) -> Result<Snapshot, String> {
     let id = job.id;
     let commit = cache.commit(id.revision()).ok_or_else(|| format!("{id} is not in the cache"))?;
     let need = |name: &str| match cache.state(&commit, name, None) {
@@ -187,7 +187,7 @@ fn cached(job: Job, cache: &Cache, wanted: Wanted) -> Result<Snapshot, String> {
         }
     }
     let folder = cache.snapshot(&commit);
-    if wanted == Wanted::Weights {
+    if wanted == ModelFiles::Weights {
         let single = need(listing::SINGLE)?;
         for name in listing::weights(&folder, single).map_err(|error| error.to_string())? {
             if !need(&name)? {

@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::{Change, Columns, Plan, Sees, Sight};
 
 /// The run that a plan is compiled for.
-pub struct Shape<'a> {
+pub struct RunShape<'a> {
     /// Tokens of the prompt.
     pub rows: usize,
     /// Layers of the model.
@@ -67,8 +67,8 @@ pub struct Flow {
 
 impl Flow {
     /// Compile a plan.
-    pub fn new(plan: &Plan, shape: &Shape) -> Self {
-        let Shape { rows, layers, window } = *shape;
+    pub fn new(plan: &Plan, shape: &RunShape) -> Self {
+        let RunShape { rows, layers, window } = *shape;
         let plan = plan.clipped(layers);
         let from = plan.first_layer().unwrap_or(layers);
         let classes = plan.classes(from, layers);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     fn flow(plan: &Plan, rows: usize, windows: [Option<usize>; 4]) -> Flow {
-        Flow::new(plan, &Shape { rows, layers: 4, window: &|layer| windows[layer] })
+        Flow::new(plan, &RunShape { rows, layers: 4, window: &|layer| windows[layer] })
     }
 
     fn forks(plan: &Plan, rows: usize, windows: [Option<usize>; 4]) -> Vec<(usize, Vec<Range<usize>>)> {

@@ -13,6 +13,6 @@ mod spec;
 
 pub use columns::Columns;
 pub use condition::{Condition, Series};
-pub use flow::{Class, Flow, Fork, Shape};
+pub use flow::{Class, Flow, Fork, RunShape};
 pub use plan::{AdapterId, Change, Edit, Plan, Sees, Sight};
-pub use spec::{ABLATION, Intervention, Kind, LORA, UnknownMask};
+pub use spec::{ABLATION, Intervention, InterventionKind, LORA, UnknownMask};

@@ -25,11 +25,11 @@ pub enum Intervention {
 
 impl Intervention {
     /// What its layer means.
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> InterventionKind {
         match self {
-            Self::Segments { .. } | Self::All => Kind::Masks,
-            Self::Ablation => Kind::Ablation,
-            Self::Lora => Kind::Lora,
+            Self::Segments { .. } | Self::All => InterventionKind::Masks,
+            Self::Ablation => InterventionKind::Ablation,
+            Self::Lora => InterventionKind::Lora,
         }
     }
 
@@ -48,15 +48,15 @@ impl Intervention {
     /// The edits that it makes to a run of this prompt: from a layer on, or an ablation and an adapter at that layer alone.
     pub fn plan(self, prompt: &Prompt, layer: usize) -> Plan {
         match self.kind() {
-            Kind::Masks => Plan::from_layer(layer, self.change(prompt)),
-            Kind::Ablation | Kind::Lora => Plan::at_layer(layer, self.change(prompt)),
+            InterventionKind::Masks => Plan::from_layer(layer, self.change(prompt)),
+            InterventionKind::Ablation | InterventionKind::Lora => Plan::at_layer(layer, self.change(prompt)),
         }
     }
 }
 
 /// What the layer of an intervention means. Curves of one kind belong into one chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum InterventionKind {
     /// The first layer that hides something: curves end at the baseline.
     Masks,
     /// The layer without attention.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::Text;
+use super::TrainingText;
 use crate::base::interrupt::check_interrupted;
 use crate::model::grad::Packed;
 use crate::model::{Decoder, Matrix, Transformer};
@@ -10,7 +10,7 @@ use crate::model::{Decoder, Matrix, Transformer};
 /// The states of all texts, `[rows, hidden]`, as they enter one layer.
 pub struct Frozen<'a> {
     model: &'a Transformer,
-    texts: &'a [Text],
+    texts: &'a [TrainingText],
     packed: Packed,
     states: Matrix,
     layer: usize,
@@ -24,7 +24,7 @@ impl<'a> Frozen<'a> {
     ///
     /// # Errors
     /// The embedding fails.
-    pub fn new(model: &'a Transformer, texts: &'a [Text]) -> Result<Self> {
+    pub fn new(model: &'a Transformer, texts: &'a [TrainingText]) -> Result<Self> {
         let packed = Packed::new(texts.iter().map(|text| text.tokens.len()));
         let tokens: Vec<u32> = texts.iter().flat_map(|text| &text.tokens).copied().collect();
         let states = model.embed(&tokens, &packed.positions)?;

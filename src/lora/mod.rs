@@ -17,5 +17,5 @@ pub use frozen::Frozen;
 pub use init::initial;
 pub use memory::KeptBuffers;
 pub use optimizer::{AdamW, clip};
-pub use text::Text;
+pub use text::TrainingText;
 pub use train::{Diverged, Log, Step, Trained, Trainer, loss_before, train};

@@ -9,7 +9,7 @@ use crate::prompt::{Format, Tokenizer};
 /// A pair as one text, tokenized once: the query as a prompt without examples asks it, the answer, and the token that
 /// ends a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text {
+pub struct TrainingText {
     /// Which pair.
     pub id: String,
     /// Its tokens, BOS included where the tokenizer adds one.
@@ -18,7 +18,7 @@ pub struct Text {
     pub answer: usize,
 }
 
-impl Text {
+impl TrainingText {
     /// Tokenize a pair.
     ///
     /// # Errors

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use memmap2::MmapMut;
 
-use super::cpu::lanes::Line;
+use super::cpu::lanes::Aligned;
 
 /// Lines of a piece, unless a block is larger: 32 MiB.
-const PIECE: usize = (32 << 20) / size_of::<Line>();
+const PIECE: usize = (32 << 20) / size_of::<Aligned>();
 
 /// Ranges that are free: ascending, none touching the next.
 #[derive(Debug, Default, PartialEq)]
@@ -75,7 +75,7 @@ impl Arena {
             }
         }
         let size = count.max(PIECE);
-        let map = MmapMut::map_anon(size * size_of::<Line>()).expect("memory for keys and values");
+        let map = MmapMut::map_anon(size * size_of::<Aligned>()).expect("memory for keys and values");
         self.pieces.push(Piece { map, free: Free::new(0..size) });
         self.take(count)
     }
@@ -86,19 +86,19 @@ impl Arena {
     }
 
     /// A block's lines.
-    pub fn lines(&self, slot: &Slot) -> &[Line] {
+    pub fn lines(&self, slot: &Slot) -> &[Aligned] {
         // SAFETY: the map is aligned to pages, holds the slot, and any bytes are floats.
         unsafe {
-            let first = self.pieces[slot.piece].map.as_ptr().cast::<Line>();
+            let first = self.pieces[slot.piece].map.as_ptr().cast::<Aligned>();
             std::slice::from_raw_parts(first.add(slot.lines.start), slot.lines.len())
         }
     }
 
     /// A block's lines, to be written.
-    pub fn lines_mut(&mut self, slot: &Slot) -> &mut [Line] {
+    pub fn lines_mut(&mut self, slot: &Slot) -> &mut [Aligned] {
         // SAFETY: as above, and the arena is borrowed alone.
         unsafe {
-            let first = self.pieces[slot.piece].map.as_mut_ptr().cast::<Line>();
+            let first = self.pieces[slot.piece].map.as_mut_ptr().cast::<Aligned>();
             std::slice::from_raw_parts_mut(first.add(slot.lines.start), slot.lines.len())
         }
     }

@@ -84,20 +84,20 @@ impl Extent {
 
     /// Bytes of a block of this extent, an element of which takes so many.
     pub fn bytes(&self, arch: &Arch, element: usize) -> u64 {
-        let shape = Shape::new(arch, &self.room());
+        let shape = KvShape::new(arch, &self.room());
         (self.layers.len() * shape.layer() * LANES * element) as u64
     }
 }
 
 /// The layout of one layer of a block, in lines of sixteen floats.
 #[derive(Debug, Clone, Copy)]
-struct Shape {
+struct KvShape {
     kv_heads: usize,
     head_dim: usize,
     columns: usize,
 }
 
-impl Shape {
+impl KvShape {
     fn new(arch: &Arch, room: &Range<usize>) -> Self {
         Self { kv_heads: arch.kv_heads, head_dim: arch.head_dim, columns: room.len() }
     }
@@ -120,7 +120,7 @@ impl Shape {
 /// Keys after rotation and values of one run of columns.
 struct Block {
     extent: Extent,
-    shape: Shape,
+    shape: KvShape,
     first: usize,
     /// `[layer][kv_head]`, keys then values
     data: Slot,
@@ -140,18 +140,18 @@ pub struct Head {
 }
 
 /// One column of a block at one layer.
-struct Place {
+struct BlockPlace {
     /// The layer's first float.
     base: Target,
-    shape: Shape,
+    shape: KvShape,
     column: usize,
 }
 
-impl Place {
+impl BlockPlace {
     /// # Safety
     /// Nobody else reads or writes this column at the time.
     unsafe fn write(&self, keys: &[f32], values: &[f32]) {
-        let Shape { head_dim, .. } = self.shape;
+        let KvShape { head_dim, .. } = self.shape;
         let width = head_dim.next_multiple_of(LANES);
         let parts = keys.chunks_exact(head_dim).zip(values.chunks_exact(head_dim));
         for (head, (key, value)) in parts.enumerate() {
@@ -202,7 +202,7 @@ pub struct KvStore {
 impl KvCache for KvStore {
     fn add(&mut self, arch: &Arch, extent: Extent) -> Result<BlockId> {
         let room = extent.room();
-        let shape = Shape::new(arch, &room);
+        let shape = KvShape::new(arch, &room);
         self.bytes += extent.bytes(arch, size_of::<f32>());
         let data = self.arena.take(extent.layers.len() * shape.layer());
         Ok(self.blocks.add(Block { extent, shape, first: room.start, data }))
@@ -273,7 +273,7 @@ impl KvStore {
         columns: &[(BlockId, usize)],
         of: impl Fn(usize) -> [&'a [f32]; 2] + Sync,
     ) {
-        let places: Vec<Place> =
+        let places: Vec<BlockPlace> =
             columns.iter().map(|&(id, position)| self.place(id, layer, position)).collect();
         debug_assert!(
             (1..columns.len()).all(|i| !columns[..i].contains(&columns[i])),
@@ -287,7 +287,7 @@ impl KvStore {
         });
     }
 
-    fn place(&mut self, id: BlockId, layer: usize, position: usize) -> Place {
+    fn place(&mut self, id: BlockId, layer: usize, position: usize) -> BlockPlace {
         let block = self.blocks.get(id);
         let Block { extent, shape, first, data } = block;
         assert!(
@@ -296,6 +296,6 @@ impl KvStore {
         );
         let layer = (layer - extent.layers.start) * shape.layer();
         let base = Target(self.arena.lines_mut(data)[layer..][..shape.layer()].as_mut_ptr().cast());
-        Place { base, shape: *shape, column: position - *first }
+        BlockPlace { base, shape: *shape, column: position - *first }
     }
 }

@@ -11,14 +11,14 @@ use super::block::{Attention, Block};
 use super::checkpoint::{Held, Precision, Weights};
 use super::cpu::rowwise::NormWeights;
 use super::mlp::Mlp;
-use super::names::{Names, Qkv};
+use super::names::{Qkv, TensorNames};
 use super::parts::Weight;
 use super::projection::Projection;
 
 /// Takes tensors out of a checkpoint and notes which.
-pub struct Source<'a> {
+pub struct WeightSource<'a> {
     pub arch: &'a Arch,
-    pub names: &'static Names,
+    pub names: &'static TensorNames,
     pub weights: &'a dyn Weights,
     pub precision: Precision,
     pub device: &'a Device,
@@ -28,7 +28,7 @@ pub struct Source<'a> {
 /// A block as it is found in a checkpoint: weights that are not yet stacked.
 pub type FoundBlock = Block<NormWeights, Vec<Weight>>;
 
-impl Source<'_> {
+impl WeightSource<'_> {
     /// A block and all in it.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ pub use cpu::Matrix;
 pub use device::{DeviceKv, DeviceStates, DeviceTransformer, free_bytes, gpu, scratch_bytes};
 pub use kv::{BlockId, Extent, KvCache, KvStore, Read};
 pub use mlp::{Activation, MlpShape};
-pub use names::{Names, Qkv, module_name};
+pub use names::{Qkv, TensorNames, module_name};
 pub use projection::Projection;
 pub use rows::{NotFinite, Reads, Rows};
 pub use transformer::Transformer;

@@ -4,7 +4,7 @@ use super::arch::{Arch, Family};
 use super::projection::Projection;
 
 /// Tensor names of one family, without `.weight` and `.bias`; those of a block follow the block's own name.
-pub struct Names {
+pub struct TensorNames {
     /// Token embedding.
     pub embedding: &'static str,
     /// Learned positions.
@@ -52,7 +52,7 @@ pub enum Qkv {
     ByHead(&'static str),
 }
 
-const LLAMA: Names = Names {
+const LLAMA: TensorNames = TensorNames {
     embedding: "model.embed_tokens",
     positions: "",
     embedding_norm: "",
@@ -72,7 +72,7 @@ const LLAMA: Names = Names {
     transposed: false,
 };
 
-const GPT2: Names = Names {
+const GPT2: TensorNames = TensorNames {
     embedding: "transformer.wte",
     positions: "transformer.wpe",
     blocks: "transformer.h",
@@ -87,14 +87,14 @@ const GPT2: Names = Names {
     ..LLAMA
 };
 
-const GPT_NEO: Names = Names {
+const GPT_NEO: TensorNames = TensorNames {
     qkv: Qkv::Apart(["attn.attention.q_proj", "attn.attention.k_proj", "attn.attention.v_proj"]),
     output: "attn.attention.out_proj",
     transposed: false,
     ..GPT2
 };
 
-const BLOOM: Names = Names {
+const BLOOM: TensorNames = TensorNames {
     embedding: "transformer.word_embeddings",
     embedding_norm: "transformer.word_embeddings_layernorm",
     blocks: "transformer.h",
@@ -106,7 +106,7 @@ const BLOOM: Names = Names {
     ..LLAMA
 };
 
-const GPT_NEOX: Names = Names {
+const GPT_NEOX: TensorNames = TensorNames {
     embedding: "gpt_neox.embed_in",
     blocks: "gpt_neox.layers",
     qkv: Qkv::ByHead("attention.query_key_value"),
@@ -118,16 +118,16 @@ const GPT_NEOX: Names = Names {
     ..LLAMA
 };
 
-const STARCODER2: Names = Names { up: "mlp.c_fc", down: "mlp.c_proj", ..LLAMA };
+const STARCODER2: TensorNames = TensorNames { up: "mlp.c_fc", down: "mlp.c_proj", ..LLAMA };
 
-const GEMMA3: Names = Names {
+const GEMMA3: TensorNames = TensorNames {
     after_attention: "post_attention_layernorm",
     mlp_norm: "pre_feedforward_layernorm",
     after_mlp: "post_feedforward_layernorm",
     ..LLAMA
 };
 
-impl Names {
+impl TensorNames {
     /// The names of an architecture's tensors.
     pub fn of(arch: &Arch) -> &'static Self {
         match arch.family {
@@ -145,7 +145,7 @@ impl Names {
 /// What transformers calls the module of a projection; `None` where the family has none of its own for it.
 pub fn module_name(arch: &Arch, layer: usize, projection: Projection) -> Option<String> {
     projection.sizes(arch)?;
-    let names = Names::of(arch);
+    let names = TensorNames::of(arch);
     let part = match (projection, names.qkv) {
         (Projection::Q, Qkv::Apart([q, ..])) => q,
         (Projection::K, Qkv::Apart([_, k, _])) => k,

@@ -22,7 +22,7 @@ pub struct Weight {
 
 /// Rows times the transposes of one weight or of several that read the same rows, stacked.
 pub struct Linear {
-    weights: Weights,
+    weights: StackedWeights,
     /// Where each weight's outputs begin in a row.
     starts: Vec<usize>,
     /// Where the last weight's outputs end, short of what fills them up.
@@ -34,7 +34,7 @@ pub struct Linear {
 }
 
 /// A weight that is held as f32 is packed once; others are widened some rows at a time, once for all rows of the batch.
-enum Weights {
+enum StackedWeights {
     Packed(Arc<Panels>),
     Held(Vec<Held>),
 }
@@ -63,8 +63,8 @@ impl Linear {
         ensure!(matrices.iter().all(|matrix| matrix.shape()[1] == width), "stacked weights differ in width");
         let dense: Option<Vec<&Tensor>> = matrices.iter().map(Held::dense).collect();
         let weights = match dense {
-            Some(dense) => Weights::Packed(Arc::new(packed(&dense, width)?)),
-            None => Weights::Held(matrices),
+            Some(dense) => StackedWeights::Packed(Arc::new(packed(&dense, width)?)),
+            None => StackedWeights::Held(matrices),
         };
         Ok(Self { weights, starts, end, stride, bias })
     }
@@ -82,8 +82,8 @@ impl Linear {
     /// The packed weights, where they are.
     pub fn packed(&self) -> Option<&Arc<Panels>> {
         match &self.weights {
-            Weights::Packed(panels) => Some(panels),
-            Weights::Held(_) => None,
+            StackedWeights::Packed(panels) => Some(panels),
+            StackedWeights::Held(_) => None,
         }
     }
 
@@ -92,7 +92,7 @@ impl Linear {
     /// # Errors
     /// They are not held as f32.
     pub fn transposed(&self, together: usize, piece: Option<usize>) -> Result<Vec<Panels>> {
-        let Weights::Packed(panels) = &self.weights else {
+        let StackedWeights::Packed(panels) = &self.weights else {
             bail!("gradients need weights as f32");
         };
         let parts = (0..self.end).step_by(together);
@@ -103,8 +103,8 @@ impl Linear {
     /// `x [rows, in or more]` -> `y [rows, stride]`
     pub fn forward(&self, x: &Matrix, y: &mut Matrix) -> Result<()> {
         match &self.weights {
-            Weights::Packed(panels) => panels.product(x, 0, y),
-            Weights::Held(parts) => {
+            StackedWeights::Packed(panels) => panels.product(x, 0, y),
+            StackedWeights::Held(parts) => {
                 y.reshape(x.rows(), self.stride);
                 for (part, &start) in parts.iter().zip(&self.starts) {
                     for_each_widened(part, |first, panels| {
@@ -123,8 +123,8 @@ impl Linear {
     /// For each row of `x [rows, in]` the greatest output of a single weight without bias, and its index.
     pub fn greatest(&self, x: &Matrix, outputs: usize) -> Result<Vec<Best>> {
         match &self.weights {
-            Weights::Packed(panels) => Ok(panels.greatest(x, outputs)),
-            Weights::Held(parts) => {
+            StackedWeights::Packed(panels) => Ok(panels.greatest(x, outputs)),
+            StackedWeights::Held(parts) => {
                 let mut best: Vec<Best> = vec![Some((0, f32::NEG_INFINITY)); x.rows()];
                 for_each_widened(&parts[0], |first, panels| {
                     let some = panels.greatest(x, panels.stride().min(outputs - first));

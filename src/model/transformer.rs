@@ -18,8 +18,8 @@ use super::cpu::rowwise::{NormWeights, add, each_row};
 use super::cpu::{Matrix, Scratch};
 use super::host::{Block, HostLayer, Placement, norm};
 use super::kv::KvStore;
-use super::load::Source;
-use super::names::Names;
+use super::load::WeightSource;
+use super::names::TensorNames;
 use super::parts::{Linear, Weight};
 use super::projection::Projection;
 use super::rope::RopeTable;
@@ -30,9 +30,9 @@ use crate::base::error::input;
 pub struct Transformer {
     arch: Arch,
     /// `[vocab, hidden]`
-    embedding: Table,
+    embedding: RowTable,
     /// `[context, hidden]`, where positions are learned
-    positions: Option<Table>,
+    positions: Option<RowTable>,
     embedding_norm: Option<NormWeights>,
     blocks: Vec<Block>,
     norm: NormWeights,
@@ -47,7 +47,7 @@ pub struct Transformer {
 }
 
 /// Rows to be looked up.
-enum Table {
+enum RowTable {
     Held(Held),
     /// The vocabulary projection serves as the embedding too.
     Packed(Arc<Panels>),
@@ -65,17 +65,17 @@ impl Transformer {
 
     /// Build from named tensors.
     pub fn new(arch: Arch, weights: &dyn Weights, precision: Precision) -> Result<Self> {
-        let (names, asked) = (Names::of(&arch), RefCell::new(BTreeSet::new()));
-        let source = Source { arch: &arch, names, weights, precision, device: &Device::Cpu, asked };
-        let mut embedding = Table::Held(source.table(names.embedding, arch.vocab)?);
+        let (names, asked) = (TensorNames::of(&arch), RefCell::new(BTreeSet::new()));
+        let source = WeightSource { arch: &arch, names, weights, precision, device: &Device::Cpu, asked };
+        let mut embedding = RowTable::Held(source.table(names.embedding, arch.vocab)?);
         // Now, while little else is held: to be packed, the largest matrix must stand there twice for a moment.
         let matrix = match &embedding {
-            Table::Held(matrix) if arch.tied => matrix.clone(),
+            RowTable::Held(matrix) if arch.tied => matrix.clone(),
             _ => source.table(names.head, arch.vocab)?,
         };
         let head = Linear::new(vec![Weight { matrix, bias: None }])?;
         if let (true, Some(panels)) = (arch.tied, head.packed()) {
-            embedding = Table::Packed(panels.clone());
+            embedding = RowTable::Packed(panels.clone());
         }
         let learned = arch.positions == Positions::Learned;
         let positions = learned.then(|| source.table(names.positions, arch.context)).transpose()?;
@@ -87,7 +87,7 @@ impl Transformer {
         weights.refuse_surplus(&source.asked.borrow())?;
         Ok(Self {
             embedding,
-            positions: positions.map(Table::Held),
+            positions: positions.map(RowTable::Held),
             embedding_norm,
             blocks,
             norm,
@@ -166,7 +166,7 @@ impl Decoder for Transformer {
     }
 }
 
-impl Table {
+impl RowTable {
     /// The rows of these indices, `[indices, hidden]`.
     fn gather(&self, indices: &[u32], hidden: usize) -> Result<Matrix> {
         let data = match self {

@@ -5,7 +5,7 @@ pub const NAMES: [&str; 2] = ["source", "target"];
 
 /// A piece of a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Piece<'a> {
+enum TextPiece<'a> {
     /// As it is.
     Text(&'a str),
     /// A doubled brace.
@@ -16,25 +16,25 @@ enum Piece<'a> {
     Lone(&'a str),
 }
 
-fn pieces(text: &str) -> Vec<Piece<'_>> {
+fn pieces(text: &str) -> Vec<TextPiece<'_>> {
     let (mut rest, mut all) = (text, Vec::new());
     while let Some(at) = rest.find(['{', '}']) {
-        all.push(Piece::Text(&rest[..at]));
+        all.push(TextPiece::Text(&rest[..at]));
         let brace = &rest[at..at + 1];
         let after = &rest[at + 1..];
         let (piece, left) = match after.strip_prefix(brace) {
-            Some(left) => (Piece::Brace(brace), left),
+            Some(left) => (TextPiece::Brace(brace), left),
             None => match after.find(['{', '}', '\n']) {
                 Some(end) if brace == "{" && after[end..].starts_with('}') => {
-                    (Piece::Name(&after[..end]), &after[end + 1..])
+                    (TextPiece::Name(&after[..end]), &after[end + 1..])
                 }
-                _ => (Piece::Lone(brace), after),
+                _ => (TextPiece::Lone(brace), after),
             },
         };
         all.push(piece);
         rest = left;
     }
-    all.push(Piece::Text(rest));
+    all.push(TextPiece::Text(rest));
     all
 }
 
@@ -43,10 +43,10 @@ pub fn fill(text: &str, source: &str, target: &str) -> String {
     let mut filled = String::new();
     for piece in pieces(text) {
         match piece {
-            Piece::Text(text) | Piece::Brace(text) | Piece::Lone(text) => filled.push_str(text),
-            Piece::Name("source") => filled.push_str(source),
-            Piece::Name("target") => filled.push_str(target),
-            Piece::Name(other) => {
+            TextPiece::Text(text) | TextPiece::Brace(text) | TextPiece::Lone(text) => filled.push_str(text),
+            TextPiece::Name("source") => filled.push_str(source),
+            TextPiece::Name("target") => filled.push_str(target),
+            TextPiece::Name(other) => {
                 filled.push('{');
                 filled.push_str(other);
                 filled.push('}');
@@ -59,23 +59,23 @@ pub fn fill(text: &str, source: &str, target: &str) -> String {
 /// What is wrong with the braces of a string, as the end of a sentence; `None` if they are right.
 pub fn wrong(text: &str) -> Option<String> {
     pieces(text).into_iter().find_map(|piece| match piece {
-        Piece::Name(name) if !NAMES.contains(&name) => Some(format!(
+        TextPiece::Name(name) if !NAMES.contains(&name) => Some(format!(
             "`{{{name}}}` is not a placeholder; write {{source}} or {{target}} (the names of the languages), or {{{{ and }}}} \
              for braces"
         )),
-        Piece::Lone(brace) => Some(format!("a single `{brace}`; write {brace}{brace} for a brace")),
+        TextPiece::Lone(brace) => Some(format!("a single `{brace}`; write {brace}{brace} for a brace")),
         _ => None,
     })
 }
 
 /// Whether a string has a placeholder.
 pub fn names_any(text: &str) -> bool {
-    pieces(text).iter().any(|piece| matches!(piece, Piece::Name(name) if NAMES.contains(name)))
+    pieces(text).iter().any(|piece| matches!(piece, TextPiece::Name(name) if NAMES.contains(name)))
 }
 
 /// Whether a string has a doubled brace.
 pub fn has_escapes(text: &str) -> bool {
-    pieces(text).iter().any(|piece| matches!(piece, Piece::Brace(_)))
+    pieces(text).iter().any(|piece| matches!(piece, TextPiece::Brace(_)))
 }
 
 #[cfg(test)]

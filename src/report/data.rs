@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::figure::{Names, Part, labels};
-use crate::intervene::{Condition, Kind, Series};
+use crate::figure::{DisplayNames, TextPart, labels};
+use crate::intervene::{Condition, InterventionKind, Series};
 use crate::prompt::Profile;
 use crate::results::{ManifestPrompt, RunFolder, Settings};
 use crate::stats::{Curve, Panel, StoredRun, Study, TooShort};
@@ -45,7 +45,7 @@ struct PanelData {
 
 #[derive(Debug, Serialize)]
 struct CurveData {
-    label: Vec<Part>,
+    label: Vec<TextPart>,
     name: String,
     #[serde(flatten)]
     curve: Curve,
@@ -118,7 +118,7 @@ impl Report {
         study: &Study,
         title: String,
         items: usize,
-        (made_by, names): (Vec<String>, &Names),
+        (made_by, names): (Vec<String>, &DisplayNames),
     ) -> Result<Self> {
         let panels = study.panels.iter().map(|panel| panel_data(study, panel, items, names));
         Ok(Self {
@@ -130,7 +130,7 @@ impl Report {
     }
 }
 
-fn panel_data(study: &Study, panel: &Panel, items: usize, names: &Names) -> Result<PanelData> {
+fn panel_data(study: &Study, panel: &Panel, items: usize, names: &DisplayNames) -> Result<PanelData> {
     let settings = panel.settings.clone();
     let runs: Vec<&StoredRun> = panel.runs.iter().map(|&run| &study.runs[run]).collect();
     let keys: Vec<_> = panel.curves.iter().map(|curve| &curve.key).collect();
@@ -150,9 +150,9 @@ fn panel_data(study: &Study, panel: &Panel, items: usize, names: &Names) -> Resu
     });
     let kind = panel.kind();
     let plotted = match kind {
-        Kind::Masks => "",
-        Kind::Ablation => "the attention of one layer taken out, ",
-        Kind::Lora => "an adapter trained on one layer, ",
+        InterventionKind::Masks => "",
+        InterventionKind::Ablation => "the attention of one layer taken out, ",
+        InterventionKind::Lora => "an adapter trained on one layer, ",
     };
     Ok(PanelData {
         about: format!("{plotted}{}", about(&settings)),
@@ -226,7 +226,7 @@ fn prompt_data(prompt: ManifestPrompt) -> PromptData {
 }
 
 /// The first items with what every cell of every run put out for them; the same text is stored once.
-fn examples(runs: &[&StoredRun], kind: Kind, items: usize) -> Result<Vec<ExampleData>> {
+fn examples(runs: &[&StoredRun], kind: InterventionKind, items: usize) -> Result<Vec<ExampleData>> {
     let Some(first) = runs.first() else { return Ok(Vec::new()) };
     let taken = first.items.iter().take(items);
     let mut examples: Vec<ExampleData> = taken

@@ -113,9 +113,9 @@ impl TryFrom<WrittenIdentity> for Identity {
 /// baseline the number of layers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Asked(BTreeMap<Series, BTreeSet<usize>>);
+pub struct ConditionList(BTreeMap<Series, BTreeSet<usize>>);
 
-impl Asked {
+impl ConditionList {
     /// One more, in a model of so many layers.
     pub fn add(&mut self, condition: Condition, n_layers: usize) {
         self.0.entry(condition.series()).or_default().insert(condition.start(n_layers));
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_is_kept_by_series() {
-        let mut asked = Asked::default();
+        let mut asked = ConditionList::default();
         assert!(asked.is_empty() && asked.n_layers().is_none());
         let masked = "TTF".parse::<Series>().expect("a mask");
         for condition in [masked.at(2), Condition::Baseline, masked.at(0)] {

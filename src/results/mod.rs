@@ -11,13 +11,13 @@ mod stored;
 mod table;
 
 pub use claim::{Claim, Owner, allow_many_files};
-pub use identity::{Asked, Identity, Schema};
+pub use identity::{ConditionList, Identity, Schema};
 pub use lines::{GenerationLine, PartialLine};
 pub use record::{
-    Drawn, Manifest, ManifestPrompt, NotApplied, ScoreRecord, Settings, SpecialTokens, TrainedOn, pair, round,
+    Manifest, ManifestPrompt, NotApplied, ScoreRecord, Settings, SpecialTokens, TrainedOn, pair, round,
 };
 pub use store::{RunFolder, read_json, sha256_of_lines};
-pub use stored::{FinishedCell, Stored};
+pub use stored::{FinishedCell, RunContents};
 #[cfg(test)]
 pub use table::sample_record;
 pub use table::table;

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::identity::{Asked, Identity, Schema};
+use super::identity::{ConditionList, Identity, Schema};
 use super::lines::GenerationLine;
 use crate::base::hash::Hash;
 use crate::base::keys::Unread;
-use crate::config::Training;
+use crate::config::{Sampling, Training};
 use crate::data::Example;
 use crate::engine::Stop;
 use crate::intervene::Condition;
@@ -58,7 +58,7 @@ pub struct Settings {
     pub max_new_tokens: usize,
     /// How many generations of an item are drawn, and how; absent where the likeliest tokens are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sampling: Option<Drawn>,
+    pub sampling: Option<Sampling>,
     /// All of them were generated, whatever they were.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_stop: bool,
@@ -86,17 +86,6 @@ pub struct TrainedOn {
     /// How.
     #[serde(flatten)]
     pub training: Training,
-}
-
-/// How generations were drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Drawn {
-    /// Generations per item.
-    pub samples: usize,
-    /// Temperature of the softmax.
-    pub temperature: f64,
-    /// Probability of the tokens that were drawn from, the likeliest first.
-    pub top_p: f64,
 }
 
 impl Settings {
@@ -289,7 +278,7 @@ pub struct Manifest {
     pub hidden: BTreeMap<String, serde_json::Value>,
     /// All conditions that were asked for in this folder, finished or not.
     #[serde(default, rename = "cells")]
-    pub asked: Asked,
+    pub asked: ConditionList,
     /// Whether the tokenizer adds a BOS, and which tokens end a text.
     pub special_tokens: SpecialTokens,
     /// Strings that end an answer.

@@ -19,7 +19,7 @@ use crate::tasks::{Delimiters, Measure, Outcome, Runner, Scores, Task, TaskKind}
 
 /// What all cells of a run have in common.
 #[derive(Debug)]
-pub struct Stored {
+pub struct RunContents {
     /// Where.
     pub folder: RunFolder,
     /// What the run was.
@@ -68,7 +68,7 @@ impl FinishedCell {
     }
 }
 
-impl Stored {
+impl RunContents {
     /// Read what all cells of a run have in common.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::lora::peft;
 use crate::model::Arch;
 
 /// What is known of an adapter before it is put to work.
-pub struct Adapted {
+pub struct AdapterHeader {
     /// sha256 of its files.
     pub sha256: String,
     /// Keys of its configuration that the program does not know.
@@ -21,7 +21,7 @@ pub struct Adapted {
     pub bytes: u64,
 }
 
-impl Adapted {
+impl AdapterHeader {
     /// Read an adapter and hold it against an architecture. What there is to say about its files is said once.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl Adapted {
 }
 
 /// Say on stderr which keys are not known, and which weights are not there.
-fn say(path: &Path, opened: &peft::Opened) {
+fn say(path: &Path, opened: &peft::AdapterFiles) {
     let path = path.display();
     let mut sentences = opened.unread.sentences(&path.to_string());
     if let Some(first) = opened.missing.first() {

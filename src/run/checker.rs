@@ -10,7 +10,7 @@ use crate::base::console::note;
 use crate::base::error::input;
 use crate::config::Running;
 use crate::data::Example;
-use crate::sandbox::{Limits, Pool, Python, Sandbox, Trial, Verdict};
+use crate::sandbox::{Pool, ProgramLimits, Python, Sandbox, Trial, Verdict};
 use crate::score::Assembly;
 use crate::tasks::Runner;
 
@@ -40,7 +40,7 @@ impl Checker {
     pub fn new<'a>(running: &Running, items: impl Iterator<Item = &'a Example>) -> Result<Self> {
         let python = Python::find(&running.python)?;
         let seconds = running.time_limit.unwrap_or(PROVISIONAL_SECONDS);
-        let limits = |cpu_seconds| Limits { cpu_seconds, memory: MEMORY };
+        let limits = |cpu_seconds| ProgramLimits { cpu_seconds, memory: MEMORY };
         let sandbox = Sandbox::new(running.sandbox, python, limits(seconds))?;
         note(format!("programs run with Python {}; sandbox: {}", sandbox.python(), sandbox.level()));
         let mut seen = HashSet::new();
@@ -62,7 +62,7 @@ impl Checker {
 
     /// What the results say of it.
     pub fn runner(&self) -> Runner {
-        let Limits { cpu_seconds, memory } = self.sandbox.limits();
+        let ProgramLimits { cpu_seconds, memory } = self.sandbox.limits();
         Runner {
             python: self.sandbox.python().into(),
             time_limit: cpu_seconds,

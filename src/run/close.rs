@@ -1,12 +1,12 @@
 //! What a run says when all of it is finished: the table, and what it suggests.
 
-use super::state::Work;
+use super::state::OpenCells;
 use crate::base::console::{note, wrapped};
 use crate::results::table;
 use crate::stats::{TooShort, suggested};
 use crate::tasks::Measure;
 
-impl Work {
+impl OpenCells {
     /// The measure that the table shows.
     fn measure(&self) -> Measure {
         let run = &self.prepared.run;

@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::checker::Checker;
-use super::inputs::Prepared;
+use super::inputs::RunInputs;
 use super::print::print_record;
 use super::progress::Progress;
-use super::state::Work;
+use super::state::OpenCells;
 use crate::base::interrupt::INTERRUPTED;
 use crate::engine::{Generation, Observer};
 use crate::prompt::{Profile, Tokenizer};
@@ -19,7 +19,7 @@ use crate::tasks::{Outcome, Runner};
 
 /// Takes generations of one run's cells.
 pub struct Collector<'a> {
-    work: &'a Work,
+    work: &'a OpenCells,
     tokenizer: &'a Tokenizer,
     n_layers: usize,
     progress: Progress,
@@ -38,7 +38,7 @@ pub struct Collector<'a> {
 impl<'a> Collector<'a> {
     /// For the requests of these cells and slots; what is there already of a cell is in `generations`.
     pub fn new(
-        work: &'a Work,
+        work: &'a OpenCells,
         tokenizer: &'a Tokenizer,
         (n_layers, progress): (usize, Progress),
         wanted: Vec<(usize, usize)>,
@@ -77,7 +77,7 @@ impl<'a> Collector<'a> {
 
     /// Ask for the verdict of a program that has none.
     fn judge(&mut self, cell: usize, slot: usize) -> Result<()> {
-        let Prepared { items, task, run, .. } = &self.work.prepared;
+        let RunInputs { items, task, run, .. } = &self.work.prepared;
         let asker = cell * self.work.slots() + slot;
         let Some((pool, _)) = &mut self.judges else { return Ok(()) };
         let Some(PartialLine { line, .. }) = &mut self.generations[cell][slot] else { return Ok(()) };
@@ -118,7 +118,7 @@ impl<'a> Collector<'a> {
         let multiply_adds = generations.iter().map(|partial| partial.multiply_adds).sum();
         let lines: Vec<GenerationLine> = generations.iter().map(|partial| partial.line.clone()).collect();
         let runner = self.judges.as_ref().map(|(_, runner)| runner);
-        let Prepared { task, run, .. } = &self.work.prepared;
+        let RunInputs { task, run, .. } = &self.work.prepared;
         let outcomes: Vec<&Outcome> = lines.iter().map(|line| &line.outcome).collect();
         let scores = task.scores(run.sampling.samples, &outcomes, runner)?;
         let identity = Identity { condition, n_layers: self.n_layers };
@@ -154,7 +154,7 @@ impl<'a> Collector<'a> {
     }
 
     fn line(&self, slot: usize, generation: Generation) -> GenerationLine {
-        let Prepared { run, task, items, prompts, .. } = &self.work.prepared;
+        let RunInputs { run, task, items, prompts, .. } = &self.work.prepared;
         let (item, sample) = (slot / run.sampling.samples, slot % run.sampling.samples);
         let answer = self.work.prepared.rule.answer(&generation.tokens);
         let text = match run.profile {

@@ -8,13 +8,13 @@ use anyhow::Result;
 use super::checker::Checker;
 use super::collect::Collector;
 use super::estimate::Estimate;
-use super::inputs::Prepared;
-use super::load::Loaded;
+use super::inputs::RunInputs;
+use super::load::ResidentModel;
 use super::model::OpenModel;
-use super::open::{Opened, Planned, open};
+use super::open::{ModelRuns, RunPlan, open};
 use super::place::{Place, holding};
 use super::progress::Progress;
-use super::state::Work;
+use super::state::OpenCells;
 use crate::base::console::note;
 use crate::base::error::{InputError, input};
 use crate::base::units::in_gib;
@@ -38,7 +38,7 @@ pub fn compute(experiment: &Experiment, metric: Option<Measure>, json: bool) -> 
 /// What cannot fit into memory, folders of other settings, whatever a computation meets.
 pub fn compute_all(
     experiment: &Experiment,
-    models: Vec<Opened>,
+    models: Vec<ModelRuns>,
     place: &Place,
     metric: Option<Measure>,
     json: bool,
@@ -65,16 +65,16 @@ pub fn compute_all(
 /// What is finished and what is not of one model's runs. Refuses folders of other settings and what cannot fit.
 pub(super) fn unfinished(
     model: &OpenModel,
-    planned: Vec<Planned>,
+    planned: Vec<RunPlan>,
     experiment: &Experiment,
     place: &Place,
-) -> Result<Vec<Work>> {
+) -> Result<Vec<OpenCells>> {
     let model_sha256 = model.checkpoint()?.hash()?;
     let mut work = Vec::new();
     for planned in planned {
         let settings = planned.prepared.settings(&model_sha256, experiment);
         planned.folder.check(&settings)?;
-        let mut planned = Work::new(planned, settings, experiment)?;
+        let mut planned = OpenCells::new(planned, settings, experiment)?;
         if !planned.pending.is_empty() {
             let requests = planned.prepared.requests(&planned.pending);
             planned.limits = fitting(&planned.prepared, &requests, 0, model, experiment, place)?;
@@ -85,8 +85,11 @@ pub(super) fn unfinished(
 }
 
 /// What judges programs, if some are to be judged.
-fn checker<'a>(experiment: &Experiment, work: impl Iterator<Item = &'a Work>) -> Result<Option<Checker>> {
-    let code = |work: &&Work| work.prepared.run.task.runs_programs && !work.pending.is_empty();
+fn checker<'a>(
+    experiment: &Experiment,
+    work: impl Iterator<Item = &'a OpenCells>,
+) -> Result<Option<Checker>> {
+    let code = |work: &&OpenCells| work.prepared.run.task.runs_programs && !work.pending.is_empty();
     let items: Vec<&Example> = work.filter(code).flat_map(|work| &work.prepared.items).collect();
     if items.is_empty() {
         return Ok(None);
@@ -98,23 +101,23 @@ fn checker<'a>(experiment: &Experiment, work: impl Iterator<Item = &'a Work>) ->
 fn run_model(
     choice: &ModelChoice,
     model: &OpenModel,
-    work: Vec<Work>,
+    work: Vec<OpenCells>,
     (dtype, place): (Precision, &Place),
     checker: Option<&Checker>,
     json: bool,
 ) -> Result<()> {
-    let mut decoder: Option<Loaded> = None;
-    let mut compute = |work: &mut Work| -> Result<()> {
+    let mut decoder: Option<ResidentModel> = None;
+    let mut compute = |work: &mut OpenCells| -> Result<()> {
         if decoder.is_none() {
-            decoder = Some(Loaded::load(choice, model, dtype, place)?);
+            decoder = Some(ResidentModel::load(choice, model, dtype, place)?);
         }
         let Some(decoder) = &mut decoder else { return Ok(()) };
         if let Some(adapter) = &work.prepared.run.adapter {
             decoder.adapt(peft::read(&adapter.path, &model.arch)?)?;
         }
         let computed = match decoder {
-            Loaded::Host(decoder) => compute_cells(work, &**decoder, model, checker, json),
-            Loaded::Device(decoder) => compute_cells(work, &**decoder, model, checker, json),
+            ResidentModel::Host(decoder) => compute_cells(work, &**decoder, model, checker, json),
+            ResidentModel::Device(decoder) => compute_cells(work, &**decoder, model, checker, json),
         };
         computed.map_err(|error| match &work.prepared.run.adapter {
             Some(adapter) if error.is::<InputError>() || error.is::<NotFinite>() => {
@@ -154,7 +157,7 @@ fn run_model(
 /// # Errors
 /// The model computes nothing, a file cannot be written, nobody reads the lines of JSON any more, Ctrl-C.
 pub(super) fn compute_cells<D: Decoder>(
-    work: &mut Work,
+    work: &mut OpenCells,
     decoder: &D,
     model: &OpenModel,
     checker: Option<&Checker>,
@@ -206,7 +209,7 @@ pub(super) fn compute_cells<D: Decoder>(
 
 /// Cell and slot of each generation that is not there yet: item by item, so that all cells of a prompt are together and share
 /// its trunk.
-fn wanted(prepared: &Prepared, generations: &[Vec<Option<PartialLine>>]) -> Vec<(usize, usize)> {
+fn wanted(prepared: &RunInputs, generations: &[Vec<Option<PartialLine>>]) -> Vec<(usize, usize)> {
     let samples = prepared.run.sampling.samples;
     let mut wanted = Vec::new();
     for item in 0..prepared.prompts.len() {
@@ -218,7 +221,7 @@ fn wanted(prepared: &Prepared, generations: &[Vec<Option<PartialLine>>]) -> Vec<
     wanted
 }
 
-fn progress<D: Decoder>(work: &Work, decoder: &D, requests: &[Request]) -> Progress {
+fn progress<D: Decoder>(work: &OpenCells, decoder: &D, requests: &[Request]) -> Progress {
     let (longest, alone) = (work.prepared.run.max_new_tokens, work.prepared.run.drop_context);
     let expected = Expected::of(decoder.arch(), requests, longest, work.limits.branches, alone);
     Progress::new(work.pending.len(), requests.len(), Estimate::new(expected, requests.len(), longest))
@@ -229,7 +232,7 @@ fn progress<D: Decoder>(work: &Work, decoder: &D, requests: &[Request]) -> Progr
 /// # Errors
 /// What cannot fit is refused before anything is loaded.
 pub fn fitting(
-    prepared: &Prepared,
+    prepared: &RunInputs,
     requests: &[Request],
     others: u64,
     model: &OpenModel,

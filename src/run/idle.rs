@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::inputs::Prepared;
+use super::inputs::RunInputs;
 use crate::base::error::input;
 use crate::intervene::Intervention;
 
 /// The masks of a run that hide nothing of any of its prompts.
-pub fn masks(prepared: &Prepared) -> Vec<Intervention> {
+pub fn masks(prepared: &RunInputs) -> Vec<Intervention> {
     let conditions = prepared.run.conditions.iter();
     let masks: BTreeSet<Intervention> = conditions.filter_map(|condition| condition.intervention()).collect();
     let segments = masks.into_iter().filter(|mask| matches!(mask, Intervention::Segments { .. }));
@@ -28,7 +28,7 @@ pub struct Idle {
 
 impl Idle {
     /// Look at a run.
-    pub fn add(&mut self, prepared: &Prepared) {
+    pub fn add(&mut self, prepared: &RunInputs) {
         let run = &prepared.run;
         let idle = masks(prepared);
         for intervention in run.conditions.iter().filter_map(|condition| condition.intervention()) {

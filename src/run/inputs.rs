@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::adapted::Adapted;
+use super::adapted::AdapterHeader;
 use super::model::OpenModel;
 use super::pairs::pairs;
 use super::stop::stop_rule;
@@ -13,13 +13,13 @@ use crate::config::{Limit, Run, Sampling};
 use crate::data::{Corpus, Example, docstring, languages};
 use crate::engine::{Request, Sample, StopRule};
 use crate::intervene::Condition;
-use crate::lora::Text;
+use crate::lora::TrainingText;
 use crate::model::Family;
 use crate::prompt::{ChatTemplate, Format, Profile, Prompt, Prompter, demonstrations};
 use crate::tasks::{Delimiters, Task};
 
 /// A run made ready.
-pub struct Prepared {
+pub struct RunInputs {
     /// As resolved.
     pub run: Run,
     /// The format with the names of the languages in it.
@@ -43,14 +43,14 @@ pub struct Prepared {
     /// sha256 of the chat template, if there is one.
     pub(super) chat_sha256: Option<String>,
     /// The adapter that is at work, if there is one.
-    pub adapted: Option<Adapted>,
+    pub adapted: Option<AdapterHeader>,
     /// What adapters are trained on, if they are: pairs to train on, then those of the dev loss.
-    pub texts: Vec<Text>,
+    pub texts: Vec<TrainingText>,
     /// sha256 over them.
     pub(super) pairs_sha256: Option<String>,
 }
 
-impl Prepared {
+impl RunInputs {
     /// Read, draw, tokenize, check.
     pub fn new(run: Run, model: &OpenModel) -> Result<Self> {
         let task = run.task.set_up(run.profile, run.direction.as_ref())?;
@@ -81,7 +81,8 @@ impl Prepared {
             Some(training) => pairs(&run, training, &corpus, &format, model)?,
             None => (Vec::new(), None),
         };
-        let adapted = run.adapter.as_ref().map(|adapter| Adapted::open(adapter, &model.arch)).transpose()?;
+        let adapted =
+            run.adapter.as_ref().map(|adapter| AdapterHeader::open(adapter, &model.arch)).transpose()?;
         let rule = stop_rule(&run, &*task, &format, model);
         let chat_sha256 = chat.map(|chat| chat.sha256().to_string());
         let data_sha256 = corpus.hash;

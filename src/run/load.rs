@@ -9,7 +9,7 @@ use crate::config::ModelChoice;
 use crate::model::{Adapter, Adapters, DeviceTransformer, Precision, Transformer};
 
 /// A model, ready to compute.
-pub enum Loaded {
+pub enum ResidentModel {
     /// On the processor.
     Host(Box<Transformer>),
     /// On a GPU.
@@ -25,7 +25,7 @@ pub fn on_host(choice: &ModelChoice, model: &OpenModel, dtype: Precision) -> Res
     Transformer::load(model.checkpoint()?, dtype)
 }
 
-impl Loaded {
+impl ResidentModel {
     /// The weights of a model.
     ///
     /// # Errors

@@ -1,19 +1,18 @@
 //! What a run writes of itself: its settings, and the manifest.
 
-use super::inputs::{Prepared, languages_of, name};
+use super::inputs::{RunInputs, languages_of, name};
 use super::model::OpenModel;
 use crate::config::{self, Compute, Experiment, Run, Sampling};
 use crate::data::{Direction, languages};
 use crate::intervene::{Change, Condition};
 use crate::prompt::{Prompt, Tokenizer};
-use crate::results::{Drawn, Manifest, ManifestPrompt, Schema, Settings, SpecialTokens, TrainedOn, pair};
+use crate::results::{Manifest, ManifestPrompt, Schema, Settings, SpecialTokens, TrainedOn, pair};
 
-impl Prepared {
+impl RunInputs {
     /// What the results depend on.
     pub fn settings(&self, model_sha256: &str, experiment: &Experiment) -> Settings {
         let Run { model, data, direction, format, nprompts, seed, profile, max_new_tokens, no_stop, .. } =
             &self.run;
-        let Sampling { samples, temperature, top_p } = self.run.sampling;
         Settings {
             model: model.name.clone(),
             model_sha256: model_sha256.into(),
@@ -37,7 +36,7 @@ impl Prepared {
                 pairs_sha256: self.pairs_sha256.clone().unwrap_or_default(),
                 training,
             }),
-            sampling: self.run.sampling.draws().then_some(Drawn { samples, temperature, top_p }),
+            sampling: Some(self.run.sampling).filter(|sampling| sampling.draws()),
             dtype: experiment.dtype.to_string(),
             device: (experiment.device != Compute::Cpu).then(|| "cuda".into()),
         }
@@ -101,7 +100,7 @@ impl Prepared {
     }
 }
 
-impl Prepared {
+impl RunInputs {
     /// BOS and end of text as a prompt and its generation have them, with what says so.
     pub fn special_tokens(&self, prompt: &Prompt, tokenizer: &Tokenizer) -> SpecialTokens {
         let special = tokenizer.special();

@@ -8,10 +8,10 @@ use crate::base::console::note;
 use crate::base::error::input;
 use crate::base::keys::Unread;
 use crate::config::{ChatChoice, ModelChoice};
-use crate::hub::Wanted;
+use crate::hub::ModelFiles;
 use crate::model::{Arch, Checkpoint, INDEX, SINGLE, not_applied, not_applied_gguf, unread, unread_gguf};
 use crate::prompt::Tokenizer;
-use crate::prompt::chat::{ChatTemplate, Source};
+use crate::prompt::chat::{ChatTemplate, TemplateSource};
 use crate::prompt::tokenizer::keys;
 use crate::results::NotApplied;
 
@@ -36,12 +36,12 @@ impl OpenModel {
     ///
     /// # Errors
     /// Absent or unreadable.
-    pub fn open(choice: &ModelChoice, wanted: Wanted) -> Result<Self> {
+    pub fn open(choice: &ModelChoice, wanted: ModelFiles) -> Result<Self> {
         let path = choice.locate(wanted)?;
         let arch = choice.arch(&path)?;
         let checkpoint = match wanted {
-            Wanted::Description if path.is_dir() => None,
-            Wanted::Description | Wanted::Weights => Some(Checkpoint::open(&path)?),
+            ModelFiles::Description if path.is_dir() => None,
+            ModelFiles::Description | ModelFiles::Weights => Some(Checkpoint::open(&path)?),
         };
         let tokenizer = match &checkpoint {
             Some(Checkpoint::Gguf(file)) => Tokenizer::from_gguf(file.metadata()),
@@ -97,7 +97,7 @@ impl OpenModel {
     /// They are not to be had, or unreadable.
     pub fn fetch_weights(&mut self, choice: &ModelChoice) -> Result<()> {
         if self.checkpoint.is_none() {
-            let checkpoint = Checkpoint::open(&choice.locate(Wanted::Weights)?)?;
+            let checkpoint = Checkpoint::open(&choice.locate(ModelFiles::Weights)?)?;
             // Only the weights say whether embedding and head are one.
             self.arch = checkpoint.arch().clone();
             self.checkpoint = Some(checkpoint);
@@ -119,10 +119,10 @@ impl OpenModel {
     /// The model has none of its own, or it cannot be used: see [`ChatTemplate::new`].
     pub fn chat_template(&self, choice: &ChatChoice) -> Result<ChatTemplate> {
         let source = match (choice, &self.checkpoint) {
-            (ChatChoice::File(path), _) => Source::file(path)?,
-            (ChatChoice::Model, Some(Checkpoint::Gguf(file))) => Source::gguf(file.metadata())?,
+            (ChatChoice::File(path), _) => TemplateSource::file(path)?,
+            (ChatChoice::Model, Some(Checkpoint::Gguf(file))) => TemplateSource::gguf(file.metadata())?,
             (ChatChoice::Model, Some(Checkpoint::Safetensors(_)) | None) => {
-                Source::beside(&self.path.join("tokenizer.json"))?
+                TemplateSource::beside(&self.path.join("tokenizer.json"))?
             }
         };
         ChatTemplate::new(source, &self.tokenizer.special().roles)

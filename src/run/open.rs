@@ -6,30 +6,34 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::idle::Idle;
-use super::inputs::Prepared;
+use super::inputs::RunInputs;
 use super::model::OpenModel;
 use crate::config::{Experiment, ModelChoice, Run, Training};
-use crate::hub::Wanted;
+use crate::hub::ModelFiles;
 use crate::intervene::{Condition, Intervention};
-use crate::lora::Text;
+use crate::lora::TrainingText;
 use crate::model::Arch;
 use crate::model::cpu::lanes::Isa;
 use crate::results::RunFolder;
 
 /// A model with its runs.
-pub type Opened = (ModelChoice, OpenModel, Vec<Planned>);
+pub type ModelRuns = (ModelChoice, OpenModel, Vec<RunPlan>);
 
 /// Read and check what is asked for, for the whole grid, before weights are fetched, let alone anything computed for its first
 /// part.
-pub fn open(experiment: &Experiment, check: impl Fn(&Run, &Arch) -> Result<()>) -> Result<Vec<Opened>> {
-    let mut models: Vec<Opened> = Vec::new();
+pub fn open(experiment: &Experiment, check: impl Fn(&Run, &Arch) -> Result<()>) -> Result<Vec<ModelRuns>> {
+    let mut models: Vec<ModelRuns> = Vec::new();
     for run in &experiment.runs {
         if models.last().is_none_or(|(choice, ..)| choice.path != run.model.path) {
-            models.push((run.model.clone(), OpenModel::open(&run.model, Wanted::Description)?, Vec::new()));
+            models.push((
+                run.model.clone(),
+                OpenModel::open(&run.model, ModelFiles::Description)?,
+                Vec::new(),
+            ));
         }
         if let Some((_, model, planned)) = models.last_mut() {
             check(run, &model.arch)?;
-            planned.push(Planned::new(run, model, &experiment.results)?);
+            planned.push(RunPlan::new(run, model, &experiment.results)?);
         }
     }
     Ok(models)
@@ -49,26 +53,26 @@ pub fn set_threads(threads: Option<usize>) -> Result<()> {
 }
 
 /// A run made ready, with its folder.
-pub struct Planned {
-    pub prepared: Prepared,
+pub struct RunPlan {
+    pub prepared: RunInputs,
     pub folder: RunFolder,
 }
 
-impl Planned {
+impl RunPlan {
     pub fn new(run: &Run, model: &OpenModel, results: &Path) -> Result<Self> {
         let folder = RunFolder::new(results.join(run.folder()));
         folder.check_place()?;
-        Ok(Self { prepared: Prepared::new(run.clone(), model)?, folder })
+        Ok(Self { prepared: RunInputs::new(run.clone(), model)?, folder })
     }
 }
 
 /// What a run that trains adapters needs besides.
-impl Planned {
+impl RunPlan {
     pub fn training(&self) -> Option<&Training> {
         self.prepared.run.lora.as_ref()
     }
 
-    pub fn texts(&self) -> &[Text] {
+    pub fn texts(&self) -> &[TrainingText] {
         &self.prepared.texts
     }
 
@@ -90,7 +94,7 @@ pub(super) fn adapted(conditions: &[Condition]) -> impl Iterator<Item = usize> +
 ///
 /// # Errors
 /// No mask of the call hides anything.
-pub fn notes(experiment: &Experiment, models: &[Opened]) -> Result<Vec<String>> {
+pub fn notes(experiment: &Experiment, models: &[ModelRuns]) -> Result<Vec<String>> {
     let (mut notes, mut idle) = (Vec::new(), Idle::default());
     for planned in models.iter().flat_map(|(_, _, planned)| planned) {
         let prepared = &planned.prepared;

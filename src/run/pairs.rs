@@ -7,7 +7,7 @@ use crate::base::error::input;
 use crate::base::hash::Hash;
 use crate::config::{Run, Training};
 use crate::data::{Corpus, Example, load_training};
-use crate::lora::Text;
+use crate::lora::TrainingText;
 use crate::prompt::Format;
 
 /// The pairs that adapters are trained on and stopped by, and the sha256 over them.
@@ -17,7 +17,7 @@ pub fn pairs(
     corpus: &Corpus,
     format: &Format,
     model: &OpenModel,
-) -> Result<(Vec<Text>, Option<String>)> {
+) -> Result<(Vec<TrainingText>, Option<String>)> {
     let all = load_training(&run.data, run.direction.as_ref())?;
     let first = |flag: &str, from: &[Example], n: usize, what: &str| match from.get(..n) {
         Some(some) => Ok(some.to_vec()),
@@ -33,8 +33,8 @@ pub fn pairs(
         hash.bytes((text.len() as u64).to_le_bytes());
         hash.bytes(text);
     }
-    let texts: Vec<Text> =
-        all.iter().map(|pair| Text::new(pair, format, &model.tokenizer)).collect::<Result<_>>()?;
+    let texts: Vec<TrainingText> =
+        all.iter().map(|pair| TrainingText::new(pair, format, &model.tokenizer)).collect::<Result<_>>()?;
     texts.iter().try_for_each(|text| text.check_fits(model.arch.context))?;
     for text in &texts {
         model.check_embedded(|| format!("training pair {} holds", text.id), &text.tokens)?;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
-use super::inputs::Prepared;
+use super::inputs::RunInputs;
 use super::model::OpenModel;
-use super::open::Planned;
+use super::open::RunPlan;
 use super::print::print_record;
 use crate::base::console::note;
 use crate::base::error::input;
@@ -17,12 +17,12 @@ use crate::config::{self, Experiment};
 use crate::data::Example;
 use crate::engine::Limits;
 use crate::intervene::Condition;
-use crate::results::{Claim, FinishedCell, PartialLine, RunFolder, ScoreRecord, Settings, Stored};
+use crate::results::{Claim, FinishedCell, PartialLine, RunContents, RunFolder, ScoreRecord, Settings};
 use crate::tasks::{Measure, Outcome};
 
 /// One run's cells, finished and not.
-pub struct Work {
-    pub prepared: Prepared,
+pub struct OpenCells {
+    pub prepared: RunInputs,
     pub folder: RunFolder,
     pub settings: Settings,
     pub settings_sha256: String,
@@ -48,7 +48,11 @@ pub struct Work {
 }
 
 /// A cell that is finished, if only for fewer test items, checked.
-fn finished(stored: Option<&Stored>, condition: Condition, n_layers: usize) -> Result<Option<FinishedCell>> {
+fn finished(
+    stored: Option<&RunContents>,
+    condition: Condition,
+    n_layers: usize,
+) -> Result<Option<FinishedCell>> {
     let Some(stored) = stored else { return Ok(None) };
     let path = stored.folder.score_path(condition);
     let Some(found) = stored.check(&path)? else { return Ok(None) };
@@ -63,7 +67,7 @@ fn finished(stored: Option<&Stored>, condition: Condition, n_layers: usize) -> R
 }
 
 /// What is there already must be of the first of these items, in the same prompts.
-fn check_items(stored: &Stored, prepared: &Prepared) -> Result<()> {
+fn check_items(stored: &RunContents, prepared: &RunInputs) -> Result<()> {
     let refuse = |what: &str| {
         Err(input(format!(
             "{}: {what}; give another folder with --results, or move this one away",
@@ -94,12 +98,12 @@ fn check_items(stored: &Stored, prepared: &Prepared) -> Result<()> {
 /// Between two looks at what other processes do.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
-impl Work {
-    pub(super) fn new(planned: Planned, settings: Settings, experiment: &Experiment) -> Result<Self> {
-        let Planned { prepared, folder } = planned;
+impl OpenCells {
+    pub(super) fn new(planned: RunPlan, settings: Settings, experiment: &Experiment) -> Result<Self> {
+        let RunPlan { prepared, folder } = planned;
         let settings_sha256 = settings.hash();
         let n_layers = prepared.run.model.layers;
-        let stored = folder.manifest()?.is_some().then(|| Stored::open(folder.clone())).transpose()?;
+        let stored = folder.manifest()?.is_some().then(|| RunContents::open(folder.clone())).transpose()?;
         if let Some(stored) = &stored {
             check_items(stored, &prepared)?;
             // What lies beside the cells of this call is at least at a cell's place.
@@ -140,7 +144,7 @@ impl Work {
     /// Take what nobody else computes; what others have finished meanwhile is finished.
     pub(super) fn claim(&mut self) -> Result<()> {
         let known = self.folder.manifest()?.is_some();
-        let stored = known.then(|| Stored::open(self.folder.clone())).transpose()?;
+        let stored = known.then(|| RunContents::open(self.folder.clone())).transpose()?;
         // Another process may just have begun, with other settings or more test items.
         self.folder.check(&self.settings)?;
         if self.locks {
@@ -282,7 +286,7 @@ impl Work {
     /// # Errors
     /// It is not what this run would have made.
     fn kept(&self, condition: Condition, shorter: Option<FinishedCell>) -> Result<Vec<Option<PartialLine>>> {
-        let Prepared { items, prompts, run, task, .. } = &self.prepared;
+        let RunInputs { items, prompts, run, task, .. } = &self.prepared;
         let mut lines = self.folder.partial(condition)?;
         let mut finished = shorter.map(|shorter| shorter.as_partial()).unwrap_or_default();
         if run.task.runs_programs {

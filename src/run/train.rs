@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail};
 use super::compute::{compute_cells, unfinished};
 use super::load::on_host;
 use super::model::OpenModel;
-use super::open::{Opened, adapted, open};
+use super::open::{ModelRuns, adapted, open};
 use super::place::Place;
-use super::state::Work;
+use super::state::OpenCells;
 use crate::base::console::note;
 use crate::base::error::input;
 use crate::base::files::{sync_folder, unfinished_path, write_json};
@@ -37,16 +37,16 @@ pub fn compute(experiment: &Experiment, metric: Option<Measure>, json: bool) -> 
         model.fetch_weights(&choice)?;
         let mut works = unfinished(&model, planned, experiment, &place)?;
         works.iter_mut().for_each(|work| work.metric = metric.clone());
-        works.iter_mut().try_for_each(Work::claim)?;
+        works.iter_mut().try_for_each(OpenCells::claim)?;
         if json {
-            works.iter_mut().try_for_each(Work::print_finished)?;
+            works.iter_mut().try_for_each(OpenCells::print_finished)?;
         }
-        if works.iter().any(Work::is_open) {
+        if works.iter().any(OpenCells::is_open) {
             works.iter().try_for_each(|work| check_memory(experiment, &place, &model.arch, work))?;
             let mut decoder = on_host(&choice, &model, experiment.dtype)?;
             loop {
                 for group in groups(&works) {
-                    let group: Vec<&Work> = group.into_iter().map(|at| &works[at]).collect();
+                    let group: Vec<&OpenCells> = group.into_iter().map(|at| &works[at]).collect();
                     diverged.extend(train_layers(&decoder, &model, &group)?);
                 }
                 for work in &mut works {
@@ -64,9 +64,9 @@ pub fn compute(experiment: &Experiment, metric: Option<Measure>, json: bool) -> 
             }
         }
         if json {
-            works.iter_mut().try_for_each(Work::print_finished)?;
+            works.iter_mut().try_for_each(OpenCells::print_finished)?;
         }
-        works.into_iter().for_each(Work::close);
+        works.into_iter().for_each(OpenCells::close);
     }
     match diverged.len() {
         0 => Ok(()),
@@ -75,7 +75,7 @@ pub fn compute(experiment: &Experiment, metric: Option<Measure>, json: bool) -> 
 }
 
 /// Everything that is asked for, read and checked.
-pub fn opened(experiment: &Experiment) -> Result<Vec<Opened>> {
+pub fn opened(experiment: &Experiment) -> Result<Vec<ModelRuns>> {
     if experiment.dtype != Precision::F32 {
         return Err(input(format!(
             "--dtype {}: adapters are trained with weights as f32; write --dtype f32",
@@ -109,7 +109,7 @@ fn check_projections(run: &Run, arch: &Arch) -> Result<()> {
 }
 
 /// Runs whose states can be shared: of the same pairs, whatever their number, in the same format.
-fn groups(works: &[Work]) -> Vec<Vec<usize>> {
+fn groups(works: &[OpenCells]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (index, work) in works.iter().enumerate() {
         let same = |other: &usize| {
@@ -126,8 +126,8 @@ fn groups(works: &[Work]) -> Vec<Vec<usize>> {
 
 /// Train what is missing, layer by layer upwards, so that each layer of the trunk is computed once for all runs of a group.
 /// Returns what did not come to an end.
-fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Result<Vec<String>> {
-    let missing = |work: &Work| -> Vec<usize> {
+fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&OpenCells]) -> Result<Vec<String>> {
+    let missing = |work: &OpenCells| -> Vec<usize> {
         let trained = |layer: &usize| work.folder.adapter_path(*layer).is_dir();
         adapted(&work.pending).filter(|layer| !trained(layer)).collect()
     };
@@ -178,11 +178,11 @@ fn train_layers(decoder: &Transformer, model: &OpenModel, group: &[&Work]) -> Re
     Ok(diverged)
 }
 
-fn training(work: &Work) -> Result<&Training> {
+fn training(work: &OpenCells) -> Result<&Training> {
     work.prepared.run.lora.as_ref().context("a run without training")
 }
 
-fn size(work: &Work) -> usize {
+fn size(work: &OpenCells) -> usize {
     work.prepared.run.lora.as_ref().map_or(0, |training| training.train_size)
 }
 
@@ -230,7 +230,7 @@ fn write(
 }
 
 /// Test the adapters that are there, all in one sweep, and the model as it is.
-fn test(work: &mut Work, decoder: &mut Transformer, model: &OpenModel, json: bool) -> Result<()> {
+fn test(work: &mut OpenCells, decoder: &mut Transformer, model: &OpenModel, json: bool) -> Result<()> {
     let folder = work.folder.clone();
     let there =
         |condition: &Condition| condition.layer().is_none_or(|layer| folder.adapter_path(layer).is_dir());
@@ -257,7 +257,7 @@ fn test(work: &mut Work, decoder: &mut Transformer, model: &OpenModel, json: boo
 }
 
 /// Bytes of the adapter in training, its best state, its moments and its gradients, and of all adapters that are tested.
-fn adapter_bytes(arch: &Arch, work: &Work) -> u64 {
+fn adapter_bytes(arch: &Arch, work: &OpenCells) -> u64 {
     let Some(training) = &work.prepared.run.lora else { return 0 };
     let numbers =
         |projection: &Projection| projection.sizes(arch).map_or(0, |[inputs, outputs]| inputs + outputs);
@@ -267,7 +267,7 @@ fn adapter_bytes(arch: &Arch, work: &Work) -> u64 {
 }
 
 /// Refuse a training that cannot fit into memory.
-fn check_memory(experiment: &Experiment, place: &Place, arch: &Arch, work: &Work) -> Result<()> {
+fn check_memory(experiment: &Experiment, place: &Place, arch: &Arch, work: &OpenCells) -> Result<()> {
     let Some(budget) = place.budget else { return Ok(()) };
     let rows: usize = work.prepared.texts.iter().map(|text| text.tokens.len()).sum();
     let longest = work.prepared.texts.iter().map(|text| text.tokens.len()).max().unwrap_or(0);

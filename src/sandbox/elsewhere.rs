@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use anyhow::Result;
 
-use super::{Judged, Limits, Policy, Python, Trial};
+use super::{Judged, Policy, ProgramLimits, Python, Trial};
 use crate::base::error::input;
 
 /// There is none of this on this system.
@@ -14,7 +14,7 @@ pub struct Sandbox(Infallible);
 impl Sandbox {
     /// # Errors
     /// Always.
-    pub fn new(_: Policy, _: Python, _: Limits) -> Result<Self> {
+    pub fn new(_: Policy, _: Python, _: ProgramLimits) -> Result<Self> {
         Err(input(
             "--task code: the sandbox that generated programs run in is made of parts of Linux; score the generations on \
              a Linux machine or in a virtual one",
@@ -38,12 +38,12 @@ impl Sandbox {
     }
 
     /// Never called.
-    pub fn with_limits(self, _: Limits) -> Self {
+    pub fn with_limits(self, _: ProgramLimits) -> Self {
         self
     }
 
     /// Never called.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> ProgramLimits {
         match self.0 {}
     }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::jail::{Spec, VERB};
-use super::report::Report;
-use super::{Judged, Limits, Policy, Python, Trial};
+use super::report::WardenReport;
+use super::{Judged, Policy, ProgramLimits, Python, Trial};
 use crate::base::error::input;
 use crate::base::interrupt::{Interrupted, check_interrupted};
 
@@ -29,7 +29,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// A layer is missing and the policy wants all of them, named with what to do; or nothing can be run at all.
-    pub fn new(policy: Policy, python: Python, limits: Limits) -> Result<Self> {
+    pub fn new(policy: Policy, python: Python, limits: ProgramLimits) -> Result<Self> {
         let parent = std::process::id() as i32;
         let spec = Spec { policy, limits, python, folder: std::env::temp_dir(), parent };
         let mut sandbox = Self { spec, level: String::new() };
@@ -79,13 +79,13 @@ impl Sandbox {
     }
 
     /// The same with other limits.
-    pub fn with_limits(mut self, limits: Limits) -> Self {
+    pub fn with_limits(mut self, limits: ProgramLimits) -> Self {
         self.spec.limits = limits;
         self
     }
 
     /// What a program may use.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> ProgramLimits {
         self.spec.limits
     }
 
@@ -99,16 +99,16 @@ impl Sandbox {
         &self.spec.python.version
     }
 
-    fn report(&self, trial: &Trial) -> Result<Report> {
+    fn report(&self, trial: &Trial) -> Result<WardenReport> {
         // An out-of-memory killer, or a machine that slept, may end a jail that had nothing to do with it.
         match self.attempt(trial) {
             Err(error) if !error.is::<Interrupted>() => self.attempt(trial),
-            Ok(Report { error: Some(_), .. }) => self.attempt(trial),
+            Ok(WardenReport { error: Some(_), .. }) => self.attempt(trial),
             done => done,
         }
     }
 
-    fn attempt(&self, trial: &Trial) -> Result<Report> {
+    fn attempt(&self, trial: &Trial) -> Result<WardenReport> {
         let mut child = Command::new("/proc/self/exe")
             .arg(VERB)
             .arg(serde_json::to_string(&self.spec)?)

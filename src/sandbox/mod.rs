@@ -52,14 +52,14 @@ pub enum Policy {
 
 /// What a program may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct ProgramLimits {
     /// Processor time, in whole seconds.
     pub cpu_seconds: u64,
     /// Address space, in bytes.
     pub memory: u64,
 }
 
-impl Limits {
+impl ProgramLimits {
     /// Without progress for so long, a program is asleep. Progress, not the clock: on a machine under load a program
     /// that waits for its turn still gets some.
     pub fn idle(self) -> Duration {

@@ -3,11 +3,11 @@
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::{Judged, Limits, Verdict};
+use super::{Judged, ProgramLimits, Verdict};
 
 /// How a check went, as the warden writes it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct WardenReport {
     /// Layers of the sandbox that were there.
     pub layers: Vec<String>,
     /// Layers that were not, with the reason.
@@ -56,12 +56,12 @@ const SIGSEGV: i32 = 11;
 const SIGXCPU: i32 = 24;
 const SIGSYS: i32 = 31;
 
-impl Report {
+impl WardenReport {
     /// The verdict. Only the judge's own word makes it `passed`.
     ///
     /// # Errors
     /// The sandbox could not be built: nothing is known of the program then.
-    pub fn judged(&self, limits: Limits) -> Result<Judged> {
+    pub fn judged(&self, limits: ProgramLimits) -> Result<Judged> {
         if let Some(error) = &self.error {
             bail!("{error}");
         }
@@ -108,7 +108,7 @@ impl Report {
 }
 
 impl End {
-    fn judged(&self, limits: Limits) -> Judged {
+    fn judged(&self, limits: ProgramLimits) -> Judged {
         // The kernel's last word on processor time, a second after SIGXCPU. It counts that time by the ticks of a clock,
         // and may be well before the exact sum that is reported.
         let spent = self.cpu * 2. >= limits.cpu_seconds as f64;
@@ -135,16 +135,16 @@ impl End {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { cpu_seconds: 3, memory: 1 << 30 };
+    const LIMITS: ProgramLimits = ProgramLimits { cpu_seconds: 3, memory: 1 << 30 };
 
-    fn report(verdict: &str, signal: Option<i32>, cpu: f64, peak: u64) -> Report {
+    fn report(verdict: &str, signal: Option<i32>, cpu: f64, peak: u64) -> WardenReport {
         let end = End { code: signal.is_none().then_some(0), signal, cpu, peak };
-        Report { verdict: verdict.into(), program: end, ..Report::default() }
+        WardenReport { verdict: verdict.into(), program: end, ..WardenReport::default() }
     }
 
     #[test]
     fn only_the_judges_word_passes() {
-        let verdict = |report: Report| report.judged(LIMITS).map(|judged| judged.verdict).ok();
+        let verdict = |report: WardenReport| report.judged(LIMITS).map(|judged| judged.verdict).ok();
         assert_eq!(verdict(report("passed", None, 0., 0)), Some(Verdict::Passed));
         for (signal, cpu, peak, expected) in [
             (None, 0.1, 0, Verdict::Failed),
@@ -160,7 +160,7 @@ mod tests {
         // A judge that ends without a word, or with half of one.
         assert_eq!(verdict(report("", None, 0., 0)), Some(Verdict::Failed));
         assert_eq!(verdict(report("pass", None, 0., 0)), Some(Verdict::Failed));
-        assert_eq!(verdict(Report { error: Some("no".into()), ..report("passed", None, 0., 0) }), None);
+        assert_eq!(verdict(WardenReport { error: Some("no".into()), ..report("passed", None, 0., 0) }), None);
         let mut asleep = report("", None, 0., 0);
         asleep.cut = Some(Cut::Asleep);
         assert_eq!(verdict(asleep), Some(Verdict::Timeout));

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::base::error::{absent, input};
 use crate::base::interrupt::check_interrupted;
 use crate::data::Example;
-use crate::results::{FinishedCell, Manifest, RunFolder, ScoreRecord, Stored};
+use crate::results::{FinishedCell, Manifest, RunContents, RunFolder, ScoreRecord};
 use crate::tasks::{ItemStats, Measure, Outcome};
 
 /// A finished cell: its scores and what they are made of.
@@ -46,21 +46,21 @@ impl StoredRun {
     pub fn read(folder: &Path, metric: Option<&Measure>) -> Result<Self> {
         let place = RunFolder::new(folder.into());
         let (stored, found) =
-            Stored::read_run(&place, |stored, found| match stored.is_whole(&found.record) {
+            RunContents::read_run(&place, |stored, found| match stored.is_whole(&found.record) {
                 true => StoredCell::new(stored, found, metric).map(Some),
                 false => Ok(None),
             })?;
         let shorter = found.iter().filter(|found| found.is_none()).count();
         let mut cells: Vec<StoredCell> = found.into_iter().flatten().collect();
         cells.sort_by_key(|cell| cell.record.condition());
-        let Stored { manifest, items, .. } = stored;
+        let RunContents { manifest, items, .. } = stored;
         Ok(Self { folder: folder.into(), manifest, items, cells, shorter })
     }
 }
 
 impl StoredCell {
     /// What its generations add to the measure, item by item.
-    fn new(stored: &Stored, found: FinishedCell, metric: Option<&Measure>) -> Result<Self> {
+    fn new(stored: &RunContents, found: FinishedCell, metric: Option<&Measure>) -> Result<Self> {
         let path = stored.folder.score_path(found.condition);
         let refuse = |what: &str| input(format!("{}: {what}", path.display()));
         let scores = &found.record.scores;

@@ -8,7 +8,7 @@ use super::key::CurveKey;
 use super::paired::{holm, randomization};
 use super::recognition::{Recognised, Spread, recognise};
 use super::resampled::{RESAMPLES, Resampled, interval};
-use crate::intervene::Kind;
+use crate::intervene::InterventionKind;
 
 /// Deals of a randomization test: sacreBLEU's number.
 const DEALS: usize = 10_000;
@@ -99,7 +99,7 @@ pub struct Curve {
 }
 
 /// The cells of a curve, one a seed, and the baseline's.
-pub struct Cells<'a> {
+pub struct CurveCells<'a> {
     pub key: CurveKey,
     pub n_layers: usize,
     /// By layer.
@@ -109,14 +109,14 @@ pub struct Cells<'a> {
     pub conclusive: bool,
 }
 
-impl Cells<'_> {
+impl CurveCells<'_> {
     /// All statistics; the baseline's over the seeds that the curve has.
     pub fn curve(mut self) -> Curve {
         let has =
             |seed: u32| self.layers.iter().flat_map(|(_, cells)| cells).any(|cell| cell.record.seed == seed);
         self.baseline.retain(|cell| has(cell.record.seed));
         let conclusive = self.conclusive;
-        let measured: Vec<Measured> = self
+        let measured: Vec<PointScores> = self
             .layers
             .par_iter()
             .map(|(layer, cells)| measure(*layer, cells, &self.baseline, conclusive))
@@ -135,7 +135,7 @@ impl Cells<'_> {
         };
         let whole = conclusive
             && points.len() == self.n_layers
-            && self.key.intervention.kind() == Kind::Masks
+            && self.key.intervention.kind() == InterventionKind::Masks
             && points.iter().all(same_seeds);
         let spreads: Option<Vec<Spread>> = spreads.into_iter().collect();
         let recognised = match spreads.filter(|_| whole) {
@@ -146,12 +146,12 @@ impl Cells<'_> {
     }
 }
 
-struct Measured {
+struct PointScores {
     point: Point,
     spread: Option<Spread>,
 }
 
-fn measure(layer: usize, cells: &[&StoredCell], baseline: &[&StoredCell], conclusive: bool) -> Measured {
+fn measure(layer: usize, cells: &[&StoredCell], baseline: &[&StoredCell], conclusive: bool) -> PointScores {
     let mean =
         |of: &dyn Fn(&StoredCell) -> f64| cells.iter().map(|cell| of(cell)).sum::<f64>() / cells.len() as f64;
     let resampled = Resampled::new(cells.iter().map(|cell| &cell.items), RESAMPLES);
@@ -184,7 +184,7 @@ fn measure(layer: usize, cells: &[&StoredCell], baseline: &[&StoredCell], conclu
         seconds: mean(&|cell| cell.record.seconds),
         multiply_adds: multiply_adds.map(|counts| counts.iter().sum::<f64>() / counts.len() as f64),
     };
-    Measured { point, spread }
+    PointScores { point, spread }
 }
 
 fn seeds(cells: &[&StoredCell]) -> Vec<SeedScore> {

@@ -2,7 +2,7 @@
 
 use crate::base::random::SplitMix64;
 use crate::score::{BleuStats, Chrf, ChrfStats};
-use crate::tasks::{ItemStats, Parts, Statistic};
+use crate::tasks::{ItemParts, ItemStats, Statistic};
 
 /// The two-sided p of a paired randomization test: how often the difference of two conditions is at least as large as the
 /// one seen if each item's outputs are dealt to the two at random, all seeds of an item together (approximate
@@ -53,13 +53,15 @@ impl<'a> Pair<'a> {
         }
         let statistic = a.statistic();
         match (a.parts(), b.parts()) {
-            (Parts::Words(a), Parts::Words(b)) => {
+            (ItemParts::Words(a), ItemParts::Words(b)) => {
                 Some(Self::Words { statistic, a, b, both: a.iter().chain(b).sum() })
             }
-            (Parts::Characters(a), Parts::Characters(b)) => {
+            (ItemParts::Characters(a), ItemParts::Characters(b)) => {
                 Some(Self::Characters { a, b, both: a.iter().chain(b).sum() })
             }
-            (Parts::Mean(a), Parts::Mean(b)) => Some(Self::Mean { a, b, both: a.iter().chain(b).sum() }),
+            (ItemParts::Mean(a), ItemParts::Mean(b)) => {
+                Some(Self::Mean { a, b, both: a.iter().chain(b).sum() })
+            }
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::cells::StoredCell;
 use super::key::CurveKey;
 use super::resampled::{RESAMPLES, Resampled, interval};
-use crate::intervene::{Intervention, Kind};
+use crate::intervene::{Intervention, InterventionKind};
 use crate::results::ScoreRecord;
 use crate::tasks::Measure;
 
@@ -218,7 +218,7 @@ pub fn suggested(records: &[ScoreRecord], intervention: Intervention, measure: &
     let of_curve = |record: &&ScoreRecord| record.condition().intervention() == Some(intervention);
     let mut curve: Vec<&ScoreRecord> = records.iter().filter(of_curve).collect();
     curve.sort_by_key(|record| record.condition());
-    if intervention.kind() != Kind::Masks || curve.len() < curve.first()?.n_layers() {
+    if intervention.kind() != InterventionKind::Masks || curve.len() < curve.first()?.n_layers() {
         return None;
     }
     let scores: Vec<f64> = curve.iter().map(|record| record.scores.value(measure)).collect::<Option<_>>()?;

@@ -6,12 +6,12 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::cells::{StoredCell, StoredRun};
-use super::curve::{Cells, Curve};
+use super::curve::{Curve, CurveCells};
 use super::key::CurveKey;
 use super::short::TooShort;
 use crate::base::error::input;
 use crate::base::interrupt::check_interrupted;
-use crate::intervene::{Condition, Intervention, Kind};
+use crate::intervene::{Condition, Intervention, InterventionKind};
 use crate::results::{Settings, TrainedOn};
 use crate::tasks::Measure;
 
@@ -45,8 +45,8 @@ pub struct Study {
 
 impl Panel {
     /// What its curves are of.
-    pub fn kind(&self) -> Kind {
-        self.curves.first().map_or(Kind::Masks, |curve| curve.key.intervention.kind())
+    pub fn kind(&self) -> InterventionKind {
+        self.curves.first().map_or(InterventionKind::Masks, |curve| curve.key.intervention.kind())
     }
 
     /// Its settings without what may differ within it.
@@ -87,12 +87,13 @@ impl Study {
         for members in groups.into_values() {
             check_interrupted()?;
             let Some(whole) = panel(&runs, members, &wanted)? else { continue };
-            let part = |kind: Kind| {
+            let part = |kind: InterventionKind| {
                 let curves =
                     whole.curves.iter().filter(|curve| curve.key.intervention.kind() == kind).cloned();
                 Panel { curves: curves.collect(), ..whole.clone() }
             };
-            let parts = [Kind::Masks, Kind::Ablation, Kind::Lora].map(part);
+            let parts =
+                [InterventionKind::Masks, InterventionKind::Ablation, InterventionKind::Lora].map(part);
             panels.extend(parts.into_iter().filter(|panel| !panel.curves.is_empty()));
         }
         Ok(Self { panels, runs })
@@ -150,7 +151,7 @@ fn panel(
         let of = (key.format.clone(), key.nprompts, key.train_size);
         let baseline = baselines.get(&of).cloned().unwrap_or_default();
         let conclusive = too_short.is_none() && metric.higher_is_better;
-        Cells { key, n_layers, layers, baseline: by_seed(baseline), conclusive }.curve()
+        CurveCells { key, n_layers, layers, baseline: by_seed(baseline), conclusive }.curve()
     });
     let mut curves: Vec<Curve> = curves.collect();
     curves.sort_by_key(|curve| (order(curve.key.intervention), !curve.key.instructed, curve.key.clone()));

@@ -7,14 +7,14 @@ use crate::score::{BleuStats, Chrf, ChrfStats};
 #[derive(Debug, Clone, PartialEq)]
 pub struct ItemStats {
     measure: Measure,
-    parts: Parts,
+    parts: ItemParts,
     /// Words of each item's reference, as BLEU counts them; none where the measure counts no words.
     references: Vec<u64>,
 }
 
 /// By item.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Parts {
+pub enum ItemParts {
     /// Counts of n-grams of words, for corpus BLEU and what it is made of.
     Words(Vec<BleuStats>),
     /// Counts of n-grams of characters, for corpus chrF.
@@ -25,7 +25,7 @@ pub enum Parts {
 
 impl ItemStats {
     /// A measure's parts, and the words of the references where it counts words.
-    pub(super) fn new(measure: Measure, parts: Parts, references: Vec<u64>) -> Self {
+    pub(super) fn new(measure: Measure, parts: ItemParts, references: Vec<u64>) -> Self {
         Self { measure, parts, references }
     }
 
@@ -33,7 +33,7 @@ impl ItemStats {
     #[cfg(test)]
     pub fn mean(values: Vec<f64>) -> Self {
         let measure = Measure::new("share", "share", 3, Statistic::Mean);
-        Self { measure, parts: Parts::Mean(values), references: Vec::new() }
+        Self { measure, parts: ItemParts::Mean(values), references: Vec::new() }
     }
 
     /// The measure.
@@ -52,16 +52,16 @@ impl ItemStats {
     }
 
     /// What the items add.
-    pub fn parts(&self) -> &Parts {
+    pub fn parts(&self) -> &ItemParts {
         &self.parts
     }
 
     /// Number of items.
     pub fn len(&self) -> usize {
         match &self.parts {
-            Parts::Words(stats) => stats.len(),
-            Parts::Characters(stats) => stats.len(),
-            Parts::Mean(values) => values.len(),
+            ItemParts::Words(stats) => stats.len(),
+            ItemParts::Characters(stats) => stats.len(),
+            ItemParts::Mean(values) => values.len(),
         }
     }
 
@@ -73,17 +73,17 @@ impl ItemStats {
     /// The measure of some items, each as often as it is named.
     pub fn score(&self, items: impl IntoIterator<Item = usize>) -> f64 {
         match &self.parts {
-            Parts::Words(stats) => {
+            ItemParts::Words(stats) => {
                 let mut total = BleuStats::default();
                 items.into_iter().for_each(|item| total += &stats[item]);
                 self.measure.statistic.of_words(&total)
             }
-            Parts::Characters(stats) => {
+            ItemParts::Characters(stats) => {
                 let mut total = ChrfStats::default();
                 items.into_iter().for_each(|item| total += &stats[item]);
                 Chrf::default().score(&total)
             }
-            Parts::Mean(values) => {
+            ItemParts::Mean(values) => {
                 let (mut sum, mut count) = (0., 0usize);
                 items.into_iter().for_each(|item| (sum, count) = (sum + values[item], count + 1));
                 sum / count.max(1) as f64

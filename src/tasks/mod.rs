@@ -15,7 +15,7 @@ mod programs;
 mod scores;
 mod translation;
 
-pub use items::{ItemStats, Parts};
+pub use items::{ItemParts, ItemStats};
 pub use measure::{Measure, Statistic};
 pub use outcome::{Mark, Outcome, WrittenOutcome};
 pub use programs::Programs;
@@ -23,7 +23,7 @@ pub use scores::{Runner, Scores};
 pub use translation::Translation;
 
 use crate::base::error::{input, suggest};
-use crate::data::{DataConfig, Direction, Example, Kind};
+use crate::data::{CorpusKind, DataConfig, Direction, Example};
 use crate::engine::Stop;
 use crate::prompt::{Format, Profile};
 use crate::sandbox::Trial;
@@ -49,7 +49,7 @@ pub struct TaskKind {
     /// The direction that the study's files, and results of version 0.1, write where the task has no languages.
     pub study_direction: Option<&'static str>,
     /// Whether a corpus of this kind can be asked for it.
-    fits: fn(&Kind) -> bool,
+    fits: fn(&CorpusKind) -> bool,
     /// The corpus that one file of test items makes, with a file of demonstrations if there is one.
     one_off: fn(&Path, Option<&Path>) -> DataConfig,
     /// The measures that score files hold, of so many answers to each item; the first is the usual one.
@@ -74,12 +74,12 @@ impl TaskKind {
     }
 
     /// A task that a corpus of this kind can be asked for.
-    pub fn of_corpus(kind: &Kind) -> &'static Self {
+    pub fn of_corpus(kind: &CorpusKind) -> &'static Self {
         TASKS.into_iter().find(|task| task.fits(kind)).unwrap_or(TASKS[0])
     }
 
     /// Whether a corpus of this kind can be asked for it.
-    pub fn fits(&self, kind: &Kind) -> bool {
+    pub fn fits(&self, kind: &CorpusKind) -> bool {
         (self.fits)(kind)
     }
 

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::items::UNSCORED;
 use super::scores::ends;
-use super::{Delimiters, ItemStats, Measure, Outcome, Parts, Runner, Scores, Statistic, Task, TaskKind};
+use super::{Delimiters, ItemParts, ItemStats, Measure, Outcome, Runner, Scores, Statistic, Task, TaskKind};
 use crate::base::error::input;
-use crate::data::{DataConfig, Example, Kind};
+use crate::data::{CorpusKind, DataConfig, Example};
 use crate::engine::Stop;
 use crate::prompt::{Format, Profile};
 use crate::sandbox::{Trial, Verdict};
@@ -24,7 +24,7 @@ pub(super) static KIND: TaskKind = TaskKind {
     runs_programs: true,
     trains_adapters: false,
     study_direction: Some("en-py"),
-    fits: |kind| matches!(kind, Kind::Code(_)),
+    fits: |kind| matches!(kind, CorpusKind::Code(_)),
     one_off: DataConfig::one_off_code,
     measures: |samples| reported_ks(samples.max(1)).map(pass_at).collect(),
     measure,
@@ -171,7 +171,7 @@ impl Task for Programs {
         };
         let items = passed.ok_or_else(|| input(UNSCORED))?;
         let values = items.chunks(samples.max(1)).map(estimate).collect::<Result<_>>()?;
-        Ok(ItemStats::new(measure.clone(), Parts::Mean(values), Vec::new()))
+        Ok(ItemStats::new(measure.clone(), ItemParts::Mean(values), Vec::new()))
     }
 
     fn beside(&self, scores: &Scores, _: &Measure) -> (&'static str, String) {

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::items::UNSCORED;
 use super::scores::ends;
-use super::{Delimiters, ItemStats, Measure, Outcome, Parts, Runner, Scores, Statistic, Task, TaskKind};
+use super::{Delimiters, ItemParts, ItemStats, Measure, Outcome, Runner, Scores, Statistic, Task, TaskKind};
 use crate::base::error::input;
-use crate::data::{DataConfig, Direction, Example, Kind};
+use crate::data::{CorpusKind, DataConfig, Direction, Example};
 use crate::engine::Stop;
 use crate::prompt::{Format, Profile};
 use crate::sandbox::Trial;
@@ -24,7 +24,7 @@ pub(super) static KIND: TaskKind = TaskKind {
     runs_programs: false,
     trains_adapters: true,
     study_direction: None,
-    fits: |kind| matches!(kind, Kind::Table(_) | Kind::Flores(_)),
+    fits: |kind| matches!(kind, CorpusKind::Table(_) | CorpusKind::Flores(_)),
     one_off: DataConfig::one_off,
     measures: |_| measures(),
     measure,
@@ -181,9 +181,9 @@ impl Task for Translation {
         let items = || pairs.chunks(samples.max(1));
         let parts = match measure.statistic {
             Statistic::Chrf => {
-                Parts::Characters(items().map(|some| some.iter().map(|pair| &pair.chrf).sum()).collect())
+                ItemParts::Characters(items().map(|some| some.iter().map(|pair| &pair.chrf).sum()).collect())
             }
-            _ => Parts::Words(items().map(|some| some.iter().map(|pair| &pair.bleu).sum()).collect()),
+            _ => ItemParts::Words(items().map(|some| some.iter().map(|pair| &pair.bleu).sum()).collect()),
         };
         let references = items().map(|some| some[0].bleu.ref_len).collect();
         Ok(ItemStats::new(measure.clone(), parts, references))

@@ -7,12 +7,12 @@ use crate::base::error::input;
 use crate::cli::AttentionArgs;
 use crate::config::{Compute, Experiment, Purpose, Run};
 use crate::engine::Plain;
-use crate::figure::attention::Seen;
-use crate::hub::Wanted;
+use crate::figure::attention::AttentionMap;
+use crate::hub::ModelFiles;
 use crate::intervene::{Columns, Condition, Intervention, Sees};
 use crate::lora::peft;
 use crate::model::{Adapters, Decoder, Matrix, Transformer};
-use crate::run::{OpenModel, Place, Prepared, fitting, on_host, set_threads};
+use crate::run::{OpenModel, Place, RunInputs, fitting, on_host, set_threads};
 
 /// The one run and condition that are to be shown: beside a baseline, the other.
 fn one(experiment: &Experiment) -> Result<(Run, Condition)> {
@@ -59,12 +59,12 @@ pub fn attention(args: AttentionArgs) -> Result<()> {
         return Err(input(format!("--layer {}: {} has the layers 0 to {last}", args.layer, run.model.name)));
     }
     set_threads(experiment.threads)?;
-    let model = OpenModel::open(&run.model, Wanted::Weights)?;
+    let model = OpenModel::open(&run.model, ModelFiles::Weights)?;
     let heads = model.arch.heads;
     if let Some(head) = head.filter(|head| *head >= heads) {
         return Err(input(format!("--head {head}: {} has the heads 0 to {}", run.model.name, heads - 1)));
     }
-    let prepared = Prepared::new(run.clone(), &model)?;
+    let prepared = RunInputs::new(run.clone(), &model)?;
     let items = prepared.prompts.len();
     if args.item >= items {
         return Err(input(format!("--item {}: there are {items} items, 0 to {}", args.item, items - 1)));
@@ -94,7 +94,7 @@ pub fn attention(args: AttentionArgs) -> Result<()> {
 
 /// Refuse what cannot fit into memory: the model with one prompt, and all weights of a head or their means.
 fn check_memory(
-    prepared: &Prepared,
+    prepared: &RunInputs,
     condition: Condition,
     item: usize,
     model: &OpenModel,
@@ -109,11 +109,11 @@ fn check_memory(
 fn seen(
     decoder: &Transformer,
     model: &OpenModel,
-    prepared: &Prepared,
+    prepared: &RunInputs,
     condition: Condition,
     [item, layer]: [usize; 2],
     head: Option<usize>,
-) -> Result<Seen> {
+) -> Result<AttentionMap> {
     let prompt = &prepared.prompts[item];
     let plan = condition.plan(prompt);
     let positions: Vec<usize> = (0..prompt.tokens.len()).collect();
@@ -158,7 +158,7 @@ fn seen(
     let head = head.map_or("mean over heads".into(), |head| format!("head {head}"));
     let adapter = prepared.run.adapter.as_ref();
     let adapted = adapter.map_or(String::new(), |adapter| format!(" with adapter {}", adapter.name));
-    Ok(Seen {
+    Ok(AttentionMap {
         title: format!("{adapted}, layer {layer}, {head}, {done}"),
         weights,
         tokens: prompt.tokens.iter().map(|token| model.tokenizer.token_text(*token)).collect(),

@@ -10,15 +10,15 @@ use crate::base::error::is_absent;
 use crate::base::units::gib;
 use crate::config::{Experiment, Run};
 use crate::engine::{Layout, Memory, Request, Work, by_context, kv_bytes_a_token, weights};
-use crate::hub::Wanted;
+use crate::hub::ModelFiles;
 use crate::intervene::Condition;
 use crate::model::Arch;
 use crate::results::RunFolder;
-use crate::run::{Idle, OpenModel, Place, Prepared, hidden_json, holding};
+use crate::run::{Idle, OpenModel, Place, RunInputs, hidden_json, holding};
 
 /// What one run would do.
 #[derive(Serialize)]
-struct Plan {
+struct DryRun {
     folder: String,
     model: String,
     n_layers: usize,
@@ -73,8 +73,8 @@ struct Prompts {
 /// Wrong input; files that are merely not here yet are named in the plan instead.
 pub fn print(experiment: &Experiment, json: bool) -> Result<()> {
     let (mut opened, mut idle) = (None, Idle::default());
-    let plans = experiment.runs.iter().map(|run| Plan::new(run, experiment, &mut opened, &mut idle));
-    let plans: Vec<Plan> = plans.collect::<Result<_>>()?;
+    let plans = experiment.runs.iter().map(|run| DryRun::new(run, experiment, &mut opened, &mut idle));
+    let plans: Vec<DryRun> = plans.collect::<Result<_>>()?;
     // A call in which no mask hides anything is refused, and then has no plan.
     let sentences = idle.sentences()?;
     for plan in &plans {
@@ -87,7 +87,7 @@ pub fn print(experiment: &Experiment, json: bool) -> Result<()> {
 /// The model that was opened last, by its path: the runs of one follow each other.
 type LastOpened = Option<(PathBuf, OpenModel)>;
 
-impl Plan {
+impl DryRun {
     fn new(run: &Run, experiment: &Experiment, opened: &mut LastOpened, idle: &mut Idle) -> Result<Self> {
         let folder = RunFolder::new(experiment.results.join(run.folder()));
         folder.check_place()?;
@@ -154,7 +154,7 @@ fn described(
     idle: &mut Idle,
 ) -> Result<(Arch, Option<Prompts>, Option<String>)> {
     if opened.as_ref().is_none_or(|(path, _)| *path != run.model.path) {
-        match OpenModel::open(&run.model, Wanted::Description) {
+        match OpenModel::open(&run.model, ModelFiles::Description) {
             Ok(model) => *opened = Some((run.model.path.clone(), model)),
             Err(error) => match &run.model.config {
                 Some(config) if !run.model.path.exists() => {
@@ -197,7 +197,7 @@ fn in_words(hidden: &serde_json::Value) -> String {
 impl Prompts {
     fn new(run: &Run, experiment: &Experiment, model: &OpenModel, idle: &mut Idle) -> Result<Self> {
         let arch = &model.arch;
-        let prepared = Prepared::new(run.clone(), model)?;
+        let prepared = RunInputs::new(run.clone(), model)?;
         idle.add(&prepared);
         // What the call itself would refuse. The weights may not be here yet, and reading them takes long.
         let folder = RunFolder::new(experiment.results.join(run.folder()));

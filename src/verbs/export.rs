@@ -12,7 +12,7 @@ use crate::base::files::check_place;
 use crate::base::interrupt::check_interrupted;
 use crate::base::together::Together;
 use crate::cli::ExportArgs;
-use crate::results::{RunFolder, Stored, read_json, sia2024};
+use crate::results::{RunContents, RunFolder, read_json, sia2024};
 use crate::stats::find_runs;
 
 /// Write all scores under the study's names; what has no name there is counted.
@@ -22,7 +22,7 @@ pub fn export(args: ExportArgs) -> Result<()> {
     let (mut nameless, mut shorter) = (0, 0);
     for folder in find_runs(&args.results)? {
         let run = RunFolder::new(folder);
-        let (stored, found) = Stored::read_run(&run, |stored, found| {
+        let (stored, found) = RunContents::read_run(&run, |stored, found| {
             Ok(stored.is_whole(&found.record).then_some((run.score_path(found.condition), found.record)))
         })?;
         let own = &stored.manifest.settings;

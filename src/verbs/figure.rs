@@ -10,8 +10,8 @@ use super::output::{check_out, named, style, write};
 use crate::base::console::{note, say, say_json, wrapped};
 use crate::base::error::input;
 use crate::cli::{CurvesArgs, FigureArgs, FigureKind, SelectionArgs};
-use crate::figure::{Axis, Saved, curves, names, plain, rows, savings, titles};
-use crate::intervene::{Intervention, Kind, Series};
+use crate::figure::{Axis, Saving, curves, names, plain, rows, savings, titles};
+use crate::intervene::{Intervention, InterventionKind, Series};
 use crate::results::Settings;
 use crate::stats::{Curve, Panel, StoredRun, Study, find_runs};
 use crate::tasks::Measure;
@@ -20,20 +20,20 @@ use crate::tasks::Measure;
 pub fn figure(args: FigureArgs) -> Result<()> {
     match args.kind {
         FigureKind::Masks(args) => {
-            let study = study(&args.selection, false, |mask| mask.kind() == Kind::Masks)?;
+            let study = study(&args.selection, false, |mask| mask.kind() == InterventionKind::Masks)?;
             draw_curves(&study, &args, "masks")
         }
         FigureKind::Lora(args) => {
-            let mut study = study(&args.selection, false, |mask| mask.kind() != Kind::Ablation)?;
+            let mut study = study(&args.selection, false, |mask| mask.kind() != InterventionKind::Ablation)?;
             beside_adapters(&mut study)?;
             draw_curves(&study, &args, "lora")
         }
         FigureKind::Ablation(args) => {
-            let study = study(&args.selection, false, |mask| mask.kind() == Kind::Ablation)?;
+            let study = study(&args.selection, false, |mask| mask.kind() == InterventionKind::Ablation)?;
             draw_curves(&study, &args, "ablation")
         }
         FigureKind::Savings(args) => {
-            let study = study(&args, true, |mask| mask.kind() == Kind::Masks)?;
+            let study = study(&args, true, |mask| mask.kind() == InterventionKind::Masks)?;
             let first = args.count_from.into();
             let (image, saved) = savings(&study, first, &style(&args.style, models(&study))?)?;
             write(&args.out, "savings", &image, &saved)?;
@@ -99,7 +99,7 @@ fn masks_of(runs: &[StoredRun]) -> String {
 /// There is none of adapters.
 fn beside_adapters(study: &mut Study) -> Result<()> {
     let of = |panel: &Panel| (panel.settings.model.clone(), panel.settings.direction.clone());
-    let adapted = study.panels.iter().filter(|panel| panel.kind() == Kind::Lora);
+    let adapted = study.panels.iter().filter(|panel| panel.kind() == InterventionKind::Lora);
     let adapted: Vec<(String, String)> = adapted.map(of).collect();
     if adapted.is_empty() {
         return Err(input("there is no finished cell with an adapter to draw (icl-mask lora makes some)"));
@@ -165,7 +165,7 @@ fn recognised(panel: &Panel, title: String, first: usize) -> String {
     if first > 0 {
         text += " (layers counted from 1)";
     }
-    if panel.kind() == Kind::Masks {
+    if panel.kind() == InterventionKind::Masks {
         text += ": brackets mark what is hidden";
     }
     if let Some(too_short) = &panel.too_short {
@@ -183,7 +183,7 @@ fn recognised(panel: &Panel, title: String, first: usize) -> String {
 
 /// What is saved layer by layer, and where the task is recognised by runs of the same prompts that were not timed; layers
 /// counted from `first`.
-fn savings_text(study: &Study, saved: &[Saved], first: usize) -> String {
+fn savings_text(study: &Study, saved: &[Saving], first: usize) -> String {
     let mut lines = Vec::new();
     for curve in saved.chunk_by(|a, b| (a.panel, &a.key) == (b.panel, &b.key)) {
         let panel = &study.panels[curve[0].panel];
@@ -209,7 +209,7 @@ fn incomplete(panel: &Panel, curve: &Curve) -> String {
     let n_layers = panel.n_layers;
     match &curve.baseline {
         _ if panel.too_short.is_some() => String::new(),
-        _ if curve.key.intervention.kind() != Kind::Masks => String::new(),
+        _ if curve.key.intervention.kind() != InterventionKind::Masks => String::new(),
         None => ": there is no baseline to compare with".into(),
         Some(_) if curve.points.len() < n_layers => {
             format!(": {} of {n_layers} layers finished", curve.points.len())

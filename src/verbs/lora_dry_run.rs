@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::dry_run;
 use crate::base::console::{say, say_json, wrapped};
 use crate::config::{Experiment, Training};
-use crate::lora::Text;
+use crate::lora::TrainingText;
 use crate::model::Arch;
 use crate::run::train;
 
@@ -39,8 +39,8 @@ struct TrainingPlan {
 }
 
 impl TrainingPlan {
-    fn new(arch: &Arch, training: &Training, texts: &[Text], layers: &[usize]) -> Self {
-        let tokens = |texts: &[Text]| texts.iter().map(|text| text.tokens.len()).sum::<usize>();
+    fn new(arch: &Arch, training: &Training, texts: &[TrainingText], layers: &[usize]) -> Self {
+        let tokens = |texts: &[TrainingText]| texts.iter().map(|text| text.tokens.len()).sum::<usize>();
         let (pairs, dev) = texts.split_at(training.train_size.min(texts.len()));
         let (pair_tokens, dev_tokens) = (tokens(pairs), tokens(dev));
         let a_layer = arch.multiply_adds_per_row() / arch.layers as u64;

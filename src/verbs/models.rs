@@ -9,7 +9,7 @@ use crate::base::units::gib;
 use crate::cli::ModelsArgs;
 use crate::config::{ModelChoice, files};
 use crate::engine::{kv_bytes_a_token, weights};
-use crate::hub::Wanted;
+use crate::hub::ModelFiles;
 use crate::model::{Arch, Checkpoint, Precision};
 
 /// List, or show one.
@@ -101,7 +101,7 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
 
 /// What a model's own files say of it, and how many bytes its weights take as stored, where they are here.
 fn header(choice: &ModelChoice) -> Result<(Arch, Option<u64>)> {
-    let path = choice.locate(Wanted::Description)?;
+    let path = choice.locate(ModelFiles::Description)?;
     let arch = choice.arch(&path)?;
     // Of a model of the hub only the description may be here.
     match Checkpoint::open(&path) {

@@ -14,7 +14,7 @@ use crate::base::files::check_place;
 use crate::base::interrupt::check_interrupted;
 use crate::base::together::Together;
 use crate::cli::StyleArgs;
-use crate::figure::{Image, Names, Style, with_ending};
+use crate::figure::{DisplayNames, Image, Style, with_ending};
 
 /// The folder that is written to must be one, where it is there.
 pub fn check_out(out: &Path) -> Result<()> {
@@ -47,11 +47,11 @@ const SIZES: RangeInclusive<f64> = 5.0..=48.0;
 ///
 /// # Errors
 /// A word of another form, a model that is not there, one that is named twice.
-pub fn display_names<'a>(words: &[String], models: impl Iterator<Item = &'a str>) -> Result<Names> {
+pub fn display_names<'a>(words: &[String], models: impl Iterator<Item = &'a str>) -> Result<DisplayNames> {
     let mut there: Vec<&str> = models.collect();
     there.sort_unstable();
     there.dedup();
-    let mut names = Names::default();
+    let mut names = DisplayNames::default();
     for word in words {
         let Some((model, text)) = word.split_once('=').filter(|(_, text)| !text.trim().is_empty()) else {
             let model = there.first().copied().unwrap_or("MODEL");
@@ -155,14 +155,14 @@ mod tests {
     #[test]
     fn a_table_keeps_its_cells() {
         #[derive(Serialize)]
-        struct Row {
+        struct ListRow {
             text: &'static str,
             number: f64,
             none: Option<f64>,
         }
         let rows = [
-            Row { text: "=HYPERLINK(\"x\",\"y\")", number: -0.1, none: None },
-            Row { text: "a, \"b\"\nc", number: 1.0, none: Some(f64::NAN) },
+            ListRow { text: "=HYPERLINK(\"x\",\"y\")", number: -0.1, none: None },
+            ListRow { text: "a, \"b\"\nc", number: 1.0, none: Some(f64::NAN) },
         ];
         let mut csv = Vec::new();
         write_csv(&mut csv, &rows).unwrap();

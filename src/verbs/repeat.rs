@@ -13,7 +13,7 @@ use crate::base::hash::Hash;
 use crate::base::interrupt::{Interrupted, check_interrupted};
 use crate::config::{Experiment, Settings};
 use crate::intervene::{Condition, Intervention, Series};
-use crate::results::{self, Manifest, RunFolder, Schema, ScoreRecord, Stored, read_json};
+use crate::results::{self, Manifest, RunContents, RunFolder, Schema, ScoreRecord, read_json};
 use crate::run::{compute, open, set_threads, train};
 use crate::tasks::TaskKind;
 
@@ -165,8 +165,9 @@ fn experiment(
     say_what_is_not_taken(&manifest.typed, &over);
     let mut experiment = Experiment::again(manifest.typed.clone(), path, over)?;
     experiment.runs.retain(|run| run.folder() == manifest.folder);
-    let (_, cells) =
-        Stored::read_run(old, |stored, found| Ok(stored.is_whole(&found.record).then_some(found.condition)))?;
+    let (_, cells) = RunContents::read_run(old, |stored, found| {
+        Ok(stored.is_whole(&found.record).then_some(found.condition))
+    })?;
     match experiment.runs.as_mut_slice() {
         [run] => {
             run.conditions = cells.into_iter().flatten().collect();

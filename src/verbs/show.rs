@@ -10,11 +10,11 @@ use crate::base::console::{note, say, say_in_colour, say_json};
 use crate::base::error::{input, printable};
 use crate::cli::ShowArgs;
 use crate::config::{Experiment, Purpose};
-use crate::hub::Wanted;
+use crate::hub::ModelFiles;
 use crate::intervene::{Change, Condition, Intervention, Series};
 use crate::prompt::{Prompt, Tokenizer};
 use crate::results::SpecialTokens;
-use crate::run::{OpenModel, Prepared, hidden_json};
+use crate::run::{OpenModel, RunInputs, hidden_json};
 
 /// Show one prompt.
 pub fn show(args: ShowArgs) -> Result<()> {
@@ -23,8 +23,8 @@ pub fn show(args: ShowArgs) -> Result<()> {
     if experiment.runs.len() > 1 {
         note(format!("these settings make {} runs; a prompt of the first is shown", experiment.runs.len()));
     }
-    let model = OpenModel::open(&run.model, Wanted::Description)?;
-    let prepared = Prepared::new(run.clone(), &model)?;
+    let model = OpenModel::open(&run.model, ModelFiles::Description)?;
+    let prepared = RunInputs::new(run.clone(), &model)?;
     let items = prepared.prompts.len();
     let prompt = prepared
         .prompts
@@ -47,12 +47,12 @@ pub fn show(args: ShowArgs) -> Result<()> {
 }
 
 /// What would be run if the answer were the reference: problem, answer, tests.
-fn program(prepared: &Prepared, item: usize) -> Option<String> {
+fn program(prepared: &RunInputs, item: usize) -> Option<String> {
     let item = &prepared.items[item];
     prepared.task.program(item, &prepared.task.clean(&item.target, &prepared.delimiters()))
 }
 
-fn as_json(prepared: &Prepared, item: usize, condition: Condition, tokenizer: &Tokenizer) -> Value {
+fn as_json(prepared: &RunInputs, item: usize, condition: Condition, tokenizer: &Tokenizer) -> Value {
     let (prompt, n_layers) = (&prepared.prompts[item], prepared.run.model.layers);
     let special = prepared.special_tokens(prompt, tokenizer);
     let change = condition.intervention().map(|intervention| intervention.change(prompt));

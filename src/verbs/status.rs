@@ -42,10 +42,10 @@ pub struct SeriesStatus {
     #[serde(rename = "mask")]
     series: Series,
     finished: BTreeSet<usize>,
-    begun: Vec<Begun>,
+    begun: Vec<Unfinished>,
     /// Finished before the folder got more test items.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    shorter: Vec<Begun>,
+    shorter: Vec<Unfinished>,
     missing: BTreeSet<usize>,
     /// Their score files cannot be read.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
@@ -54,7 +54,7 @@ pub struct SeriesStatus {
 
 /// A cell that is not finished, but begun.
 #[derive(Debug, Serialize)]
-struct Begun {
+struct Unfinished {
     from_layer: usize,
     generations: usize,
     /// That it will have.
@@ -94,7 +94,7 @@ impl RunStatus {
             let kept = folder.count_partial(condition)?;
             let owner = Claim::owner(&folder.claim_path(condition))?;
             let there = items.unwrap_or(0).saturating_mul(samples);
-            let begun = Begun {
+            let begun = Unfinished {
                 from_layer,
                 generations: there.saturating_add(kept),
                 of: n.saturating_mul(samples),
@@ -136,12 +136,13 @@ impl SeriesStatus {
         let mut owners: Vec<Option<&Owner>> = self.begun.iter().map(|begun| begun.owner.as_ref()).collect();
         owners.dedup();
         for owner in owners {
-            let some: Vec<&Begun> = self.begun.iter().filter(|begun| begun.owner.as_ref() == owner).collect();
+            let some: Vec<&Unfinished> =
+                self.begun.iter().filter(|begun| begun.owner.as_ref() == owner).collect();
             let what = owner.map_or("broken off".into(), |owner| format!("computed by {owner}"));
             parts.push(so_far(&what, &some));
         }
         if !self.shorter.is_empty() {
-            let some: Vec<&Begun> = self.shorter.iter().collect();
+            let some: Vec<&Unfinished> = self.shorter.iter().collect();
             parts.push(so_far("finished for fewer test items", &some));
         }
         if !self.damaged.is_empty() {
@@ -158,10 +159,11 @@ impl SeriesStatus {
 }
 
 /// Which layers these cells are of, and how many of their generations are there.
-fn so_far(what: &str, some: &[&Begun]) -> String {
+fn so_far(what: &str, some: &[&Unfinished]) -> String {
     let layers: BTreeSet<usize> = some.iter().map(|begun| begun.from_layer).collect();
-    let sum =
-        |count: fn(&Begun) -> usize| some.iter().map(|begun| count(begun)).fold(0, usize::saturating_add);
+    let sum = |count: fn(&Unfinished) -> usize| {
+        some.iter().map(|begun| count(begun)).fold(0, usize::saturating_add)
+    };
     format!(
         "{what}: {}, {} of {} generations",
         named_layers(&layers),

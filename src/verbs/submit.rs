@@ -44,7 +44,7 @@ pub fn submit(args: &SubmitArgs) -> Result<()> {
     let left_open = |words: &Option<Vec<String>>, default: &str| words.as_deref() == Some(&[default.into()]);
     let given =
         |flag: &str| args.call.iter().any(|word| word == flag || word.starts_with(&format!("{flag}=")));
-    let job = Job {
+    let job = Submission {
         program,
         here,
         folder: folder.clone(),
@@ -96,7 +96,7 @@ fn resolve(call: &[String]) -> Result<(Experiment, bool)> {
 }
 
 /// What the script is made of.
-struct Job<'a> {
+struct Submission<'a> {
     program: PathBuf,
     here: PathBuf,
     folder: PathBuf,
@@ -109,7 +109,7 @@ struct Job<'a> {
     memory: bool,
 }
 
-impl Job<'_> {
+impl Submission<'_> {
     fn script(&self) -> Result<String> {
         let mut options = vec![
             "--job-name=icl-mask".into(),

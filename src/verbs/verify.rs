@@ -12,7 +12,7 @@ use crate::base::interrupt::{Interrupted, check_interrupted};
 use crate::cli::VerifyArgs;
 use crate::intervene::{Condition, Intervention, Series};
 use crate::lora::{Log, peft};
-use crate::results::{FinishedCell, RunFolder, Stored, read_json};
+use crate::results::{FinishedCell, RunContents, RunFolder, read_json};
 use crate::stats::find_runs;
 
 /// Check all runs at or below the folders.
@@ -22,7 +22,7 @@ use crate::stats::find_runs;
 pub fn verify(args: &VerifyArgs) -> Result<()> {
     let (mut runs, mut wrong) = (0, 0);
     for path in find_runs(&args.results)? {
-        let found = Found::new(&RunFolder::new(path))?;
+        let found = Findings::new(&RunFolder::new(path))?;
         (runs, wrong) = (runs + 1, wrong + usize::from(!found.is_good()));
         // Whether it is right is said by the exit code too, whether there is a reader or not.
         heard(if args.json { say_json(&found) } else { say(&found.text()) })?;
@@ -36,7 +36,7 @@ pub fn verify(args: &VerifyArgs) -> Result<()> {
 
 /// What was found in one run's folder.
 #[derive(Debug, Serialize)]
-struct Found {
+struct Findings {
     folder: String,
     /// Cells that are finished, and right.
     cells: usize,
@@ -60,7 +60,7 @@ fn adapter(folder: &RunFolder, layer: usize) -> Result<()> {
     Ok(())
 }
 
-impl Found {
+impl Findings {
     /// Check a run, to which another process may be writing: if it has just grown, it is checked again.
     fn new(folder: &RunFolder) -> Result<Self> {
         loop {
@@ -76,7 +76,7 @@ impl Found {
         let shown = folder.path().display().to_string();
         let (missing, shorter) = Default::default();
         let mut found = Self { folder: shown, cells: 0, generations: 0, missing, shorter, wrong: Vec::new() };
-        match Stored::open(folder.clone()) {
+        match RunContents::open(folder.clone()) {
             Ok(stored) => match found.run(&stored) {
                 Err(error) if error.is::<Interrupted>() => return Err(error),
                 Err(error) => found.wrong.push(format!("{error:#}")),
@@ -91,7 +91,7 @@ impl Found {
         self.missing.is_empty() && self.shorter.is_empty() && self.wrong.is_empty()
     }
 
-    fn run(&mut self, stored: &Stored) -> Result<()> {
+    fn run(&mut self, stored: &RunContents) -> Result<()> {
         let folder = &stored.folder;
         let files = folder.score_files()?;
         let n_layers = stored.manifest.asked.n_layers().unwrap_or(0);
@@ -117,7 +117,7 @@ impl Found {
         Ok(())
     }
 
-    fn right(&mut self, stored: &Stored, found: &FinishedCell) {
+    fn right(&mut self, stored: &RunContents, found: &FinishedCell) {
         if !stored.is_whole(&found.record) {
             let layer = found.condition.start(found.record.n_layers());
             self.shorter.entry(found.condition.series()).or_default().insert(layer);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::world::{World, ok};
 use icl_mask::figure::Style;
-use icl_mask::figure::attention::Seen;
+use icl_mask::figure::attention::AttentionMap;
 use icl_mask::intervene::Columns;
 use serde::Deserialize;
 
@@ -71,7 +71,7 @@ struct Weight {
 }
 
 /// What a CSV says of one layer's attention; these columns were hidden.
-fn read(path: &Path, title: &str, hidden: Range<usize>) -> Seen {
+fn read(path: &Path, title: &str, hidden: Range<usize>) -> AttentionMap {
     let mut reader = csv::Reader::from_path(path).expect("a table");
     let rows: Vec<Weight> = reader.deserialize().map(|row| row.expect("a row")).collect();
     let n = 1 + rows.iter().map(|row| row.row).max().expect("some rows");
@@ -87,11 +87,11 @@ fn read(path: &Path, title: &str, hidden: Range<usize>) -> Seen {
             }
         }
     }
-    Seen { title: title.into(), weights, tokens, segments, hidden: Columns::new([hidden]) }
+    AttentionMap { title: title.into(), weights, tokens, segments, hidden: Columns::new([hidden]) }
 }
 
 /// The numbers behind a figure of attention.
-fn numbers(seen: &Seen) -> Vec<u8> {
+fn numbers(seen: &AttentionMap) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     seen.rows().try_for_each(|row| writer.serialize(row)).expect("written");
     writer.into_inner().expect("whole")
@@ -118,7 +118,7 @@ fn attention_over_a_short_prompt_is_drawn_as_it_was() {
         false => 0.,
     };
     let n = tokens.len();
-    let seen = Seen {
+    let seen = AttentionMap {
         title: "a model, layer 1, mean over heads, TTF from layer 1".into(),
         weights: (0..n).map(|row| (0..n).map(|column| weight(row, column)).collect()).collect(),
         tokens: tokens.map(String::from).into(),

@@ -10,7 +10,7 @@ use candle_core::quantized::gguf_file;
 use icl_mask::base::error::InputError;
 use icl_mask::data::Example;
 use icl_mask::intervene::{Change, Intervention};
-use icl_mask::prompt::chat::{ChatTemplate, Source};
+use icl_mask::prompt::chat::{ChatTemplate, TemplateSource};
 use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -66,7 +66,8 @@ impl Golden {
         config["chat_template"] = self.templates[&case.template].clone().into();
         let (_folder, path) = folder(&case.tokenizer, &[("tokenizer_config.json", config.to_string())]);
         let tokenizer = Tokenizer::from_file(&path).unwrap();
-        let chat = ChatTemplate::new(Source::beside(&path).unwrap(), &tokenizer.special().roles).unwrap();
+        let chat =
+            ChatTemplate::new(TemplateSource::beside(&path).unwrap(), &tokenizer.special().roles).unwrap();
         (tokenizer, chat)
     }
 }
@@ -158,7 +159,7 @@ fn bos_is_what_the_template_writes() {
 
 fn compiled(text: &str) -> anyhow::Result<ChatTemplate> {
     let roles = BTreeMap::from([("bos_token".to_string(), "<s>".to_string())]);
-    ChatTemplate::new(Source { text: text.into(), place: "t.jinja".into() }, &roles)
+    ChatTemplate::new(TemplateSource { text: text.into(), place: "t.jinja".into() }, &roles)
 }
 
 #[test]
@@ -217,7 +218,7 @@ fn a_template_that_changes_the_prompt_is_refused_when_it_does() {
 fn the_models_own_template_is_found_where_transformers_finds_it() {
     let read = |beside: &[(&str, String)]| {
         let (_folder, path) = folder("smollm", beside);
-        Source::beside(&path).map(|source| source.text)
+        TemplateSource::beside(&path).map(|source| source.text)
     };
     let config = |template: Value| ("tokenizer_config.json", json!({"chat_template": template}).to_string());
     let list = json!([{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]);
@@ -244,7 +245,7 @@ fn a_gguf_file_has_its_template_in_its_metadata() {
     let read = |value: Option<gguf_file::Value>| {
         let metadata: HashMap<_, _> =
             value.map(|value| ("tokenizer.chat_template".to_string(), value)).into_iter().collect();
-        Source::gguf(&metadata).map(|source| source.text)
+        TemplateSource::gguf(&metadata).map(|source| source.text)
     };
     assert_eq!(read(Some(gguf_file::Value::String("G".into()))).unwrap(), "G");
     assert!(read(Some(gguf_file::Value::U32(1))).unwrap_err().to_string().contains("is not a text"));

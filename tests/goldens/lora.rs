@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use icl_mask::config::{LossOn, Training};
 use icl_mask::engine::Plain;
 use icl_mask::intervene::{Change, Plan};
-use icl_mask::lora::{Frozen, Text, Trainer, initial, peft};
+use icl_mask::lora::{Frozen, Trainer, TrainingText, initial, peft};
 use icl_mask::model::grad::{Differentiable, Gradient, Loss, Pass};
 use icl_mask::model::{
     Adapter, AdapterId, Adapters, Decoder, LowRank, Matrix, Projection, Transformer, module_name,
@@ -85,7 +85,7 @@ struct Case {
     model: Transformer,
     golden: Golden,
     arrays: HashMap<String, Tensor>,
-    texts: Vec<Text>,
+    texts: Vec<TrainingText>,
 }
 
 fn lora_path(family: &str, file: &str) -> PathBuf {
@@ -103,7 +103,11 @@ impl Case {
         let arrays = candle_core::safetensors::load(file, &candle_core::Device::Cpu).unwrap();
         let texts = golden.sequences.iter().zip(&golden.from).enumerate();
         let texts = texts
-            .map(|(at, (tokens, &answer))| Text { id: at.to_string(), tokens: tokens.clone(), answer })
+            .map(|(at, (tokens, &answer))| TrainingText {
+                id: at.to_string(),
+                tokens: tokens.clone(),
+                answer,
+            })
             .collect();
         Self { model, golden, arrays, texts }
     }

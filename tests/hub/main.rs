@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use icl_mask::hub::{ModelId, Wanted, fetch};
+use icl_mask::hub::{ModelFiles, ModelId, fetch};
 use mock_hub::{Seen, git_blob, sha256};
 
 const DESCRIPTION: [&str; 3] = ["config.json", "generation_config.json", "tokenizer.json"];
@@ -25,7 +25,7 @@ fn downloads(seen: &[Seen]) -> Vec<&Seen> {
 #[test]
 fn the_cache_is_laid_out_as_python_does() {
     let bench = Bench::new(model());
-    let description = bench.try_fetch("o/n", Wanted::Description).unwrap();
+    let description = bench.try_fetch("o/n", ModelFiles::Description).unwrap();
     bench.assert_good(&description, &DESCRIPTION);
     let snapshot = bench.weights().unwrap();
     bench.assert_good(&snapshot, &ALL);
@@ -67,11 +67,11 @@ fn exactly_the_shards_of_the_index_are_fetched() {
 #[test]
 fn a_revision_may_have_slashes() {
     let bench = Bench::new(model());
-    let snapshot = bench.try_fetch("o/n@refs/pr/1", Wanted::Weights).unwrap();
+    let snapshot = bench.try_fetch("o/n@refs/pr/1", ModelFiles::Weights).unwrap();
     assert_eq!(snapshot.commit, PR);
     assert_eq!(fs::read_to_string(bench.model().join("refs/refs/pr/1")).unwrap(), PR);
     assert!(bench.hub.seen().iter().skip(1).all(|seen| seen.path.contains(PR)), "files are of the commit");
-    assert_eq!(bench.try_fetch(&format!("o/n@{MAIN}"), Wanted::Weights).unwrap().commit, MAIN);
+    assert_eq!(bench.try_fetch(&format!("o/n@{MAIN}"), ModelFiles::Weights).unwrap().commit, MAIN);
     assert!(!bench.model().join("refs").join(MAIN).exists());
 }
 
@@ -263,7 +263,7 @@ fn every_refusal_has_its_sentence() {
     bench.assert_input(&["has no config.json"]);
     assert!(bench.blobs().is_empty());
     bench.hub.state().refuse_files = None;
-    let (sentence, is_input) = bench.failure("o/n@v9", Wanted::Description);
+    let (sentence, is_input) = bench.failure("o/n@v9", ModelFiles::Description);
     assert!(is_input && sentence.contains("no revision `v9`"), "{sentence}");
 }
 
@@ -297,7 +297,7 @@ fn models_that_cannot_be_read_are_told_apart() {
         let bench = Bench::new(state);
         bench.assert_input(parts);
         assert_eq!(bench.hub.seen().len(), 1, "nothing is fetched");
-        assert!(bench.failure("o/n", Wanted::Description).1, "a plan finds it too");
+        assert!(bench.failure("o/n", ModelFiles::Description).1, "a plan finds it too");
     }
 }
 
@@ -367,7 +367,7 @@ fn two_at_once_both_succeed() {
     let (settings, id): (_, ModelId) = (&bench.settings, "o/n".parse().unwrap());
     let snapshots = std::thread::scope(|scope| {
         let threads =
-            [(); 4].map(|()| scope.spawn(|| fetch(&id, Wanted::Weights, settings, &|_| ()).unwrap()));
+            [(); 4].map(|()| scope.spawn(|| fetch(&id, ModelFiles::Weights, settings, &|_| ()).unwrap()));
         threads.map(|thread| thread.join().unwrap())
     });
     for snapshot in snapshots {

@@ -3,7 +3,7 @@
 use crate::hub_bench::*;
 use std::fs;
 
-use icl_mask::hub::Wanted;
+use icl_mask::hub::ModelFiles;
 
 #[test]
 fn offline_opens_no_socket() {
@@ -11,18 +11,18 @@ fn offline_opens_no_socket() {
     bench.settings.offline = true;
     bench.assert_input(&["HF_HUB_OFFLINE", "o/n is not in the cache", "unset"]);
     bench.settings.offline = false;
-    bench.try_fetch("o/n", Wanted::Description).unwrap();
+    bench.try_fetch("o/n", ModelFiles::Description).unwrap();
     bench.hub.seen();
     bench.settings.offline = true;
-    bench.try_fetch("o/n", Wanted::Description).unwrap();
+    bench.try_fetch("o/n", ModelFiles::Description).unwrap();
     bench.assert_input(&["HF_HUB_OFFLINE", "lacks model.safetensors"]);
     bench.settings.offline = false;
     let online = bench.weights().unwrap();
     bench.hub.seen();
     bench.settings.offline = true;
     assert_eq!(bench.weights().unwrap(), online);
-    assert_eq!(bench.try_fetch(&format!("o/n@{MAIN}"), Wanted::Weights).unwrap(), online);
-    assert!(bench.failure("o/n@v2", Wanted::Weights).1);
+    assert_eq!(bench.try_fetch(&format!("o/n@{MAIN}"), ModelFiles::Weights).unwrap(), online);
+    assert!(bench.failure("o/n@v2", ModelFiles::Weights).1);
     assert!(bench.hub.seen().is_empty());
     assert!(bench.notes.borrow().is_empty(), "{:?}", bench.notes);
 }

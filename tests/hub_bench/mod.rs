@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::mock_hub::{Hub, State, sha256};
 use icl_mask::base::error::InputError;
-use icl_mask::hub::{HubSettings, Progress, Snapshot, Wanted, fetch};
+use icl_mask::hub::{DownloadProgress, HubSettings, ModelFiles, Snapshot, fetch};
 
 pub const MAIN: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 pub const PR: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -76,34 +76,34 @@ impl Bench {
         Self { hub, folder, settings, notes: RefCell::default() }
     }
 
-    pub fn try_fetch(&self, id: &str, wanted: Wanted) -> anyhow::Result<Snapshot> {
-        let progress = |progress: Progress| match progress {
-            Progress::Note(note) => self.notes.borrow_mut().push(note),
-            Progress::File { done, size, name } => assert!(done <= size, "{name}"),
+    pub fn try_fetch(&self, id: &str, wanted: ModelFiles) -> anyhow::Result<Snapshot> {
+        let progress = |progress: DownloadProgress| match progress {
+            DownloadProgress::Note(note) => self.notes.borrow_mut().push(note),
+            DownloadProgress::File { done, size, name } => assert!(done <= size, "{name}"),
         };
         fetch(&id.parse()?, wanted, &self.settings, &progress)
     }
 
     pub fn weights(&self) -> anyhow::Result<Snapshot> {
-        self.try_fetch("o/n", Wanted::Weights)
+        self.try_fetch("o/n", ModelFiles::Weights)
     }
 
     /// The sentence and whether it is the user's mistake.
-    pub fn failure(&self, id: &str, wanted: Wanted) -> (String, bool) {
+    pub fn failure(&self, id: &str, wanted: ModelFiles) -> (String, bool) {
         let error = self.try_fetch(id, wanted).unwrap_err();
         (format!("{error:#}"), error.chain().any(|e| e.is::<InputError>()))
     }
 
     /// A mistake of the user's whose sentence holds these parts.
     pub fn assert_input(&self, parts: &[&str]) {
-        let (sentence, is_input) = self.failure("o/n", Wanted::Weights);
+        let (sentence, is_input) = self.failure("o/n", ModelFiles::Weights);
         assert!(is_input, "not the user's mistake: {sentence}");
         parts.iter().for_each(|part| assert!(sentence.contains(part), "no `{part}` in: {sentence}"));
     }
 
     /// Nobody's mistake here, in a sentence that holds these parts.
     pub fn assert_fault(&self, parts: &[&str]) {
-        let (sentence, is_input) = self.failure("o/n", Wanted::Weights);
+        let (sentence, is_input) = self.failure("o/n", ModelFiles::Weights);
         assert!(!is_input, "the user's mistake: {sentence}");
         parts.iter().for_each(|part| assert!(sentence.contains(part), "no `{part}` in: {sentence}"));
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use super::super::svg::{Drawing, n};
-use super::Seen;
+use super::AttentionMap;
 
 /// Steps of the scale.
 pub const SHADES: usize = 48;
@@ -86,7 +86,7 @@ pub fn shared(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
     from..a.end.min(b.end).max(from)
 }
 
-impl Seen {
+impl AttentionMap {
     /// Cells, what is hidden of them, and the segments along both sides.
     pub(super) fn draw_frame(&self, drawing: &mut Drawing, frame: &Frame) {
         drawing.rect([frame.left(), frame.top(), frame.size[0], frame.size[1]], "#fbfbfb");

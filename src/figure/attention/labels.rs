@@ -6,9 +6,9 @@ use anyhow::Result;
 use super::super::image::width;
 use super::super::scale::{step, ticks};
 use super::super::style::Style;
-use super::super::svg::{Anchor, Drawing, Part, Type};
+use super::super::svg::{Anchor, Drawing, TextPart, Type};
 use super::super::text::shortened;
-use super::Seen;
+use super::AttentionMap;
 use super::frame::{Frame, segment_colour, shared};
 
 /// Rows of names above a map, at most: names that find no room beside each other go higher.
@@ -18,7 +18,7 @@ const READ: f32 = 0.02;
 
 /// A segment's name above a map.
 struct Name {
-    text: [Part; 1],
+    text: [TextPart; 1],
     colour: &'static str,
     /// Where its segment is, and where it stands.
     points_at: f64,
@@ -26,12 +26,12 @@ struct Name {
     level: usize,
 }
 
-impl Seen {
+impl AttentionMap {
     /// A line above what is hidden, as the paper writes it.
-    fn name(&self, segment: usize) -> [Part; 1] {
+    fn name(&self, segment: usize) -> [TextPart; 1] {
         let (name, range) = &self.segments[segment];
         let hidden = !range.is_empty() && range.clone().all(|column| self.hidden.contains(column));
-        [Part { text: name.clone(), hidden }]
+        [TextPart { text: name.clone(), hidden }]
     }
 
     /// Names above a map, each as near its segment as those before it allow.
@@ -129,7 +129,7 @@ impl Seen {
         let how = Type::new(style.tick()).at(Anchor::End);
         for row in frame.rows.clone() {
             let y = frame.y(row) + frame.cell()[1] / 2. + 0.36 * style.tick();
-            drawing.text(frame.left() - 16., y, &[Part::plain(self.text(row, style)?)], how);
+            drawing.text(frame.left() - 16., y, &[TextPart::plain(self.text(row, style)?)], how);
         }
         Ok(())
     }
@@ -171,7 +171,7 @@ impl Seen {
         let how = Type::new(style.tick()).at(Anchor::End).turned(-90.);
         let mut longest: f64 = 0.;
         for &column in columns {
-            let text = [Part::plain(self.text(column, style)?)];
+            let text = [TextPart::plain(self.text(column, style)?)];
             longest = longest.max(width(&text, Type::new(style.tick()))?);
             let x = frame.x(column) + frame.cell()[0] / 2.;
             drawing.line([x, frame.bottom(), x, frame.bottom() + 4.], "#222222", 0.7, "");
@@ -184,7 +184,7 @@ impl Seen {
     pub(super) fn count_columns(&self, drawing: &mut Drawing, frame: &Frame, style: &Style) -> f64 {
         for tick in self.counted(frame, style) {
             let x = frame.x(tick) + frame.cell()[0] / 2.;
-            let text = [Part::plain(tick.to_string())];
+            let text = [TextPart::plain(tick.to_string())];
             let how = Type::new(style.tick()).at(Anchor::Middle);
             drawing.line([x, frame.bottom(), x, frame.bottom() + 4.], "#222222", 0.7, "");
             drawing.text(x, frame.bottom() + 1.6 * style.tick(), &text, how);
@@ -196,7 +196,7 @@ impl Seen {
         for tick in self.counted(frame, style) {
             let y = frame.y(tick) + frame.cell()[1] / 2.;
             let how = Type::new(style.tick()).at(Anchor::End);
-            let text = [Part::plain(tick.to_string())];
+            let text = [TextPart::plain(tick.to_string())];
             drawing.text(frame.left() - 15., y + 0.36 * style.tick(), &text, how);
         }
     }

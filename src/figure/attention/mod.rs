@@ -12,13 +12,13 @@ use serde::Serialize;
 use self::frame::{Frame, HIDDEN, SHADES, colour};
 use super::image::{Image, width};
 use super::style::Style;
-use super::svg::{Anchor, Drawing, Part, Type};
+use super::svg::{Anchor, Drawing, TextPart, Type};
 use super::text::wrap;
 use crate::base::error::input;
 use crate::intervene::Columns;
 
 /// What is to be seen.
-pub struct Seen {
+pub struct AttentionMap {
     /// `model, layer 14, head 3, TTF from layer 10`
     pub title: String,
     /// `[row][column]`, rows and columns being tokens.
@@ -33,7 +33,7 @@ pub struct Seen {
 
 /// One weight, for the CSV.
 #[derive(Debug, Serialize)]
-pub struct Weight<'a> {
+pub struct AttentionWeight<'a> {
     row: usize,
     row_token: &'a str,
     row_segment: &'a str,
@@ -53,21 +53,21 @@ const MOST_ROWS: usize = 80;
 const ROWS: usize = 24;
 
 /// Where things go.
-struct Layout {
+struct MapLayout {
     left: f64,
     side: f64,
     across: f64,
 }
 
-impl Seen {
+impl AttentionMap {
     /// All weights that are not 0, and each row's own, so that every token is named.
-    pub fn rows(&self) -> impl Iterator<Item = Weight<'_>> {
+    pub fn rows(&self) -> impl Iterator<Item = AttentionWeight<'_>> {
         let segment = |at: usize| {
             self.segments.iter().find(|(_, range)| range.contains(&at)).map_or("", |(name, _)| name.as_str())
         };
         self.weights.iter().enumerate().flat_map(move |(row, weights)| {
             weights.iter().enumerate().filter(move |(column, weight)| **weight > 0. || *column == row).map(
-                move |(column, &weight)| Weight {
+                move |(column, &weight)| AttentionWeight {
                     row,
                     row_token: &self.tokens[row],
                     row_segment: segment(row),
@@ -107,9 +107,9 @@ impl Seen {
         let middle = layout.left + layout.side / 2.;
         y += 1.4 * style.font;
         let named = Type::new(style.font).at(Anchor::Middle);
-        drawing.text(middle, y, &[Part::plain("column: the token that is read")], named);
+        drawing.text(middle, y, &[TextPart::plain("column: the token that is read")], named);
         let beside = (1.2 * style.font, (whole.top() + whole.bottom()) / 2.);
-        let row = [Part::plain("row: the token that reads")];
+        let row = [TextPart::plain("row: the token that reads")];
         drawing.text(beside.0, beside.1, &row, named.turned(-90.));
         if !legible {
             y = self.draw_enlarged(&mut drawing, &layout, y + 2. * style.font, style)?;
@@ -121,7 +121,13 @@ impl Seen {
     }
 
     /// The rows of the query, once with all columns and once with its own.
-    fn draw_enlarged(&self, drawing: &mut Drawing, layout: &Layout, top: f64, style: &Style) -> Result<f64> {
+    fn draw_enlarged(
+        &self,
+        drawing: &mut Drawing,
+        layout: &MapLayout,
+        top: f64,
+        style: &Style,
+    ) -> Result<f64> {
         let (rows, n) = (self.enlarged(), self.weights.len());
         let heading = Type::new(style.font).bold();
         let each = 1.3 * style.tick();
@@ -131,7 +137,7 @@ impl Seen {
             _ => format!("The last {} rows, enlarged", rows.len()),
         };
         let mut y = top + heading.size;
-        drawing.text(layout.left, y, &[Part::plain(&named)], heading);
+        drawing.text(layout.left, y, &[TextPart::plain(&named)], heading);
         let strip = Frame::new(rows.clone(), 0..n, [layout.left, 0.], [layout.side, high]);
         y += self.above(&strip, style)? + 0.4 * style.font;
         let strip = strip.at(y);
@@ -144,7 +150,7 @@ impl Seen {
         drawing.text(
             layout.left,
             y,
-            &[Part::plain(format!("{named}: what they read of themselves"))],
+            &[TextPart::plain(format!("{named}: what they read of themselves"))],
             heading,
         );
         let wide = (rows.len() as f64 * each * 1.2).min(layout.side);
@@ -173,11 +179,11 @@ impl Seen {
     }
 
     /// Room for names of segments and texts of tokens left of the map, for the scale right of it.
-    fn layout(&self, style: &Style) -> Result<Layout> {
+    fn layout(&self, style: &Style) -> Result<MapLayout> {
         let across = style.width.unwrap_or(ACROSS * (style.font / super::style::FONT).max(1.));
         let mut names: f64 = 0.;
         for (name, _) in &self.segments {
-            names = names.max(width(&[Part::plain(name)], Type::new(style.tick()))?);
+            names = names.max(width(&[TextPart::plain(name)], Type::new(style.tick()))?);
         }
         let texts = self.text_room(style);
         let left = 2. * style.font + (names + 2. * style.tick()).max(texts) + 1.6 * style.font;
@@ -188,25 +194,25 @@ impl Seen {
                  --font-size",
                 style.font
             ))),
-            false => Ok(Layout { left, side, across }),
+            false => Ok(MapLayout { left, side, across }),
         }
     }
 
-    fn draw_title(&self, drawing: &mut Drawing, layout: &Layout, style: &Style) -> Result<f64> {
+    fn draw_title(&self, drawing: &mut Drawing, layout: &MapLayout, style: &Style) -> Result<f64> {
         let title = style.title.as_ref().unwrap_or(&self.title);
         let how = Type::new(style.heading()).bold();
         let mut y = 0.4 * style.font;
-        for line in wrap(&[Part::plain(title)], how, layout.across - 2. * style.font, 6)? {
+        for line in wrap(&[TextPart::plain(title)], how, layout.across - 2. * style.font, 6)? {
             y += 1.4 * how.size;
             drawing.text(layout.across / 2., y, &line, how.at(Anchor::Middle));
         }
         Ok(y + 0.8 * style.font)
     }
 
-    fn draw_scale(&self, drawing: &mut Drawing, layout: &Layout, top: f64, style: &Style) {
+    fn draw_scale(&self, drawing: &mut Drawing, layout: &MapLayout, top: f64, style: &Style) {
         let (x, high) = (layout.left + layout.side + 1.6 * style.font, (0.6 * layout.side).min(240.));
         let (each, small) = (high / SHADES as f64, Type::new(style.tick()));
-        drawing.text(x, top - 1.3 * style.font, &[Part::plain("weight")], small);
+        drawing.text(x, top - 1.3 * style.font, &[TextPart::plain("weight")], small);
         for shade in 0..=SHADES {
             let y = top + high - shade as f64 * each;
             drawing.rect([x, y - each, 14., each + 0.5], &colour(shade));
@@ -214,12 +220,12 @@ impl Seen {
         for weight in [0., 0.01, 0.05, 0.1, 0.25, 0.5, 1.] {
             let y = top + high - f64::sqrt(weight) * high;
             drawing.line([x + 14., y, x + 18., y], "#222222", 1., "");
-            drawing.text(x + 21., y + 0.36 * style.tick(), &[Part::plain(weight.to_string())], small);
+            drawing.text(x + 21., y + 0.36 * style.tick(), &[TextPart::plain(weight.to_string())], small);
         }
         if !self.hidden.is_empty() {
             let y = top + high + 2. * style.font;
             drawing.rect([x, y, 14., 14.], HIDDEN);
-            drawing.text(x + 20., y + 11., &[Part { text: "hidden".into(), hidden: true }], small);
+            drawing.text(x + 20., y + 11., &[TextPart { text: "hidden".into(), hidden: true }], small);
         }
     }
 }

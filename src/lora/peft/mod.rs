@@ -14,7 +14,7 @@ use crate::base::files::{write_atomically, write_json};
 use crate::base::hash::Hash;
 use crate::base::inputs;
 use crate::base::keys::Unread;
-use crate::model::{Adapter, Arch, LowRank, Matrix, Names, module_name};
+use crate::model::{Adapter, Arch, LowRank, Matrix, TensorNames, module_name};
 
 mod config;
 mod pattern;
@@ -93,7 +93,7 @@ fn config(adapter: &Adapter, arch: &Arch, base: &str, alpha: f64, dropout: f64) 
         "target_modules": targets,
         "layers_to_transform": layers,
         "layers_pattern": null,
-        "fan_in_fan_out": Names::of(arch).transposed,
+        "fan_in_fan_out": TensorNames::of(arch).transposed,
         "bias": "none",
         "init_lora_weights": true,
         "use_rslora": false,
@@ -137,7 +137,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// An adapter with what there is to say about its files.
-pub struct Opened {
+pub struct AdapterFiles {
     /// Its changes.
     pub adapter: Adapter,
     /// Keys of its configuration that are not known.
@@ -159,7 +159,7 @@ pub fn read(folder: &Path, arch: &Arch) -> Result<Adapter> {
 /// # Errors
 /// An [`InputError`](crate::base::error::InputError): files that are not there or damaged, a kind of adapter that is more than
 /// low-rank changes of projections, one for other modules than this architecture has, or numbers beyond f32.
-pub fn open(folder: &Path, arch: &Arch) -> Result<Opened> {
+pub fn open(folder: &Path, arch: &Arch) -> Result<AdapterFiles> {
     let (config, pairs) = files(folder)?;
     let mut missing = modules(arch);
     let mut adapter = Adapter::default();
@@ -193,7 +193,7 @@ pub fn open(folder: &Path, arch: &Arch) -> Result<Opened> {
         return Err(input(format!("{}: holds no adapter", folder.join(WEIGHTS).display())));
     }
     missing.retain(|module| config.names(&spellings(arch, module), arch.family));
-    Ok(Opened { adapter, unread: config.unread, missing })
+    Ok(AdapterFiles { adapter, unread: config.unread, missing })
 }
 
 /// The change of a module; the error is a sentence without the file.

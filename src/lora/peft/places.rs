@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Arch, Family, LowRank, Matrix, Names, Projection, Qkv, module_name};
+use crate::model::{Arch, Family, LowRank, Matrix, Projection, Qkv, TensorNames, module_name};
 
 /// The text before a block's number in Gemma 3 models with images: in newer versions of transformers, in older ones, and
 /// where the model without its head was adapted.
@@ -21,7 +21,7 @@ pub fn is_of_images(arch: &Arch, module: &str) -> bool {
 pub fn spellings(arch: &Arch, module: &str) -> Vec<String> {
     let mut all = vec![module.to_string()];
     if arch.family == Family::Gemma3 {
-        let blocks = Names::of(arch).blocks;
+        let blocks = TensorNames::of(arch).blocks;
         let starts = || WITH_IMAGES.into_iter().chain([blocks]);
         let rest = starts().find_map(|start| module.strip_prefix(start)).filter(|rest| rest.starts_with('.'));
         let others = rest.into_iter().flat_map(|rest| starts().map(move |start| format!("{start}{rest}")));
@@ -32,7 +32,7 @@ pub fn spellings(arch: &Arch, module: &str) -> Vec<String> {
 
 /// Every module of an architecture that an adapter can change.
 pub fn modules(arch: &Arch) -> Vec<String> {
-    let names = Names::of(arch);
+    let names = TensorNames::of(arch);
     let stacked = match names.qkv {
         Qkv::Stacked(name) | Qkv::ByHead(name) => Some(name),
         Qkv::Apart(_) => None,
@@ -50,7 +50,7 @@ pub fn places(
     module: &str,
     low_rank: &LowRank,
 ) -> Option<BTreeMap<(usize, Projection), LowRank>> {
-    let names = Names::of(arch);
+    let names = TensorNames::of(arch);
     let rest = module.strip_prefix(names.blocks)?.strip_prefix('.')?;
     let (layer, part) = rest.split_once('.')?;
     let layer: usize = layer.parse().ok()?;

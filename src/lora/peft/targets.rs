@@ -9,7 +9,7 @@ use crate::model::Family;
 #[derive(Debug)]
 pub struct Targets {
     included: Included,
-    excluded: Option<Names>,
+    excluded: Option<ModuleNames>,
     /// Layers alone that are changed; `None`: all.
     layers: Option<Vec<u64>>,
     /// The names that may precede a layer's number; none: any name.
@@ -22,19 +22,19 @@ enum Included {
     Usual,
     /// Every linear layer but the vocabulary projection.
     AllLinear,
-    Named(Names),
+    Named(ModuleNames),
 }
 
 /// Modules by their names.
 #[derive(Debug)]
-enum Names {
+enum ModuleNames {
     /// By a regular expression.
     Pattern(Pattern),
     /// By their names, or the ends of them from a dot on.
     Ends(Vec<String>),
 }
 
-impl Names {
+impl ModuleNames {
     /// `None` for what is neither a list of names nor an expression that is read.
     fn new(value: &Value) -> Option<Self> {
         match value {
@@ -67,10 +67,10 @@ impl Targets {
         let included = match of("target_modules") {
             None => Included::Usual,
             Some(Value::String(word)) if word.eq_ignore_ascii_case("all-linear") => Included::AllLinear,
-            Some(value) => Included::Named(Names::new(value).ok_or("target_modules")?),
+            Some(value) => Included::Named(ModuleNames::new(value).ok_or("target_modules")?),
         };
         let excluded = of("exclude_modules").filter(|value| !matches!(value.as_str(), Some("")));
-        let excluded = excluded.map(|value| Names::new(value).ok_or("exclude_modules")).transpose()?;
+        let excluded = excluded.map(|value| ModuleNames::new(value).ok_or("exclude_modules")).transpose()?;
         let layers = of("layers_to_transform").map(|value| match value.as_array() {
             None => value.as_u64().map(|layer| vec![layer]),
             Some(layers) => layers.iter().map(Value::as_u64).collect(),
@@ -87,7 +87,7 @@ impl Targets {
             _ if !before_layer.iter().all(plain) => Err("layers_pattern"),
             // As PEFT refuses them.
             _ if layers.is_none() && !before_layer.is_empty() => Err("layers_pattern"),
-            Included::Named(Names::Pattern(_)) | Included::AllLinear if layers.is_some() => {
+            Included::Named(ModuleNames::Pattern(_)) | Included::AllLinear if layers.is_some() => {
                 Err("layers_to_transform")
             }
             _ => Ok(Self {
@@ -108,10 +108,10 @@ impl Targets {
     fn includes(&self, module: &str, family: Family) -> bool {
         let ends: &[&str] = match &self.included {
             Included::AllLinear => return true,
-            Included::Named(Names::Pattern(pattern)) => return pattern.matches(module),
+            Included::Named(ModuleNames::Pattern(pattern)) => return pattern.matches(module),
             // A whole name is meant whatever its layer.
-            Included::Named(Names::Ends(ends)) if ends.iter().any(|end| end == module) => return true,
-            Included::Named(Names::Ends(ends)) => &ends.iter().map(String::as_str).collect::<Vec<_>>(),
+            Included::Named(ModuleNames::Ends(ends)) if ends.iter().any(|end| end == module) => return true,
+            Included::Named(ModuleNames::Ends(ends)) => &ends.iter().map(String::as_str).collect::<Vec<_>>(),
             Included::Usual => usual(family),
         };
         ends.iter().any(|end| is_end(module, end)) && self.is_in_layer(module)

@@ -10,8 +10,8 @@ use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::{Content, Value};
 use memmap2::Mmap;
 
-use super::gguf_layout::{Layout, layout, name, row_order};
-use super::gguf_parts::Part;
+use super::gguf_layout::{TensorLayout, layout, name, row_order};
+use super::gguf_parts::FilePart;
 use super::held::Mapped;
 use super::{Held, Weights, misshapen, surplus};
 use crate::base::error::input;
@@ -48,7 +48,8 @@ impl GgufFile {
     /// An [`InputError`](crate::base::error::InputError) that names the file and what is missing or unknown in it.
     pub fn open(path: &Path) -> Result<Self> {
         let (mut content, mut homes, mut parts) = (None::<Content>, HashMap::new(), Vec::new());
-        for (index, Part { path, map, content: of_part }) in Part::all(path)?.into_iter().enumerate() {
+        for (index, FilePart { path, map, content: of_part }) in FilePart::all(path)?.into_iter().enumerate()
+        {
             homes.extend(of_part.tensor_infos.keys().map(|name| (name.clone(), index)));
             parts.push(Home { path, map, data: of_part.tensor_data_offset });
             match &mut content {
@@ -135,9 +136,9 @@ impl Weights for GgufFile {
         let stored = Held::from(self.mapped(&name)?);
         let layout = layout(&self.arch, hugging_face);
         let held = match layout {
-            Layout::Transposed => stored.transposed()?,
-            Layout::PlusOne => Held::from((stored.widen(&Device::Cpu)? - 1.)?),
-            Layout::Same | Layout::Pairs { .. } | Layout::Stacked => stored,
+            TensorLayout::Transposed => stored.transposed()?,
+            TensorLayout::PlusOne => Held::from((stored.widen(&Device::Cpu)? - 1.)?),
+            TensorLayout::Same | TensorLayout::Pairs { .. } | TensorLayout::Stacked => stored,
         };
         let expected = [shape[0], shape[1..].iter().product()];
         if held.shape() != expected {

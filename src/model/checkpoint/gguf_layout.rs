@@ -4,7 +4,7 @@ use crate::model::{Arch, Family};
 
 /// How a tensor stands in a GGUF file, seen from transformers' layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
+pub enum TensorLayout {
     /// As it is.
     Same,
     /// Rows of each of so many heads are pairs `x0 y0 x1 y1 ...` instead of halves `x0 x1 ... y0 y1 ...`.
@@ -83,30 +83,30 @@ pub fn name(arch: &Arch, hugging_face: &str) -> String {
 }
 
 /// How a tensor stands in the file, by the name that transformers gives it.
-pub fn layout(arch: &Arch, hugging_face: &str) -> Layout {
+pub fn layout(arch: &Arch, hugging_face: &str) -> TensorLayout {
     let has = |part: &str| hugging_face.contains(part);
     match arch.family {
-        Family::Llama if has(".q_proj.") => Layout::Pairs { heads: arch.heads },
-        Family::Llama if has(".k_proj.") => Layout::Pairs { heads: arch.kv_heads },
-        Family::Bloom | Family::GptNeox if has("query_key_value") => Layout::Stacked,
-        Family::Gpt2 if has(".c_") && hugging_face.ends_with("weight") => Layout::Transposed,
-        Family::Gemma3 if has("norm") => Layout::PlusOne,
-        _ => Layout::Same,
+        Family::Llama if has(".q_proj.") => TensorLayout::Pairs { heads: arch.heads },
+        Family::Llama if has(".k_proj.") => TensorLayout::Pairs { heads: arch.kv_heads },
+        Family::Bloom | Family::GptNeox if has("query_key_value") => TensorLayout::Stacked,
+        Family::Gpt2 if has(".c_") && hugging_face.ends_with("weight") => TensorLayout::Transposed,
+        Family::Gemma3 if has("norm") => TensorLayout::PlusOne,
+        _ => TensorLayout::Same,
     }
 }
 
 /// Rows of transformers' tensor, in its order, by their place in the file; `None` where they are the same.
-pub fn row_order(arch: &Arch, layout: Layout) -> Option<Box<dyn Iterator<Item = usize>>> {
+pub fn row_order(arch: &Arch, layout: TensorLayout) -> Option<Box<dyn Iterator<Item = usize>>> {
     let (heads, dim) = (arch.heads, arch.head_dim);
     match layout {
-        Layout::Pairs { heads } => Some(Box::new((0..heads * dim).map(move |row| {
+        TensorLayout::Pairs { heads } => Some(Box::new((0..heads * dim).map(move |row| {
             let (head, half, pair) = (row / dim, row % dim / (dim / 2), row % (dim / 2));
             head * dim + 2 * pair + half
         }))),
-        Layout::Stacked => Some(Box::new((0..3 * heads * dim).map(move |row| {
+        TensorLayout::Stacked => Some(Box::new((0..3 * heads * dim).map(move |row| {
             let (head, part, column) = (row / (3 * dim), row / dim % 3, row % dim);
             (part * heads + head) * dim + column
         }))),
-        Layout::Same | Layout::Transposed | Layout::PlusOne => None,
+        TensorLayout::Same | TensorLayout::Transposed | TensorLayout::PlusOne => None,
     }
 }

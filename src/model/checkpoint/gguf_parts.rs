@@ -13,13 +13,13 @@ use crate::base::error::input;
 use crate::base::inputs;
 
 /// One file, its header read.
-pub(super) struct Part {
+pub(super) struct FilePart {
     pub path: PathBuf,
     pub map: Arc<Mmap>,
     pub content: Content,
 }
 
-impl Part {
+impl FilePart {
     /// Map a file and read its header.
     fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
@@ -152,7 +152,7 @@ fn ending(number: u64, count: u64) -> String {
 }
 
 /// Refuse parts that do not belong together.
-fn refuse_mixed(path: &Path, parts: &[Part]) -> Result<()> {
+fn refuse_mixed(path: &Path, parts: &[FilePart]) -> Result<()> {
     let mut seen = HashSet::new();
     for part in parts {
         if let Some(name) = part.content.tensor_infos.keys().find(|name| !seen.insert(name.as_str())) {

@@ -14,7 +14,7 @@ use super::held::Mapped;
 use super::{Held, Weights, misshapen, surplus};
 use crate::base::error::input;
 use crate::base::inputs::{self, MOST_SETTINGS};
-use crate::model::{Arch, Names};
+use crate::model::{Arch, TensorNames};
 
 /// The folder, its weights mapped into memory.
 pub struct SafetensorsFolder {
@@ -23,11 +23,11 @@ pub struct SafetensorsFolder {
     /// Its architecture.
     pub arch: Arch,
     shards: Vec<PathBuf>,
-    tensors: BTreeMap<String, Entry>,
+    tensors: BTreeMap<String, TensorEntry>,
 }
 
 /// Where a tensor stands.
-struct Entry {
+struct TensorEntry {
     file: Arc<Mmap>,
     path: Arc<str>,
     at: usize,
@@ -42,7 +42,7 @@ pub const INDEX: &str = "model.safetensors.index.json";
 
 /// `model.safetensors.index.json`
 #[derive(Deserialize)]
-struct Index {
+struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
@@ -77,7 +77,7 @@ impl SafetensorsFolder {
 
     /// What transformers calls the embedding and the vocabulary projection.
     fn embedding_and_head(&self) -> [String; 2] {
-        let names = Names::of(&self.arch);
+        let names = TensorNames::of(&self.arch);
         [names.embedding, names.head].map(|name| format!("{name}.weight"))
     }
 
@@ -180,7 +180,7 @@ impl Weights for SafetensorsFolder {
 }
 
 /// Map one file and note where its tensors stand.
-fn read_header(shard: &Path, tensors: &mut BTreeMap<String, Entry>) -> Result<()> {
+fn read_header(shard: &Path, tensors: &mut BTreeMap<String, TensorEntry>) -> Result<()> {
     let shown = shard.display();
     let file = inputs::open(shard).map_err(|e| input(format!("{shown}: cannot be opened ({e})")))?;
     // SAFETY: as with every memory map, the files must not be changed while the process runs.
@@ -200,7 +200,7 @@ fn read_header(shard: &Path, tensors: &mut BTreeMap<String, Entry>) -> Result<()
         )));
     }
     for (name, info) in metadata.tensors() {
-        let entry = Entry {
+        let entry = TensorEntry {
             file: map.clone(),
             path: shown.to_string().into(),
             at: data + info.data_offsets.0,
@@ -222,7 +222,7 @@ fn shards(folder: &Path) -> Result<Vec<PathBuf>> {
         vec![single]
     } else if index.exists() {
         let text = inputs::text(&index, MOST_SETTINGS).map_err(|trouble| trouble.about(&index))?;
-        let index: Index =
+        let index: ShardIndex =
             serde_json::from_str(&text).map_err(|e| input(format!("{}: {e}", index.display())))?;
         let names: BTreeSet<String> = index.weight_map.into_values().collect();
         if let Some(name) = names.iter().find(|name| Path::new(name).components().count() != 1) {

@@ -76,7 +76,8 @@ impl Attention<'_> {
         let tasks: Vec<(&[Row], usize)> =
             rows.chunks(per_tile).flat_map(|rows| (0..self.kv_heads).map(move |head| (rows, head))).collect();
         tasks.into_par_iter().with_max_len(1).for_each_init(Scratch::default, |scratch, (rows, kv_head)| {
-            let work = Work { attention: self, rows, kv_head, q, out: target, not_finite: &not_finite };
+            let work =
+                AttentionTask { attention: self, rows, kv_head, q, out: target, not_finite: &not_finite };
             // SAFETY: every pair of row and head is written by one task; sizes were checked.
             unsafe { tile(&work, scratch) }
         });
@@ -99,7 +100,7 @@ impl Attention<'_> {
 }
 
 /// What one task computes.
-struct Work<'a> {
+struct AttentionTask<'a> {
     attention: &'a Attention<'a>,
     rows: &'a [Row<'a>],
     kv_head: usize,
@@ -124,14 +125,14 @@ struct Scratch {
     sums: Vec<f32>,
     /// `[rows * group]`
     scales: Vec<f32>,
-    parts: Vec<Part>,
+    parts: Vec<SoftmaxPart>,
     /// Rows that have read the same so far, and how long their scores are; now and next.
     runs: Vec<(Range<usize>, usize)>,
     next: Vec<(Range<usize>, usize)>,
 }
 
 /// Columns that some rows of a tile read from one block: whole panels.
-struct Part {
+struct SoftmaxPart {
     /// Rows of the tile.
     rows: Range<usize>,
     read: Read,
@@ -142,7 +143,7 @@ struct Part {
     at: usize,
 }
 
-impl Work<'_> {
+impl AttentionTask<'_> {
     /// The columns of a read that a row may see.
     fn seen(&self, row: &Row, read: &Read) -> Range<usize> {
         let first = self.attention.window.map_or(0, |window| (row.position + 1).saturating_sub(window));
@@ -174,7 +175,13 @@ impl Work<'_> {
                         let panels =
                             (seen.start - head.first) / LANES..(seen.end - head.first).div_ceil(LANES);
                         end += panels.len() * LANES;
-                        parts.push(Part { rows: rows_here.clone(), read: read.clone(), head, panels, at });
+                        parts.push(SoftmaxPart {
+                            rows: rows_here.clone(),
+                            read: read.clone(),
+                            head,
+                            panels,
+                            at,
+                        });
                     }
                     longest = longest.max(end);
                     next.push((rows_here, end));
@@ -190,11 +197,11 @@ impl Work<'_> {
 }
 
 dispatched! {
-    unsafe fn tile(work: &Work, scratch: &mut Scratch) = tile_with;
+    unsafe fn tile(work: &AttentionTask, scratch: &mut Scratch) = tile_with;
 }
 
 #[inline(always)]
-unsafe fn tile_with<L: Lanes>(work: &Work, scratch: &mut Scratch) {
+unsafe fn tile_with<L: Lanes>(work: &AttentionTask, scratch: &mut Scratch) {
     let Attention { heads, kv_heads, head_dim, .. } = *work.attention;
     let group = heads / kv_heads;
     let width = head_dim.next_multiple_of(LANES);
@@ -265,7 +272,7 @@ unsafe fn tile_with<L: Lanes>(work: &Work, scratch: &mut Scratch) {
 
 /// Scale the scores of a part, add what distance costs, and take out the columns that a row may not read.
 #[inline(always)]
-unsafe fn finish_scores<L: Lanes>(work: &Work, part: &Part, scores: *mut f32, stride: usize) {
+unsafe fn finish_scores<L: Lanes>(work: &AttentionTask, part: &SoftmaxPart, scores: *mut f32, stride: usize) {
     let Attention { heads, kv_heads, scale, slopes, .. } = *work.attention;
     let group = heads / kv_heads;
     let from = part.head.first + part.panels.start * LANES;

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::lanes::{LANES, Lanes, Line, dispatched, lines};
+use super::lanes::{Aligned, LANES, Lanes, dispatched, lines};
 use super::matrix::Matrix;
 use super::rowwise::greatest;
 use super::tile::{Onto, PackedTile, vectors};
@@ -24,7 +24,7 @@ pub struct Panels {
     width: usize,
     /// Inputs of one sum, where an output is several that are added one after the other.
     piece: Option<usize>,
-    data: Vec<Line>,
+    data: Vec<Aligned>,
 }
 
 /// Rows that one task takes at most: their inputs stay in the second cache while all panels of the task pass.

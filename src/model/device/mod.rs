@@ -32,8 +32,8 @@ use super::arch::{Arch, Positions};
 use super::block::block;
 use super::checkpoint::{Checkpoint, Precision, Weights};
 use super::cpu::rowwise::NormWeights;
-use super::load::Source;
-use super::names::Names;
+use super::load::WeightSource;
+use super::names::TensorNames;
 use super::parts::Weight;
 use super::rope::RopeTable;
 use super::{Decoder, Matrix, Rows, States};
@@ -115,10 +115,10 @@ impl DeviceTransformer {
     pub fn new(arch: Arch, weights: &dyn Weights, dtype: DType, device: &Device) -> Result<Self> {
         let kernels = kernels(device);
         kernels.check(&arch)?;
-        let (names, asked) = (Names::of(&arch), RefCell::new(BTreeSet::new()));
+        let (names, asked) = (TensorNames::of(&arch), RefCell::new(BTreeSet::new()));
         // As they stand in their files, until they are brought to the device.
         let precision = Precision::Stored;
-        let source = Source { arch: &arch, names, weights, precision, device: &Device::Cpu, asked };
+        let source = WeightSource { arch: &arch, names, weights, precision, device: &Device::Cpu, asked };
         let table = |name: &str, rows: usize| brought(&[&source.table(name, rows)?], dtype, device);
         let norm = |norm: &NormWeights| Norm::new(norm, device);
         let embedding = table(names.embedding, arch.vocab)?;

@@ -27,8 +27,16 @@ pub fn backward(model: &Transformer, layer: usize, qkv: &Matrix, back: &Matrix, 
         (0..packed.sequences.len()).flat_map(|at| (0..kv_heads).map(move |head| (at, head))).collect();
     tasks.into_par_iter().with_max_len(1).for_each(|(at, kv_head)| {
         let rows = packed.sequences[at].clone();
-        let head =
-            Head { model, layer, qkv: &placed, back, starts, first: rows.start, rows: rows.len(), kv_head };
+        let head = HeadTape {
+            model,
+            layer,
+            qkv: &placed,
+            back,
+            starts,
+            first: rows.start,
+            rows: rows.len(),
+            kv_head,
+        };
         head.backward(target);
     });
     // Back through rotation and norm.
@@ -50,7 +58,7 @@ pub fn backward(model: &Transformer, layer: usize, qkv: &Matrix, back: &Matrix, 
 }
 
 /// One head of keys and values with its queries, in one sequence.
-struct Head<'a> {
+struct HeadTape<'a> {
     model: &'a Transformer,
     layer: usize,
     /// Normed and rotated.
@@ -63,7 +71,7 @@ struct Head<'a> {
     kv_head: usize,
 }
 
-impl Head<'_> {
+impl HeadTape<'_> {
     /// Writes the gradients of this head's keys and values and of its queries.
     fn backward(&self, out: Target) {
         let Arch { heads, kv_heads, head_dim, score_scale, .. } = *self.model.arch();

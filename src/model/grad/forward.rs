@@ -15,7 +15,7 @@ use crate::model::{Decoder, Projection, Transformer};
 
 /// What backward needs of one layer.
 #[derive(Default)]
-pub struct Saved {
+pub struct Tape {
     /// `[rows, hidden]`, what enters the norms before attention and before the MLP.
     pub entering: Vec<Matrix>,
     /// `[rows, ..]`, as the products give them: not yet normed or rotated.
@@ -38,7 +38,7 @@ pub fn forward(
     states: &mut Matrix,
     pass: &Pass,
     scratch: &mut Scratch,
-    saved: Option<&mut Saved>,
+    saved: Option<&mut Tape>,
 ) -> Result<()> {
     let none = Adapters::default();
     pass.packed.at_layer(model.arch(), layer, |batch, kv| {
@@ -54,7 +54,7 @@ pub fn forward(
 struct Recorded<'a> {
     host: HostLayer<'a>,
     pass: &'a Pass<'a>,
-    saved: Option<&'a mut Saved>,
+    saved: Option<&'a mut Tape>,
 }
 
 impl Ops for Recorded<'_> {

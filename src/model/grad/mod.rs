@@ -19,7 +19,7 @@ pub use loss::Loss;
 pub use packed::Packed;
 pub use parts::{Gradient, Noise};
 
-use self::forward::{Saved, forward};
+use self::forward::{Tape, forward};
 use self::parts::{Ends, Inputs};
 use self::transpose::{Transpose, VOCABULARY_PIECE};
 use super::arch::Wiring;
@@ -116,7 +116,7 @@ impl<'a> Differentiable<'a> {
         let mut tape = Vec::new();
         let mut scratch = Scratch::default();
         for at in pass.layer..self.model.arch().layers {
-            let mut saved = Saved::default();
+            let mut saved = Tape::default();
             forward(self.model, at, &mut states, pass, &mut scratch, Some(&mut saved))?;
             tape.push(saved);
         }
@@ -136,7 +136,7 @@ impl<'a> Differentiable<'a> {
     fn backward(
         &self,
         layer: usize,
-        saved: &Saved,
+        saved: &Tape,
         pass: &Pass,
         back: &mut Matrix,
         adapted: Option<(&Inputs, &mut Gradient)>,
@@ -168,7 +168,7 @@ impl<'a> Differentiable<'a> {
     }
 
     /// The gradient of what a block puts out -> what the MLP adds to the gradient of its norm's input.
-    fn mlp_backward(&self, layer: usize, saved: &Saved, back: &Matrix, ends: &mut Ends) -> Matrix {
+    fn mlp_backward(&self, layer: usize, saved: &Tape, back: &Matrix, ends: &mut Ends) -> Matrix {
         let (block, transposes) = self.block(layer);
         let through = block.after_mlp.as_ref().map(|norm| norm::backward(norm, &saved.outputs[1], back));
         let of_out = through.as_ref().unwrap_or(back);
@@ -188,7 +188,7 @@ impl<'a> Differentiable<'a> {
     fn attention_backward(
         &self,
         layer: usize,
-        saved: &Saved,
+        saved: &Tape,
         pass: &Pass,
         back: &Matrix,
         ends: &mut Ends,

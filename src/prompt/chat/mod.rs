@@ -37,14 +37,14 @@ const COPIES: usize = 64;
 
 /// A template's text, with where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct TemplateSource {
     /// The template.
     pub text: String,
     /// For messages: a file, or a field of one.
     pub place: String,
 }
 
-impl Source {
+impl TemplateSource {
     /// A template in a file of its own.
     ///
     /// # Errors
@@ -107,8 +107,8 @@ impl ChatTemplate {
     /// # Errors
     /// An [`InputError`](crate::base::error::InputError) when the template cannot be read, fails, asks for the date, or does
     /// not write the message exactly once.
-    pub fn new(source: Source, roles: &BTreeMap<String, String>) -> Result<Self> {
-        let Source { text, place } = source;
+    pub fn new(source: TemplateSource, roles: &BTreeMap<String, String>) -> Result<Self> {
+        let TemplateSource { text, place } = source;
         let mut sha256 = Hash::default();
         sha256.bytes(&text);
         if text.len() > LONGEST {

@@ -21,7 +21,7 @@ use super::{library, pre};
 use crate::base::error::input;
 
 /// What a GGUF file says of its tokenizer.
-pub(super) struct Parts {
+pub(super) struct TokenizerParts {
     pub inner: tokenizers::Tokenizer,
     pub special: Special,
     pub vocab_size: usize,
@@ -40,7 +40,7 @@ const USER_DEFINED: i64 = 4;
 const UNUSED: i64 = 5;
 
 /// Reads `tokenizer.ggml.*`. See [`super::Tokenizer::from_gguf`].
-pub(super) fn read(metadata: &HashMap<String, Value>) -> Result<Parts> {
+pub(super) fn read(metadata: &HashMap<String, Value>) -> Result<TokenizerParts> {
     let file = Metadata(metadata);
     let mut vocabulary = Vocabulary::read(file)?;
     let (inner, adds_bos) = match file.text("model")? {
@@ -71,7 +71,7 @@ pub(super) fn read(metadata: &HashMap<String, Value>) -> Result<Parts> {
         ));
     }
     let special = special(file, &vocabulary, adds_bos)?;
-    Ok(Parts { inner, special, vocab_size: vocabulary.tokens.len() })
+    Ok(TokenizerParts { inner, special, vocab_size: vocabulary.tokens.len() })
 }
 
 /// BOS, end of text and the roles that chat templates know.

@@ -27,7 +27,7 @@ enum Words {
 }
 
 /// One way of cutting text, with what else llama.cpp's name for it implies.
-pub(super) struct Family {
+pub(super) struct PreTokenizer {
     /// The values of `tokenizer.ggml.pre` that mean it.
     names: &'static [&'static str],
     /// Text is brought to Unicode's NFC first.
@@ -57,7 +57,7 @@ const LLAMA3: &str = concat!(
 /// here.
 const BLOOM: &str = r" ?[^(\s|[.,!?…。，、।۔،])]+";
 
-const PLAIN: Family = Family {
+const PLAIN: PreTokenizer = PreTokenizer {
     names: &[],
     nfc: false,
     digits: false,
@@ -66,15 +66,15 @@ const PLAIN: Family = Family {
     adds_bos: false,
 };
 
-const FAMILIES: &[Family] = &[
+const FAMILIES: &[PreTokenizer] = &[
     // GPT-2, GPT-Neo and Phi-2: `ByteLevel` alone.
-    Family { names: &["gpt-2", "phi-2"], ..PLAIN },
+    PreTokenizer { names: &["gpt-2", "phi-2"], ..PLAIN },
     // SmolLM, StarCoder 1 and 2, Refact: `Digits` (individual), then `ByteLevel`.
-    Family { names: &["smollm", "starcoder", "refact"], digits: true, ..PLAIN },
+    PreTokenizer { names: &["smollm", "starcoder", "refact"], digits: true, ..PLAIN },
     // Qwen2, Qwen2.5 and Qwen3.
-    Family { names: &["qwen2"], nfc: true, words: Words::Pattern(QWEN2), ..PLAIN },
+    PreTokenizer { names: &["qwen2"], nfc: true, words: Words::Pattern(QWEN2), ..PLAIN },
     // Llama 3 to 3.3. Its converter leaves `add_bos_token` out; llama.cpp takes the name for a yes.
-    Family {
+    PreTokenizer {
         names: &["llama-bpe", "llama3", "llama-v3"],
         words: Words::Pattern(LLAMA3),
         ignore_merges: true,
@@ -84,8 +84,8 @@ const FAMILIES: &[Family] = &[
     // MPT: by llama.cpp's list the name stands for mosaicml/mpt-7b, whose tokenizer is GPT-NeoX's, as is Pythia's:
     // NFC, then `ByteLevel` (transformers' `models/gpt_neox/tokenization_gpt_neox.py`). llama.cpp has no name for
     // Pythia itself, and OLMo's (`olmo`) is not the same in every published version.
-    Family { names: &["mpt"], nfc: true, ..PLAIN },
-    Family { names: &["bloom"], words: Words::Pattern(BLOOM), ..PLAIN },
+    PreTokenizer { names: &["mpt"], nfc: true, ..PLAIN },
+    PreTokenizer { names: &["bloom"], words: Words::Pattern(BLOOM), ..PLAIN },
 ];
 
 /// The family that `tokenizer.ggml.pre` names.
@@ -94,7 +94,7 @@ const FAMILIES: &[Family] = &[
 /// An `InputError` for a missing name, for `default` (which says that the converter did not know) and for any
 /// name outside the table: a guess would give other tokens than the model was trained on, and nothing would
 /// show it.
-pub(super) fn family(name: Option<&str>) -> Result<&'static Family> {
+pub(super) fn family(name: Option<&str>) -> Result<&'static PreTokenizer> {
     let known: Vec<&str> = FAMILIES.iter().flat_map(|family| family.names.iter().copied()).collect();
     let fix = "use the model's folder with its tokenizer.json instead of the .gguf file";
     let name = match name {
@@ -116,7 +116,7 @@ pub(super) fn family(name: Option<&str>) -> Result<&'static Family> {
     })
 }
 
-impl Family {
+impl PreTokenizer {
     /// The normalizer that the family's tokenizer.json declares.
     pub fn normalizer(&self) -> Option<NormalizerWrapper> {
         self.nfc.then(|| NFC.into())

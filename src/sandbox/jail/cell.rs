@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir, getpid, getppid, setsid};
 
 use super::syscalls::Filters;
-use super::{Layers, Spec, rules};
+use super::{SandboxLayers, Spec, rules};
 use crate::sandbox::Policy;
 use crate::sandbox::python::{ENVIRONMENT, FLAGS};
 
@@ -57,7 +57,7 @@ impl Ready {
 
 impl Cell<'_> {
     /// Give up everything that a Python is not to have.
-    pub fn prepare(&self, spec: &Spec, warden: Pid, layers: &mut Layers) -> Result<Ready> {
+    pub fn prepare(&self, spec: &Spec, warden: Pid, layers: &mut SandboxLayers) -> Result<Ready> {
         // If the warden ends, so does this; also if it has ended already.
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         ensure!(getppid() == warden, "the warden has gone");

@@ -17,8 +17,8 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork, getppid, pipe2};
 use serde::{Deserialize, Serialize};
 
-use super::report::Report;
-use super::{Limits, Policy, Python};
+use super::report::WardenReport;
+use super::{Policy, ProgramLimits, Python};
 
 mod cell;
 mod namespaces;
@@ -35,7 +35,7 @@ pub struct Spec {
     /// Which layers must be there.
     pub policy: Policy,
     /// What each process may use.
-    pub limits: Limits,
+    pub limits: ProgramLimits,
     /// What runs the programs.
     pub python: Python,
     /// Where a program gets its folder if there is no root of its own.
@@ -46,14 +46,14 @@ pub struct Spec {
 
 /// The layers found, and those that a system does not give.
 #[derive(Debug, Default)]
-pub struct Layers {
+pub struct SandboxLayers {
     /// Those that are there.
     pub there: Vec<String>,
     /// Those that are not, with the reason.
     pub missing: Vec<String>,
 }
 
-impl Layers {
+impl SandboxLayers {
     /// A layer that may be there or not, as the policy allows.
     ///
     /// # Errors
@@ -78,8 +78,9 @@ pub fn entry() -> Option<ExitCode> {
         return None;
     }
     let spec = args.next().unwrap_or_default();
-    let report = jail(&spec.to_string_lossy())
-        .unwrap_or_else(|error| Some(Report { error: Some(format!("{error:#}")), ..Report::default() }));
+    let report = jail(&spec.to_string_lossy()).unwrap_or_else(|error| {
+        Some(WardenReport { error: Some(format!("{error:#}")), ..WardenReport::default() })
+    });
     match report.map(|report| write_report(&report)) {
         Some(Err(_)) => Some(ExitCode::FAILURE),
         _ => Some(ExitCode::SUCCESS),
@@ -87,7 +88,7 @@ pub fn entry() -> Option<ExitCode> {
 }
 
 /// The report is of the warden, or of this process if it comes to none.
-fn jail(spec: &str) -> Result<Option<Report>> {
+fn jail(spec: &str) -> Result<Option<WardenReport>> {
     // If whoever started this ends, so does this, and with it all that it has started.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     let spec: Spec = serde_json::from_str(spec).context("what the jail is to be cannot be read")?;
@@ -99,7 +100,7 @@ fn jail(spec: &str) -> Result<Option<Report>> {
     let jobs = parted(&jobs)?;
     // Before there is a root without devices.
     let nothing = File::options().read(true).write(true).open("/dev/null").context("/dev/null")?;
-    let mut layers = Layers::default();
+    let mut layers = SandboxLayers::default();
     let room = namespaces::enter(&spec, &mut layers)?;
     let (below, above) = pipe2(OFlag::O_CLOEXEC)?;
     // SAFETY: this process has one thread.
@@ -107,8 +108,10 @@ fn jail(spec: &str) -> Result<Option<Report>> {
         ForkResult::Child => {
             drop(above);
             let report = warden::watch(&spec, &room, layers, &nothing, &below, jobs);
-            let report = report
-                .unwrap_or_else(|error| Report { error: Some(format!("{error:#}")), ..Report::default() });
+            let report = report.unwrap_or_else(|error| WardenReport {
+                error: Some(format!("{error:#}")),
+                ..WardenReport::default()
+            });
             let written = write_report(&report);
             std::process::exit(i32::from(written.is_err()));
         }
@@ -130,7 +133,7 @@ fn parted(jobs: &[u8]) -> Result<[&[u8]; 2]> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "here stdout is a pipe to the process that judges")]
-fn write_report(report: &Report) -> Result<()> {
+fn write_report(report: &WardenReport) -> Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, report)?;
     Ok(out.flush()?)

@@ -10,7 +10,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, chdir, getegid, geteuid, pivot_root, sethostname};
 
-use super::{Layers, Spec};
+use super::{SandboxLayers, Spec};
 use crate::sandbox::Policy;
 
 /// The user without rights.
@@ -42,7 +42,7 @@ impl Room {
 ///
 /// # Errors
 /// A layer is missing that must be there, or a root was begun and could not be finished.
-pub fn enter(spec: &Spec, layers: &mut Layers) -> Result<Room> {
+pub fn enter(spec: &Spec, layers: &mut SandboxLayers) -> Result<Room> {
     if spec.policy != Policy::Off {
         let taken = take();
         let users = taken.as_ref().is_ok_and(|user| *user);

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, JUDGE, PROGRAM};
 use super::namespaces::{Room, become_nobody};
-use super::{Layers, Spec};
-use crate::sandbox::report::{Cut, End, Report};
+use super::{SandboxLayers, Spec};
+use crate::sandbox::report::{Cut, End, WardenReport};
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -34,11 +34,11 @@ const PROGRESS: f64 = 0.005;
 pub fn watch(
     spec: &Spec,
     room: &Room,
-    mut layers: Layers,
+    mut layers: SandboxLayers,
     nothing: &File,
     above: &OwnedFd,
     jobs: [&[u8]; 2],
-) -> Result<Report> {
+) -> Result<WardenReport> {
     if room.drop_root {
         layers.there.push(give_up_root()?.into());
     }
@@ -89,7 +89,7 @@ pub fn watch(
     let mut said = Vec::new();
     verdict.rewind()?;
     verdict.read_to_end(&mut said)?;
-    Ok(Report {
+    Ok(WardenReport {
         layers: layers.there,
         missing: layers.missing,
         error,
@@ -189,9 +189,9 @@ impl Watched {
         match unsafe { fork() }? {
             ForkResult::Parent { child } => Ok(Self { pid: child, end: None, note }),
             ForkResult::Child => {
-                let mut layers = Layers::default();
+                let mut layers = SandboxLayers::default();
                 let ready = cell.prepare(spec, warden, &mut layers);
-                let Layers { there, missing } = layers;
+                let SandboxLayers { there, missing } = layers;
                 let error = ready.as_ref().err().map(|error| format!("{error:#}"));
                 let mut told = Note { there, missing, error };
                 if let (Ok(ready), true) = (ready, told.write(&mut note)) {

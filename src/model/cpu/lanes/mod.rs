@@ -91,11 +91,11 @@ pub const LANES: usize = 16;
 /// Sixteen floats in memory, on one cache line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub struct Line(pub [f32; LANES]);
+pub struct Aligned(pub [f32; LANES]);
 
 /// So many lines of zeros.
-pub fn lines(count: usize) -> Vec<Line> {
-    vec![Line([0.; LANES]); count]
+pub fn lines(count: usize) -> Vec<Aligned> {
+    vec![Aligned([0.; LANES]); count]
 }
 
 /// Sixteen floats in registers.
