@@ -123,6 +123,9 @@ mod tests {
     use crate::intervene::{Change, Plan};
     use crate::model::{Extent, KvCache, KvStore};
 
+    /// Columns, each range in its block.
+    type Found = Vec<(BlockId, Range<usize>)>;
+
     /// Five blocks, and their ids in the order of the fields.
     fn blocks() -> (BranchBlocks, [BlockId; 5]) {
         let mut kv = KvStore::default();
@@ -143,7 +146,7 @@ mod tests {
         let (blocks, [context, context_branch, trunk, _, own]) = blocks();
         // Of the context the last row has forked at layer 1, of the item the last two at layer 2.
         let forks: [&[Fork]; 2] = [&[fork(1, 3..4)], &[fork(2, 5..7)]];
-        let at = |layer: usize, hidden: Range<usize>| -> Vec<(BlockId, Range<usize>)> {
+        let at = |layer: usize, hidden: Range<usize>| -> Found {
             let reads = reads(&blocks, forks, layer, &Columns::new([hidden]), SIZES);
             reads.into_iter().map(|read| (read.block, read.start..read.end)).collect()
         };
@@ -172,7 +175,7 @@ mod tests {
         let forks: [&[Fork]; 2] = [&[], &[fork(1, 4..6), fork(2, 6..7)]];
         let below = Stage::below(shared, StageReads::Own);
         let stages = Stages::new(&blocks, forks, &classes, SIZES).above(&below);
-        let of = |position: usize| -> Vec<(usize, BlockId, Vec<(BlockId, Range<usize>)>)> {
+        let of = |position: usize| -> Vec<(usize, BlockId, Found)> {
             let reads = |reads: &StageReads| match reads {
                 StageReads::Columns(reads) => {
                     reads.iter().map(|read| (read.block, read.start..read.end)).collect()
