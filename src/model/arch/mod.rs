@@ -9,6 +9,8 @@ mod fields;
 mod gguf;
 mod gguf_keys;
 mod json;
+mod json_fields;
+mod json_older;
 mod json_rope;
 mod known;
 mod known_generation;
