@@ -257,6 +257,8 @@ fn masks_change_what_transformers_computes() {
         let expected_number = match family {
             "qwen2-window" => 4,
             "starcoder2-short" => 2,
+            "qwen3-yarn" => 4,
+            "mistral-short" => 6,
             _ => 0,
         };
         assert_eq!(behind_the_window, expected_number, "{family}");

@@ -131,7 +131,12 @@ impl TensorNames {
     /// The names of an architecture's tensors.
     pub fn of(arch: &Arch) -> &'static Self {
         match arch.family {
-            Family::Llama | Family::Qwen2 => &LLAMA,
+            Family::Llama
+            | Family::Qwen2
+            | Family::Qwen3
+            | Family::Mistral
+            | Family::Ministral
+            | Family::Smollm3 => &LLAMA,
             Family::GptNeo => &GPT_NEO,
             Family::Bloom => &BLOOM,
             Family::Starcoder2 => &STARCODER2,

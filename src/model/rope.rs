@@ -2,12 +2,14 @@
 
 use std::sync::OnceLock;
 
-use super::arch::{Arch, Llama3Scaling, Positions, Rope, RopeScaling};
+use super::arch::{Arch, Llama3Scaling, Positions, Rope, RopeScaling, YarnScaling};
 
 /// Angles of the rotated dimensions by position.
 pub struct RopeTable {
     /// Of each pair of dimensions, `[dims / 2]`, radians per position.
     frequencies: Vec<f32>,
+    /// What cosines and sines are multiplied by.
+    factor: f32,
     /// For each run of positions, once asked for, `[run][cosines, sines]`, each `[dims / 2]`.
     runs: Vec<OnceLock<Vec<f32>>>,
 }
@@ -29,15 +31,20 @@ impl RopeTable {
         // Exponent and power are rounded to f32 where transformers rounds them.
         let power = |i: usize| rope.theta.powf(f64::from((2 * i) as f32 / rope.dims as f32)) as f32;
         let base = (0..half).map(|i| 1. / power(i));
+        let factor = match &rope.scaling {
+            RopeScaling::Yarn(scaling) => scaling.attention_factor as f32,
+            _ => 1.,
+        };
         let frequencies = match &rope.scaling {
             RopeScaling::None => base.collect(),
             RopeScaling::Linear(factor) => base.map(|frequency| frequency / *factor as f32).collect(),
             RopeScaling::Llama3(scaling) => base.map(|frequency| llama3(frequency, scaling)).collect(),
+            RopeScaling::Yarn(scaling) => yarn(rope, scaling, &(0..half).map(power).collect::<Vec<_>>()),
             RopeScaling::Factors(factors) => {
                 base.zip(factors).map(|(frequency, factor)| frequency / factor).collect()
             }
         };
-        Self { frequencies, runs: vec![OnceLock::new(); positions.div_ceil(RUN)] }
+        Self { frequencies, factor, runs: vec![OnceLock::new(); positions.div_ceil(RUN)] }
     }
 
     /// Rotate the first dimensions of one head at a position; the others stay.
@@ -74,15 +81,16 @@ impl RopeTable {
                 |position: usize| self.frequencies.iter().map(move |frequency| position as f32 * frequency);
             (0..positions).flat_map(of)
         };
-        [angles().map(f32::cos).collect(), angles().map(f32::sin).collect()]
+        let scaled = |value: f32| value * self.factor;
+        [angles().map(f32::cos).map(scaled).collect(), angles().map(f32::sin).map(scaled).collect()]
     }
 
     fn run(&self, first: usize) -> Vec<f32> {
         let angles =
             |position: usize| self.frequencies.iter().map(move |frequency| position as f32 * frequency);
-        (first..first + RUN)
-            .flat_map(|position| angles(position).map(f32::cos).chain(angles(position).map(f32::sin)))
-            .collect()
+        let run = (first..first + RUN)
+            .flat_map(|position| angles(position).map(f32::cos).chain(angles(position).map(f32::sin)));
+        run.map(|value| value * self.factor).collect()
     }
 }
 
@@ -99,4 +107,27 @@ fn llama3(frequency: f32, scaling: &Llama3Scaling) -> f32 {
             / (scaling.high_frequency_factor - scaling.low_frequency_factor);
         (1. - smooth) * frequency / scaling.factor + smooth * frequency
     }
+}
+
+/// YaRN's rescaling of the powers `theta^(2i/d)`, rounded where transformers rounds. Dimensions that turn `beta_fast` times or more
+/// within the original context keep their frequency, those that turn `beta_slow` times or less are stretched by the factor.
+fn yarn(rope: &Rope, scaling: &YarnScaling, powers: &[f32]) -> Vec<f32> {
+    let dims = rope.dims as f64;
+    let context = scaling.original_context as f64;
+    let dimension =
+        |turns: f64| dims * (context / (turns * 2. * std::f64::consts::PI)).ln() / (2. * rope.theta.ln());
+    let (mut low, mut high) = (dimension(scaling.beta_fast), dimension(scaling.beta_slow));
+    if scaling.truncate {
+        (low, high) = (low.floor(), high.ceil());
+    }
+    let (low, mut high) = (low.max(0.), high.min(dims - 1.));
+    if low == high {
+        high += 0.001;
+    }
+    let blend = |(i, &power): (usize, &f32)| {
+        let ramp = ((i as f32 - low as f32) / (high - low) as f32).clamp(0., 1.);
+        let kept = 1. - ramp;
+        (1. / (scaling.factor as f32 * power)) * (1. - kept) + (1. / power) * kept
+    };
+    powers.iter().enumerate().map(blend).collect()
 }

@@ -210,7 +210,11 @@ impl Transformer {
         Placement {
             arch: &self.arch,
             layer,
-            rope: self.rope.as_ref().map(|rope| &rope[usize::from(windowed)]),
+            rope: self
+                .rope
+                .as_ref()
+                .filter(|_| self.arch.rotates(layer))
+                .map(|rope| &rope[usize::from(windowed)]),
             slopes: self.slopes.as_deref(),
         }
     }

@@ -165,7 +165,7 @@ fn every_checkpoint_runs() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 23);
+    assert_eq!(checked, 31);
 }
 
 /// Weights that are drawn as they are asked for, and kept to be written to a file.

@@ -13,7 +13,7 @@ use icl_mask::prompt::{Profile, Prompt, Segments};
 use crate::drawn::Drawn;
 use crate::tiny;
 
-pub const FAMILIES: [&str; 14] = [
+pub const FAMILIES: [&str; 21] = [
     "llama-2",
     "llama-3.1",
     "llama-3.2",
@@ -28,6 +28,13 @@ pub const FAMILIES: [&str; 14] = [
     "gpt-neox-serial",
     "gemma3",
     "gemma3-short",
+    "qwen3",
+    "qwen3-yarn",
+    "mistral",
+    "mistral-short",
+    "mistral-v0.3",
+    "ministral",
+    "smollm3",
 ];
 
 /// Largest difference, as a share of the largest absolute value expected in the same vector.

@@ -15,7 +15,7 @@ use icl_mask::model::{Checkpoint, Decoder, Precision, Transformer};
 const SAME_WEIGHTS: f32 = 1e-5;
 
 /// Folder or file, whose logits it must give, and under which name they are stored.
-const CHECKPOINTS: [(&str, &str, &str); 23] = [
+const CHECKPOINTS: [(&str, &str, &str); 31] = [
     ("llama", "llama", "logits"),
     ("llama/model.gguf", "llama", "logits"),
     ("llama-sharded", "llama", "logits"),
@@ -39,6 +39,14 @@ const CHECKPOINTS: [(&str, &str, &str); 23] = [
     ("gemma3/model.gguf", "gemma3", "logits"),
     ("gemma3-multimodal", "gemma3", "logits"),
     ("gemma3-multimodal-v5", "gemma3", "logits"),
+    ("qwen3", "qwen3", "logits"),
+    ("qwen3/model.gguf", "qwen3", "logits"),
+    ("qwen3-published", "qwen3", "logits"),
+    ("mistral", "mistral", "logits"),
+    ("mistral/model.gguf", "mistral", "logits"),
+    ("smollm3", "smollm3", "logits"),
+    ("smollm3/model.gguf", "smollm3", "logits"),
+    ("smollm3-published", "smollm3", "logits"),
 ];
 
 fn path(name: &str) -> PathBuf {
@@ -222,8 +230,8 @@ fn another_architecture_is_refused_with_those_known() {
     refused(folder.path(), &["config.json", "`mamba`", "gpt_neo, bloom, starcoder2"]);
     with("\"hidden_act\": \"silu\"", "\"hidden_act\": \"relu6\"");
     refused(folder.path(), &["config.json", "`hidden_act` is `relu6`"]);
-    with("\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"");
-    refused(folder.path(), &["config.json", "`yarn` is not supported"]);
+    with("\"rope_type\": \"default\"", "\"rope_type\": \"dynamic\"");
+    refused(folder.path(), &["config.json", "`dynamic` is not supported"]);
     with("\"hidden_size\": 16", "\"hidden_size\": 18");
     refused(folder.path(), &["config.json"]);
     with("\"hidden_size\": 16", "\"hidden_size\": \"wide\"");

@@ -1,5 +1,5 @@
-"""Weights that need no file: a function of a tensor's name in transformers' state_dict, computed bit for bit alike here
-and in tests/drawn/mod.rs.
+"""Weights that need no file: a function of a tensor's name in the file that transformers saves, computed bit for bit alike
+here and in tests/drawn/mod.rs.
 
 64-bit FNV-1a of `SEED/NAME` starts a splitmix64 sequence, one number per element in row-major order; its upper 24 bits
 are a fraction u in [0, 1), and the element is (u - 1/2) * scale + offset in f32. Scale and offset are those of the first
@@ -44,11 +44,47 @@ def token_ids(seed, n, vocab):
     return [int(bits) * vocab >> 24 for bits in fractions(seed, "prompt", n)]
 
 
+# transformers holds the experts of a layer in two tensors, of which files have a piece per expert: where a file keeps
+# them, what it calls the two halves of the first, and the second.
+EXPERTS = {
+    "mixtral": ("block_sparse_moe", ("w1", "w3"), "w2"),
+    "qwen3_moe": ("mlp", ("gate_proj", "up_proj"), "down_proj"),
+    "olmoe": ("mlp", ("gate_proj", "up_proj"), "down_proj"),
+}
+RENAMED = {
+    "mixtral": {".mlp.": ".block_sparse_moe."},
+    "granitemoe": {".experts.gate_up_proj": ".input_linear.weight", ".experts.down_proj": ".output_linear.weight",
+                   ".router.weight": ".router.layer.weight"},
+}  # fmt: skip
+
+
+def stored(model):
+    """What a saved checkpoint of a transformers model holds: names in the file, and views of the model's own weights.
+    Tied tensors have the name that state_dict gives first."""
+    family = model.config.model_type
+    for name, parameter in model.named_parameters():
+        if family in EXPERTS and ".mlp.experts." in name:
+            yield from of_experts(name, parameter.data, *EXPERTS[family])
+            continue
+        for part, in_file in RENAMED.get(family, {}).items():
+            name = name.replace(part, in_file)
+        yield name, parameter.data
+
+
+def of_experts(name, weights, place, halves, last):
+    layer, _, kind = name.rpartition(".mlp.experts.")
+    for expert, weight in enumerate(weights):
+        start = f"{layer}.{place}.experts.{expert}"
+        if kind == "gate_up_proj":
+            yield from ((f"{start}.{half}.weight", part) for half, part in zip(halves, weight.chunk(2), strict=True))
+        else:
+            yield f"{start}.{last}.weight", weight
+
+
 def fill(model, seed, rules):
-    """Draw all weights of a transformers model. Tied tensors have the name that state_dict gives first."""
+    """Draw all weights of a transformers model, by their names in its file."""
     import torch
 
-    parameters = dict(model.named_parameters())
-    for name, parameter in parameters.items():
-        parameter.data.copy_(torch.from_numpy(weight(name, tuple(parameter.shape), seed, rules)))
+    for name, part in stored(model):
+        part.copy_(torch.from_numpy(weight(name, tuple(part.shape), seed, rules)))
     return model

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes chat.json: prompts as one user message of a chat template, for tests/goldens/chat.rs.
+"""Writes chat.json: prompts as one user message of a chat template, for tests/chat_goldens.rs.
 
     pip install tokenizers transformers pyyaml jinja2
     python tests/goldens/make_chat.py
@@ -9,7 +9,8 @@ derived here from the rendered text: where the prompt stands in it (as it is, or
 which token holds which byte first. The templates are written for this purpose, with the constructs of the families they
 are named after: the date with a default and `trim` (Llama 3.x), blocks on lines of their own and a system message
 (ChatML: Qwen, SmolLM2), `raise_exception`, tests and conditional expressions (Gemma), namespaces, filters and methods
-of Python's strings (Mistral), and values printed as Python prints them.
+of Python's strings (Mistral), thoughts that can be turned off (`thinking`: Qwen3, `reasoning`: SmolLM3), and values printed as
+Python prints them. A model that can think before it answers is asked not to: `enable_thinking` is false.
 """
 
 import json
@@ -114,6 +115,79 @@ Answer as a caf\u00e9 waiter would.<|im_end|>
     {%- endif %}
 {%- endfor %}
 """,
+    "thinking": """{%- if messages[0].role == 'system' %}
+    {{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}
+{%- endif %}
+{%- set ns = namespace(looking=true, last=messages|length - 1) %}
+{%- for message in messages[::-1] %}
+    {%- set index = (messages|length - 1) - loop.index0 %}
+    {%- if ns.looking and message.role == "user" and not(message.content.startswith('<result>') and message.content.endswith('</result>')) %}
+        {%- set ns.looking = false %}
+        {%- set ns.last = index %}
+    {%- endif %}
+{%- endfor %}
+{%- for message in messages %}
+    {%- if (message.role == "user") or (message.role == "system" and not loop.first) %}
+        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}
+    {%- elif message.role == "assistant" %}
+        {%- set content = message.content %}
+        {%- if message.thoughts is defined and message.thoughts is not none %}
+            {%- set content = message.thoughts.strip('\\n') + content.lstrip('\\n') %}
+        {%- elif '</think>' in message.content %}
+            {%- set content = message.content.split('</think>')[-1].lstrip('\\n') %}
+        {%- endif %}
+        {{- '<|im_start|>assistant\\n' + (content if loop.index0 > ns.last else '') + '<|im_end|>\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}
+        {{- '<think>\\n\\n</think>\\n\\n' }}
+    {%- endif %}
+{%- endif %}
+""",
+    "reasoning": """{# ---- what holds unless it is said ---- #}
+{%- if enable_thinking is not defined -%}
+    {%- set enable_thinking = true -%}
+{%- endif -%}
+{%- if enable_thinking -%}
+    {%- set mode = "/think" -%}
+{%- else -%}
+    {%- set mode = "/no_think" -%}
+{%- endif -%}
+{{- "<|im_start|>system\\n" -}}
+{%- if messages[0].role == "system" -%}
+    {%- set own = messages[0].content -%}
+    {%- if "/no_think" in own -%}
+        {%- set mode = "/no_think" -%}
+    {%- endif -%}
+    {%- set own = own.replace("/no_think", "").replace("/think", "").rstrip() -%}
+{%- endif -%}
+{{- "Mode: " + mode + "\\n\\n" -}}
+{%- if own -%}
+    {{- own + "\\n\\n" -}}
+{%- elif mode == "/think" -%}
+    {{- "Say what you think of first.\\n\\n" -}}
+{%- else -%}
+    {{- "Answer at once.\\n\\n" -}}
+{%- endif -%}
+{{- "<|im_end|>\\n" -}}
+{%- for message in messages -%}
+    {%- set content = message.content if message.content is string else "" -%}
+    {%- if message.role == "user" -%}
+        {{ "<|im_start|>" + message.role + "\\n" + content + "<|im_end|>\\n" }}
+    {%- elif message.role == "assistant" -%}
+        {{ "<|im_start|>assistant\\n" + content.lstrip("\\n") + "<|im_end|>\\n" }}
+    {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+    {%- if mode == "/think" -%}
+        {{ "<|im_start|>assistant\\n" }}
+    {%- else -%}
+        {{ "<|im_start|>assistant\\n" + "<think>\\n\\n</think>\\n" }}
+    {%- endif -%}
+{%- endif -%}
+""",
     "strip": """{% set role = 'User, the'.split(',')[0].lower() %}
 {% macro turn(name, text) %}[{{ name }}] {{ text.rstrip() }}{% endmacro %}
 {% for message in messages[::-1] %}{% if message.content.startswith('</never>') %}{% continue %}{% endif %}
@@ -143,6 +217,8 @@ PAIRS = [
     ("metaspace", "mistral", SP),
     ("llama", "strip", SP),
     ("llama-bpe", "strip", LLAMA3),
+    ("qwen2", "thinking", CHATML),
+    ("smollm", "reasoning", CHATML),
     ("qwen2", "printed", CHATML),
 ]
 
@@ -159,7 +235,7 @@ class Chat(Vocabulary):
         self.theirs = transformers.PreTrainedTokenizerFast(tokenizer_object=self.library, **special)
 
     def rendered(self, template, content):
-        call = {"chat_template": template, "add_generation_prompt": True, "date_string": DATE}
+        call = {"chat_template": template, "add_generation_prompt": True, "date_string": DATE, "enable_thinking": False}
         messages = [{"role": "user", "content": content}]
         text = self.theirs.apply_chat_template(messages, tokenize=False, **call)
         return text, self.theirs.apply_chat_template(messages, **call)["input_ids"]

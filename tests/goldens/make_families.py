@@ -4,9 +4,9 @@
     pip install torch transformers safetensors tokenizers gguf regex
     python tests/goldens/make_families.py [FAMILY ...]
 
-Each model has the head size, layer pattern, window, rotary scaling and sharing of tensors of a real one, but small
-widths, a vocabulary of a few tokens, and weights that are drawn by a rule (drawn.py) instead of stored. Prompts are
-longer than the windows, and segments lie across their edges, so that some rows lose all that they read.
+Each model (family_models.py) has the layer pattern, rotary scaling and sharing of tensors of a real one, but small widths,
+a vocabulary of a few tokens, and weights that are drawn by a rule (drawn.py) instead of stored. Prompts are longer than
+most windows, and segments lie across their edges, so that some rows lose all that they read.
 
 Writes into tests/goldens/families/NAME/ `config.json` as transformers writes it, `expected.json` (how the weights and
 the prompt are drawn, segments, and per cell profile, mask, start layer, hidden columns and ten greedy tokens) and
@@ -30,163 +30,32 @@ import json
 import math
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import torch
 import transformers
-from safetensors.torch import save_file
-from transformers import (
-    AutoModelForCausalLM,
-    BloomConfig,
-    Gemma3TextConfig,
-    GPT2Config,
-    GPTNeoConfig,
-    GPTNeoXConfig,
-    LlamaConfig,
-    Qwen2Config,
-    Starcoder2Config,
-)
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "peers")]
 import drawn  # noqa: E402
+from family_models import models  # noqa: E402
 from masked import Masked, check_the_check  # noqa: E402
 from parity import Mask  # noqa: E402
 
 FAMILIES = HERE / "families"
 STEPS, STORED_STEPS = 10, (5, 10)
-MASKS = ["TTF", "FTF", "FFT", "TFF", "TTT"]
 N_DIMS, N_LOGIT_IDS = 8, 12
 # Share of the largest logit by which each greedy token must lead: five times the tolerance of the test.
 LEAD = 5e-4
-
-
-# --- Models --------------------------------------------------------------------------------------------------
-
-
-def common(vocab=64, **more):
-    # Without an end token nothing stops a generation early.
-    return {"vocab_size": vocab, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None} | more
-
-
-def llama3_rope(factor):
-    return {"rope_type": "llama3", "rope_theta": 500000.0, "factor": factor, "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}  # fmt: skip
-
-
-def plain_rope(theta, **more):
-    return {"rope_type": "default", "rope_theta": theta} | more
-
-
-def parts(bos, instructions, examples, query):
-    """Segments by their lengths."""
-    edges = [0, bos, bos + instructions, bos + instructions + examples, bos + instructions + examples + query]
-    return dict(zip(("bos", "instructions", "examples", "query"), map(list, zip(edges, edges[1:]))))
-
-
-RMS_NORMS = [["norm", 1.0, 1.0]]
-LAYER_NORMS = [["ln_1.weight", 1.0, 1.0], ["ln_2.weight", 1.0, 1.0], ["ln_f.weight", 1.0, 1.0],
-               ["norm.weight", 1.0, 1.0]]  # fmt: skip
-# Queries and keys wide enough that attention is far from uniform.
-SHARP = [["q_proj.weight", 0.5, 0.0], ["k_proj.weight", 0.5, 0.0]]
-
-
-def gemma3(**more):
-    # Gemma adds 1 to the weights of its norms.
-    rules = [["q_norm", 1.0, 0.5], ["k_norm", 1.0, 0.5], ["norm", 1.0, 0.0], ["embed", 0.25, 0.0]]
-    return Gemma3TextConfig(**common(
-        hidden_size=64, num_attention_heads=2, num_key_value_heads=1, intermediate_size=96, num_hidden_layers=6,
-        max_position_embeddings=1024, rms_norm_eps=0.02) | more), rules  # fmt: skip
-
-
-def starcoder2(**more):
-    return Starcoder2Config(**common(
-        hidden_size=256, num_attention_heads=2, num_key_value_heads=1, intermediate_size=256, num_hidden_layers=3,
-        max_position_embeddings=16384, norm_epsilon=0.02, rope_parameters=plain_rope(999999.4420358813),
-        use_bias=True, tie_word_embeddings=True) | more), LAYER_NORMS + SHARP + [["embed", 0.5, 0.0]]  # fmt: skip
-
-
-def gpt_neox(**more):
-    return GPTNeoXConfig(**common(
-        hidden_size=192, num_attention_heads=3, intermediate_size=256, num_hidden_layers=3, layer_norm_eps=0.02,
-        max_position_embeddings=2048, rope_parameters=plain_rope(10000.0, partial_rotary_factor=0.25),
-        hidden_act="gelu", tie_word_embeddings=False) | more
-    ), LAYER_NORMS + [["query_key_value.weight", 0.5, 0.0], ["embed_in", 4.0, 0.0]]  # fmt: skip
-
-
-def models():
-    """name -> (configuration, rules for the weights), segments, by how much the study's lengths are off, cells."""
-    small = parts(0, 8, 22, 10)
-    yield "llama-2", (LlamaConfig(**common(
-        hidden_size=256, num_attention_heads=2, num_key_value_heads=2, intermediate_size=256, num_hidden_layers=3,
-        max_position_embeddings=4096, rms_norm_eps=0.02, tie_word_embeddings=False, rope_parameters=plain_rope(10000.0),
-    )), RMS_NORMS + SHARP[1:] + [["embed", 4.0, 0.0]]), parts(1, 8, 21, 10), (0, -1, -1), all_cells  # fmt: skip
-    yield "llama-3.1", (LlamaConfig(**common(
-        hidden_size=64, num_attention_heads=4, num_key_value_heads=1, head_dim=128, intermediate_size=96,
-        num_hidden_layers=3, max_position_embeddings=131072, rms_norm_eps=0.02, tie_word_embeddings=False,
-        rope_parameters=llama3_rope(8.0),
-    )), RMS_NORMS + SHARP + [["embed", 4.0, 0.0]]), parts(1, 9, 22, 10), (-1, 0, -1), all_cells  # fmt: skip
-    yield "llama-3.2", (LlamaConfig(**common(
-        hidden_size=128, num_attention_heads=4, num_key_value_heads=1, head_dim=64, intermediate_size=160,
-        num_hidden_layers=3, max_position_embeddings=131072, rms_norm_eps=0.02, tie_word_embeddings=True,
-        rope_parameters=llama3_rope(32.0),
-    )), RMS_NORMS + SHARP + [["embed", 0.5, 0.0]]), parts(1, 8, 21, 10), (-1, -1, 0), all_cells  # fmt: skip
-    qwen2 = common(
-        hidden_size=448, num_attention_heads=7, num_key_value_heads=1, intermediate_size=256, num_hidden_layers=3,
-        max_position_embeddings=32768, rms_norm_eps=0.02, tie_word_embeddings=True, rope_parameters=plain_rope(1e6),
-    )  # fmt: skip
-    rules = RMS_NORMS + [["q_proj.weight", 0.25, 0.0], ["k_proj.weight", 0.5, 0.0], ["embed", 0.5, 0.0]]
-    yield "qwen2", (Qwen2Config(**qwen2), rules), small, (1, 0, 1), all_cells
-    yield "qwen2-window", (Qwen2Config(**qwen2 | {
-        "use_sliding_window": True, "sliding_window": 16, "max_window_layers": 1,
-    }), rules), small, (0, -1, -1), all_cells  # fmt: skip
-    yield "gpt-neo", (GPTNeoConfig(**common(
-        hidden_size=256, num_heads=2, num_layers=4, attention_types=[[["global", "local"], 2]], window_size=256,
-        intermediate_size=256, max_position_embeddings=512, layer_norm_epsilon=0.02, tie_word_embeddings=True,
-        # Its scores are not divided by the root of the head size.
-    )), LAYER_NORMS + [["q_proj", 0.125, 0.0], ["k_proj", 0.125, 0.0], ["wte", 0.5, 0.0], ["wpe", 1.0, 0.0]]), parts(
-        0, 42, 230, 18), (1, -1, 0), all_cells  # fmt: skip
-    yield "bloom", (BloomConfig(**common(
-        hidden_size=240, n_head=3, n_layer=3, layer_norm_epsilon=0.02, tie_word_embeddings=True,
-    )), [["layernorm.weight", 1.0, 1.0], ["ln_f.weight", 1.0, 1.0], ["query_key_value.weight", 0.5, 0.0],
-         ["word_embeddings.weight", 0.5, 0.0]]), small, (0, 1, -1), all_cells  # fmt: skip
-    yield "starcoder2-short", starcoder2(sliding_window=24), small, (1, 0, -1), all_cells
-    yield "starcoder2", starcoder2(sliding_window=4096, num_hidden_layers=2), parts(0, 60, 4040, 12), (0, -1, -1), few_cells
-    yield "gpt2", (GPT2Config(**common(
-        n_embd=192, n_head=3, n_layer=3, n_positions=1024, layer_norm_epsilon=0.02, n_inner=256,
-    )), LAYER_NORMS + [["c_attn.weight", 0.5, 0.0], ["wte", 0.5, 0.0], ["wpe", 1.0, 0.0]]), small, (0, 0, -1), all_cells  # fmt: skip
-    yield "gpt-neox", gpt_neox(), small, (-1, 0, 0), all_cells
-    yield "gpt-neox-serial", gpt_neox(use_parallel_residual=False), small, (0, -1, 1), all_cells
-    yield "gemma3", gemma3(
-        head_dim=256, sliding_window=512, query_pre_attn_scalar=256,
-        rope_parameters={"full_attention": plain_rope(1e6), "sliding_attention": plain_rope(1e4)},
-    ), parts(1, 34, 484, 22), (-1, 0, -1), all_cells  # fmt: skip
-    yield "gemma3-short", gemma3(
-        head_dim=128, sliding_window=8, query_pre_attn_scalar=168, num_hidden_layers=6,
-        rope_parameters={
-            "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0},
-            "sliding_attention": plain_rope(1e4),
-        },
-    ), parts(1, 8, 21, 10), (0, -1, 0), all_cells  # fmt: skip
+# The same for experts, as a share of the largest logit of a router: another program is off by less than a tenth of it.
+EXPERTS_LEAD = 2e-5
 
 
 # --- Cells ---------------------------------------------------------------------------------------------------
-
-
-def all_cells(n_layers):
-    """(profile, mask, from_layer); `all` and `none` are the same in both profiles."""
-    yield "exact", "none", n_layers
-    for profile in ("exact", "sia2024"):
-        for mask in MASKS + (["all"] if profile == "exact" else []):
-            for from_layer in (0, n_layers // 2, n_layers - 1):
-                yield profile, mask, from_layer
-
-
-def few_cells(n_layers):
-    yield "exact", "none", n_layers
-    yield "exact", "TTF", 0
-    yield "sia2024", "FTF", 1
 
 
 def study_lengths(segments, off, start):
@@ -213,7 +82,7 @@ def as_mask(from_layer, mask, ranges):
 
 
 class Unsuited(Exception):
-    """A greedy choice that another program might make otherwise, or a mask that changes next to nothing."""
+    """A choice of a token or an expert that another program might make otherwise, or a mask that changes next to nothing."""
 
 
 class Expected:
@@ -247,6 +116,8 @@ class Expected:
             row = self.masked.whole(self.ids + tokens, applied)[-1]
             if step in STORED_STEPS:
                 steps[f"step_{step}"] = row[self.logit_ids]
+        if self.masked.experts.lead < EXPERTS_LEAD:
+            raise Unsuited
         last = states[:, n - 1]
         arrays = {"states": last[:, self.dims], "norms": last.norm(dim=-1), "logits": logits[n - 1],
                   "rows": states[-1][self.rows][:, self.dims]} | steps  # fmt: skip
@@ -261,7 +132,19 @@ class Expected:
             cell["changes"] = bool(change > 0)
         self.cells.append(cell)
 
+    def check_file(self):
+        """The file that transformers saves holds what is drawn by the names in it."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.masked.model.save_pretrained(folder)
+            tensors = load_file(Path(folder) / "model.safetensors")
+        assert sum(t.numel() for t in tensors.values()) == sum(p.numel() for p in self.masked.model.parameters())
+        for name, tensor in tensors.items():
+            drawn_as = "lm_head.weight" if name == "embed_out.weight" else name
+            ours = drawn.weight(drawn_as, tuple(tensor.shape), self.seed, self.rules)
+            assert torch.equal(tensor, torch.from_numpy(ours)), name
+
     def check(self):
+        self.check_file()
         for what, held in check_the_check(self.masked, self.ids, self.segments):
             assert held, what
         worst = 0.0
@@ -339,6 +222,7 @@ def main():
     torch.set_num_threads(1)
     torch.manual_seed(0)
     transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     wanted = sys.argv[1:]
     with torch.inference_mode():
         for name, (config, rules), segments, off, cells in models():

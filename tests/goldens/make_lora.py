@@ -60,7 +60,7 @@ from masked import PLACES
 
 LORA = FAMILIES.parent / "lora"
 # All files together.
-MOST_BYTES = 1_200_000
+MOST_BYTES = 2_500_000
 R, ALPHA, SEED = 4, 10, 7
 # Beside these lengths one that is beyond the window, if that is a short one.
 LENGTHS, SHORT_WINDOW, BEYOND, LONGEST = [7, 12, 19, 26], 64, 5, 33
@@ -83,6 +83,38 @@ TRAINING = {
     "qwen2-window": (0.01, 4.0),
     "starcoder2": (0.02, 2.0),
     "starcoder2-short": (0.02, 2.0),
+    "qwen3": (0.02, 0.84),
+    "qwen3-yarn": (0.02, 0.5),
+    "mistral": (0.02, 0.6),
+    "mistral-short": (0.02, 0.8),
+    "mistral-v0.3": (0.02, 0.7),
+    "ministral": (0.02, 0.6),
+    "gemma2": (0.04, 0.22),
+    "gemma2-short": (0.03, 0.2),
+    "olmo2": (0.02, 0.7),
+    "olmo3": (0.02, 0.5),
+    "smollm3": (0.02, 0.6),
+    "granite": (0.02, 0.35),
+    "phi3": (0.02, 0.7),
+    "phi3-long": (0.02, 0.7),
+    "phi4-mini": (0.02, 0.9),
+    "phi4-mini-crossing": (0.02, 0.9),
+    "gptj": (0.02, 0.6),
+    "opt": (0.01, 2.0),
+    "opt-350m": (0.02, 1.0),
+    "falcon-rw": (0.01, 0.8),
+    "falcon-7b": (0.02, 0.6),
+    "falcon-40b": (0.02, 0.6),
+    "falcon-11b": (0.02, 0.6),
+    "cohere": (0.03, 0.49),
+    "cohere-plus": (0.02, 0.5),
+    "stablelm": (0.02, 0.7),
+    "stablelm-2-12b": (0.01, 0.7),
+    "qwen3-moe": (0.02, 0.4),
+    "mixtral": (0.02, 0.7),
+    "olmoe": (0.02, 0.7),
+    "granitemoe": (0.02, 0.59),
+    "gpt-oss": (0.02, 0.5),
 }
 # The sequence whose logits are stored.
 LOOKED_AT = 3
@@ -97,21 +129,27 @@ NOISE, CALM_LOSSES, CALM_END = 1e-5, 1e-4, 1e-3
 FALL = 0.1
 
 # The other projections that are modules of their own, by their place in a layer.
-GATED = {part: f"self_attn.{part}_proj" for part in "qkv"} | {
-    part: f"mlp.{part}_proj" for part in ("gate", "up", "down")}  # fmt: skip
+QKV = {part: f"self_attn.{part}_proj" for part in "qkv"}
+GATED = QKV | {part: f"mlp.{part}_proj" for part in ("gate", "up", "down")}
 FUSED = {"up": "mlp.dense_h_to_4h", "down": "mlp.dense_4h_to_h"}
 GPT2 = {"up": "mlp.c_fc", "down": "mlp.c_proj"}
-PROJECTIONS = {
-    "llama": GATED,
-    "qwen2": GATED,
-    "gemma3_text": GATED,
-    "starcoder2": {part: f"self_attn.{part}_proj" for part in "qkv"} | GPT2,
+PROJECTIONS = dict.fromkeys((
+    "llama", "qwen2", "gemma3_text", "qwen3", "gemma2", "mistral", "ministral", "olmo2", "olmo3", "smollm3", "granite",
+    "cohere", "stablelm",
+), GATED) | dict.fromkeys(("qwen3_moe", "mixtral", "olmoe", "granitemoe", "gpt_oss"), QKV) | {
+    "starcoder2": QKV | GPT2,
+    "phi3": {"down": "mlp.down_proj"},
+    "gptj": {part: f"attn.{part}_proj" for part in "qkv"} | {"up": "mlp.fc_in", "down": "mlp.fc_out"},
+    "opt": QKV | {"up": "fc1", "down": "fc2"},
+    "falcon": FUSED,
     "gpt_neo": {part: f"attn.attention.{part}_proj" for part in "qkv"} | GPT2,
     "gpt2": GPT2,
     "bloom": FUSED,
     "gpt_neox": FUSED,
-}
-WITH_PROJECTIONS = ["llama-3.2", "qwen2", "gemma3-short", "gpt-neo", "bloom", "starcoder2-short", "gpt2", "gpt-neox"]
+}  # fmt: skip
+WITH_PROJECTIONS = ["llama-3.2", "qwen2", "gemma3-short", "gpt-neo", "bloom", "starcoder2-short", "gpt2", "gpt-neox",
+                    "qwen3", "gemma2-short", "olmo3", "phi4-mini", "gptj", "opt-350m", "falcon-40b", "cohere-plus",
+                    "stablelm", "qwen3-moe", "gpt-oss"]  # fmt: skip
 
 
 def first_a(seed, n_in, n_out):

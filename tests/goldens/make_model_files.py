@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Model folders and GGUF files that say unusual things of themselves, and the tokens that follow a prompt, for
-tests/model_files/.
+tests/model_files.rs.
 
     pip install torch transformers gguf safetensors tokenizers
     python tests/goldens/make_model_files.py
@@ -34,13 +34,15 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoConfig, LlamaConfig
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent / "peers")]
 import drawn  # noqa: E402
 import write_gguf  # noqa: E402
+from masked import NearestExperts, as_trained  # noqa: E402
+from model_folders import more_folders  # noqa: E402
 
 OUT = HERE / "model_files"
 PROMPT = "English to French\nQ:one treeA:un arbre \nQ:two treesA:"
-STEPS, LEAD = 8, 5e-4
+STEPS, LEAD, EXPERTS_LEAD = 8, 5e-4, 2e-5
 RULES = [["norm.weight", 1.0, 1.0], ["ln_1.weight", 1.0, 1.0], ["ln_2.weight", 1.0, 1.0], ["ln_f.weight", 1.0, 1.0],
          ["layernorm.weight", 1.0, 1.0]]  # fmt: skip
 GEMMA_RULES = [["norm.weight", 1.0, 0.0]]
@@ -125,7 +127,7 @@ def folders():
     both = {"rope_parameters": PLAIN, "rope_scaling": LINEAR}
     yield Folder("llama-scaling-beside", LLAMA | both, unlike="llama", **own)
     yield Folder("llama-scaling-beside-yarn", LLAMA | both | {"rope_scaling": {"type": "yarn", "factor": 4.0,
-                 "original_max_position_embeddings": 32}}, refused=["yarn", "is not supported"], **own)  # fmt: skip
+                 "original_max_position_embeddings": 32}}, unlike="llama", **own)  # fmt: skip
     theta = {"rope_parameters": {"rope_type": "default", "rope_theta": 50.0}}
     yield Folder("llama-theta", LLAMA | theta, unlike="llama", **own)
     yield Folder("llama-scaling-drops-theta", LLAMA | theta | {"rope_scaling": LINEAR}, like="llama-scaling-beside", **own)
@@ -196,6 +198,9 @@ def folders():
     yield Folder("llama-no-repeats", LLAMA, generation={"no_repeat_ngram_size": 2, "min_new_tokens": 5}, like="llama",
                  **own)  # fmt: skip
 
+    """Families that came later."""
+    yield from more_folders(Folder, SIZES, LLAMA)
+
     """Weights that overflow."""
     attention = "model.layers.{}.self_attn.{}_proj.weight"
     yield Folder("llama-overflow", LLAMA, scaled={attention.format(0, "q"): 1e20, attention.format(0, "k"): 1e20},
@@ -213,7 +218,7 @@ def stored(folder):
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**copy.deepcopy(folder.layers)))
     embedding = model.get_input_embeddings().weight
-    names = {name: tuple(parameter.shape) for name, parameter in model.named_parameters() if name != "lm_head.weight"}
+    names = {name: tuple(weight.shape) for name, weight in drawn.stored(model) if name != "lm_head.weight"}
     of_embedding = next(name for name, parameter in model.named_parameters() if parameter is embedding)
     found = [[name, list(shape), None, folder.scaled.get(name, 1)] for name, shape in names.items()
              if folder.embedding or name != of_embedding]  # fmt: skip
@@ -248,7 +253,7 @@ def files(folder, seed):
 
 
 def rules(config):
-    return GEMMA_RULES if config["model_type"] == "gemma3_text" else RULES
+    return GEMMA_RULES if config["model_type"] in ("gemma2", "gemma3_text") else RULES
 
 
 def draw(seed, tensor, drawn_rules):
@@ -273,18 +278,20 @@ class Unsuited(Exception):
 
 
 def greedy(model, ids, name):
-    tokens = []
+    tokens, experts = [], NearestExperts(model)
     for _ in range(STEPS):
         row = model(torch.tensor([ids + tokens]), use_cache=False).logits[0, -1]
         best = row.topk(2).values
         if best[0] - best[1] < LEAD * row.abs().max():
             raise Unsuited(f"{name}: two tokens are too near to each other")
         tokens.append(int(row.argmax()))
+    if experts.lead < EXPERTS_LEAD:
+        raise Unsuited(f"{name}: two experts are too near to each other")
     return tokens
 
 
 def opened(path):
-    return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
+    return as_trained(AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager")).eval()
 
 
 def make_folder(folder, ids, seed):
@@ -403,7 +410,7 @@ def main():
     with torch.inference_mode():
         families = {}
         for folder in folders():
-            families.setdefault(folder.config["model_type"], []).append(folder)
+            families.setdefault(folder.layers["model_type"], []).append(folder)
         entries = [entry for some in families.values() for entry in make_family(some, ids)]
         ggufs = [make_gguf(*specification, ids) for specification in as_gguf()]
     by_name = {entry["name"]: entry["tokens"] for entry in ggufs}

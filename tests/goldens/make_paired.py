@@ -6,7 +6,7 @@
 Texts and references are those of notebooks/sample/results; n-gram counts and scores are sacreBLEU's. sacreBLEU's own paired
 tests (`bs`, `ar`) run on the draws of icl-mask: its generator of random numbers is replaced by SplitMix64, written down
 again here. `bs` scores resamples in 32 bits, so intervals are computed once more in 64, and must agree. The file records
-the versions it was made with. `cargo test --test command measures` compares.
+the versions it was made with. `cargo test --test measures` compares.
 """
 
 import json

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes sampling.json: the rows that pandas draws, for tests/goldens/sampling.rs.
+"""Writes sampling.json: the rows that pandas draws, for tests/sampling_goldens.rs.
 
     pip install pandas
     python tests/goldens/make_sampling.py

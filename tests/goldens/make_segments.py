@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes segments.json: prompts, their segments and the columns a treatment hides, for tests/goldens/segments.rs.
+"""Writes segments.json: prompts, their segments and the columns a treatment hides, for tests/segments_goldens.rs.
 
     pip install tokenizers pyyaml
     python tests/goldens/make_segments.py

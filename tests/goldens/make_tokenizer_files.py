@@ -4,7 +4,7 @@
     pip install torch transformers tokenizers sentencepiece gguf jinja2
     python tests/goldens/make_tokenizer_files.py
 
-Writes into tests/goldens/tokenizer_files/, for tests/tokenizer_files/:
+Writes into tests/goldens/tokenizer_files/, for tests/tokenizer_files.rs:
 
     tokenizer.json         a small byte-level BPE, the one of all folders but Gemma's
     folders.json           for each case the files beside tokenizer.json (and changes of it), texts, and their ids by

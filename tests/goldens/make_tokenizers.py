@@ -7,7 +7,7 @@ Writes into tests/goldens/tokenizers/: for each family `<name>.tokenizer.json` (
 but with the normalizer, pre-tokenizer, post-processor, decoder and kinds of special tokens of the published
 tokenizer.json) and `<name>.gguf` (the same vocabulary as llama.cpp's converter writes it, no tensors); and `ids.json`:
 the texts, and for each tokenizer the ids without BOS, the text those ids decode to (null where it is the text itself),
-and the text of ids in an order that cuts characters apart. `tests/goldens/tokenizers.rs` holds the Rust side to it.
+and the text of ids in an order that cuts characters apart. `tests/tokenizer_goldens.rs` holds the Rust side to it.
 
 Where each family's settings come from:
 - qwen2: transformers, models/qwen2/tokenization_qwen2.py;

@@ -50,6 +50,7 @@ pub fn arch(family: Family, vocab: usize) -> Arch {
             windowed: None,
         },
         windows: vec![None; LAYERS],
+        unrotated: Vec::new(),
         score_scale: 1. / 8f64.sqrt(),
         qk_norm: false,
         bias: Biases { qkv: family == Family::Qwen2, output: false, mlp: false },

@@ -86,6 +86,16 @@ impl RopeScaling {
                 }
                 Ok(())
             }
+            Self::Yarn(scaling) => {
+                positive("factor of the rope scaling", scaling.factor)?;
+                positive("beta_fast of the rope scaling", scaling.beta_fast)?;
+                positive("beta_slow of the rope scaling", scaling.beta_slow)?;
+                positive("attention_factor of the rope scaling", scaling.attention_factor)?;
+                positive(
+                    "original_max_position_embeddings of the rope scaling",
+                    scaling.original_context as f64,
+                )
+            }
             Self::Factors(factors) => {
                 let of = |&factor: &f32| positive("factor of a rotary frequency", factor.into());
                 factors.iter().try_for_each(of)

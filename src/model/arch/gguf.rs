@@ -17,6 +17,9 @@ const GEMMA3_PATTERN: usize = 6;
 /// Gemma 3's 27B model is told by its layers; its scores have a scale of their own, which is not written.
 const GEMMA3_27B_LAYERS: usize = 62;
 
+/// Of so many layers of SmolLM3 the last is not rotated: llama.cpp takes this number whatever a file says.
+const SMOLLM3_PATTERN: usize = 4;
+
 impl Arch {
     /// Read the metadata of a GGUF file.
     ///
@@ -31,13 +34,19 @@ impl Arch {
         let arch = sizes(family, content, &keys)?;
         let arch = match family {
             // Its queries and keys stand in the file pair by pair.
-            Family::Llama if !arch.head_dim.is_multiple_of(2) => {
+            Family::Llama | Family::Smollm3 if !arch.head_dim.is_multiple_of(2) => {
                 return Err(input(format!(
                     "heads of size {} cannot be rotated pair by pair: the file is damaged",
                     arch.head_dim
                 )));
             }
-            Family::Llama | Family::Qwen2 | Family::GptNeo => arch,
+            Family::Llama | Family::Qwen2 | Family::Qwen3 | Family::GptNeo => arch,
+            // llama.cpp knows no name for them.
+            Family::Mistral | Family::Ministral => arch,
+            Family::Smollm3 => {
+                let unrotated = (1..=arch.layers).map(|layer| layer.is_multiple_of(SMOLLM3_PATTERN));
+                Arch { unrotated: unrotated.collect(), ..arch }
+            }
             Family::Bloom => Arch { positions: Positions::Alibi, embedding_norm: true, ..arch },
             Family::Gpt2 => Arch { positions: Positions::Learned, ..arch },
             Family::Starcoder2 => {
@@ -86,6 +95,7 @@ fn sizes(family: Family, content: &Content, keys: &GgufKeys) -> Result<Arch> {
         norm_eps: keys.float(&format!("attention.{epsilon}"))?,
         positions: rotary(keys, head_dim)?,
         windows: vec![None; layers],
+        unrotated: Vec::new(),
         score_scale: 1. / (head_dim as f64).sqrt(),
         qk_norm: has("blk.0.attn_q_norm.weight"),
         bias: Biases {

@@ -28,11 +28,18 @@ impl Arch {
     /// The same from the fields alone.
     pub fn from_fields(fields: &Fields) -> Result<Self> {
         let model_type: String = fields.get("model_type")?;
-        let family = Family::of_model_type(&model_type)?;
+        let family = match Family::of_model_type(&model_type)? {
+            // As transformers does where a file names the kinds of its layers.
+            Family::Mistral if fields.0.contains_key("layer_types") => Family::Ministral,
+            family => family,
+        };
         known::refuse_not_computed(fields)?;
         let arch = match family {
             Family::Llama => llama(fields)?,
             Family::Qwen2 => qwen2(fields)?,
+            Family::Qwen3 => qwen3(fields)?,
+            Family::Mistral | Family::Ministral => mistral(fields, family)?,
+            Family::Smollm3 => smollm3(fields)?,
             Family::GptNeo => json_older::gpt_neo(fields)?,
             Family::Bloom => json_older::bloom(fields)?,
             Family::Starcoder2 => starcoder2(fields)?,
@@ -72,6 +79,7 @@ fn common(fields: &Fields, family: Family) -> Result<Arch> {
         norm_eps: 1e-6,
         positions: Positions::Learned,
         windows: vec![None; layers],
+        unrotated: Vec::new(),
         score_scale: inverse_root(head_dim),
         qk_norm: false,
         bias: Biases { qkv: false, output: false, mlp: false },
@@ -136,6 +144,94 @@ fn qwen2(fields: &Fields) -> Result<Arch> {
         bias: Biases { qkv: true, output: false, mlp: false },
         activation: activation(fields, "hidden_act", "silu")?,
         windows,
+        ..arch
+    })
+}
+
+fn qwen3(fields: &Fields) -> Result<Arch> {
+    // A width of heads that is not written is 128, whatever their number.
+    let fields = &fields.with_defaults(&[("head_dim", 128)]);
+    let bias = fields.get_or("attention_bias", false)?;
+    Ok(Arch {
+        family: Family::Qwen3,
+        qk_norm: true,
+        bias: Biases { qkv: bias, output: bias, mlp: false },
+        ..qwen2(fields)?
+    })
+}
+
+fn mistral(fields: &Fields, family: Family) -> Result<Arch> {
+    let fields = &fields.with_defaults(&[
+        ("vocab_size", 32_000),
+        ("hidden_size", 4096),
+        ("intermediate_size", 14_336),
+        ("num_hidden_layers", 32),
+        ("num_attention_heads", 32),
+        ("num_key_value_heads", 8),
+        ("max_position_embeddings", 131_072),
+        ("sliding_window", 4096),
+    ]);
+    if family == Family::Ministral {
+        fields.get::<usize>("head_dim")?;
+    }
+    let arch = common(fields, family)?;
+    let window: Option<usize> = fields.find("sliding_window")?;
+    // Of the two only Ministral's code reads the kinds of layers.
+    let windows = match family {
+        Family::Ministral => layer_types(fields, arch.layers, |_| window.is_some(), window)?,
+        _ => vec![window; arch.layers],
+    };
+    Ok(Arch {
+        norm_eps: fields.get_or("rms_norm_eps", 1e-6)?,
+        positions: rotary(fields, arch.head_dim)?,
+        activation: activation(fields, "hidden_act", "silu")?,
+        windows,
+        ..arch
+    })
+}
+
+fn smollm3(fields: &Fields) -> Result<Arch> {
+    let fields = &fields.with_defaults(&[
+        ("vocab_size", 128_256),
+        ("hidden_size", 2048),
+        ("intermediate_size", 11_008),
+        ("num_hidden_layers", 36),
+        ("num_attention_heads", 16),
+        ("num_key_value_heads", 4),
+        ("max_position_embeddings", 32_768),
+    ]);
+    fields.only("mlp_bias", false)?;
+    let arch = common(fields, Family::Smollm3)?;
+    let interval: usize = fields.get_or("no_rope_layer_interval", 4)?;
+    if interval == 0 {
+        return Err(input("field `no_rope_layer_interval` is 0, which cannot be: the file is damaged"));
+    }
+    let unrotated: Vec<bool> = match fields.find::<Vec<usize>>("no_rope_layers")? {
+        Some(rotated) if rotated.len() < arch.layers => {
+            return Err(input(format!(
+                "field `no_rope_layers` is about {} layers, not {}",
+                rotated.len(),
+                arch.layers
+            )));
+        }
+        Some(rotated) => rotated.into_iter().take(arch.layers).map(|rotated| rotated == 0).collect(),
+        None => (1..=arch.layers).map(|layer| layer.is_multiple_of(interval)).collect(),
+    };
+    let window: Option<usize> = match fields.get_or("use_sliding_window", false)? {
+        true => fields.find("sliding_window")?,
+        false => None,
+    };
+    let windows = layer_types(fields, arch.layers, |layer| window.is_some() && unrotated[layer], window)?;
+    let bias = fields.get_or("attention_bias", false)?;
+    let theta = ("rope_theta", 2_000_000.);
+    Ok(Arch {
+        norm_eps: fields.get_or("rms_norm_eps", 1e-6)?,
+        positions: Rotated { fields, head_dim: arch.head_dim, theta, share: None }.positions()?,
+        bias: Biases { qkv: bias, output: bias, mlp: false },
+        activation: activation(fields, "hidden_act", "silu")?,
+        tied: fields.get_or("tie_word_embeddings", true)?,
+        windows,
+        unrotated,
         ..arch
     })
 }

@@ -38,6 +38,7 @@ impl Older<'_> {
             norm_eps: fields.get_or("layer_norm_epsilon", 1e-5)?,
             positions: Positions::Learned,
             windows: vec![None; layers],
+            unrotated: Vec::new(),
             score_scale: inverse_root(head_dim),
             qk_norm: false,
             bias: Biases { qkv: true, output: true, mlp: true },

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::{Arch, Fields, Positions, Rope, RopeScaling};
+use super::{Arch, Fields, Positions, Rope, RopeScaling, YarnScaling};
 use crate::base::error::input;
 
 /// What a file says of rotary positions beside the parameters themselves.
@@ -44,9 +44,10 @@ impl Rotated<'_> {
             "default" => RopeScaling::None,
             "linear" => RopeScaling::Linear(parameters.get("factor")?),
             "llama3" => RopeScaling::Llama3(self.llama3(parameters, original)?),
+            "yarn" => RopeScaling::Yarn(self.yarn(parameters, original)?),
             other => {
                 return Err(input(format!(
-                    "rope scaling of type `{other}` is not supported (supported: default, linear, llama3)"
+                    "rope scaling of type `{other}` is not supported (supported: default, linear, llama3, yarn)"
                 )));
             }
         };
@@ -57,6 +58,35 @@ impl Rotated<'_> {
             false => self.fields.get_or(name, absent)?,
         };
         Ok(Rope { theta, dims, scaling })
+    }
+
+    /// As transformers reads it: a factor of its own for cosines and sines wins over one that follows from the stretching.
+    fn yarn(self, parameters: &Fields, original: Option<usize>) -> Result<YarnScaling> {
+        let context: usize = self.fields.get("max_position_embeddings")?;
+        let original_context = match original {
+            Some(original) => original,
+            None => parameters.get_or("original_max_position_embeddings", context)?,
+        };
+        let factor: f64 = match parameters.find("factor")? {
+            Some(factor) => factor,
+            None => context as f64 / original_context as f64,
+        };
+        let spread = |scale: f64| if factor <= 1. { 1. } else { 0.1 * scale * factor.ln() + 1. };
+        let scales = [parameters.get_or("mscale", 0.)?, parameters.get_or("mscale_all_dim", 0.)?];
+        let attention_factor = match parameters.find("attention_factor")? {
+            Some(own) => own,
+            None if scales.iter().all(|scale| *scale != 0.) => spread(scales[0]) / spread(scales[1]),
+            None => spread(1.),
+        };
+        let or = |found: Option<f64>, usual: f64| found.filter(|found| *found != 0.).unwrap_or(usual);
+        Ok(YarnScaling {
+            factor,
+            original_context,
+            beta_fast: or(parameters.find("beta_fast")?, 32.),
+            beta_slow: or(parameters.find("beta_slow")?, 1.),
+            truncate: parameters.get_or("truncate", true)?,
+            attention_factor,
+        })
     }
 
     fn llama3(self, parameters: &Fields, original: Option<usize>) -> Result<super::Llama3Scaling> {

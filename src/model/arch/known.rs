@@ -156,6 +156,27 @@ const QWEN2: Keys = Keys {
     harmless: &[],
 };
 
+/// Beside those of Qwen2.
+const QWEN3: Keys = Keys { read: &["attention_bias"], harmless: &[] };
+
+const MISTRAL: Keys = Keys {
+    read: &[
+        "num_key_value_heads",
+        "rms_norm_eps",
+        "hidden_act",
+        "sliding_window",
+        "layer_types",
+        "original_max_position_embeddings",
+    ],
+    harmless: &[],
+};
+
+const SMOLLM3: Keys = Keys {
+    read: &["attention_bias", "mlp_bias", "no_rope_layers", "no_rope_layer_interval"],
+    // The last window layer is told by the kinds of layers.
+    harmless: &["max_window_layers"],
+};
+
 const STARCODER2: Keys = Keys {
     read: &[
         "num_key_value_heads",
@@ -311,6 +332,12 @@ const ROPE: Keys = Keys {
         "low_freq_factor",
         "high_freq_factor",
         "original_max_position_embeddings",
+        "beta_fast",
+        "beta_slow",
+        "truncate",
+        "attention_factor",
+        "mscale",
+        "mscale_all_dim",
     ],
     harmless: &[],
 };
@@ -322,6 +349,9 @@ fn keys_of(family: Family) -> Vec<Keys> {
     match family {
         Family::Llama => vec![ALL, SIZES, ROTARY, LLAMA],
         Family::Qwen2 => vec![ALL, SIZES, ROTARY, QWEN2],
+        Family::Qwen3 => vec![ALL, SIZES, ROTARY, QWEN2, QWEN3],
+        Family::Mistral | Family::Ministral => vec![ALL, SIZES, ROTARY, MISTRAL],
+        Family::Smollm3 => vec![ALL, SIZES, ROTARY, QWEN2, SMOLLM3],
         Family::Starcoder2 => vec![ALL, SIZES, ROTARY, STARCODER2],
         Family::GptNeox => vec![ALL, SIZES, GPT_NEOX],
         Family::Gemma3 => vec![ALL, SIZES, ROTARY, GEMMA3],

@@ -45,11 +45,19 @@ pub enum Family {
     GptNeox,
     /// Gemma 3: norms around both parts of a block and on each head, five layers with a window for one without.
     Gemma3,
+    /// Qwen3: Llama with norms on each head, whose width is its own.
+    Qwen3,
+    /// Mistral: Llama whose layers all have a window, or none.
+    Mistral,
+    /// Ministral: Llama in which some layers have a window.
+    Ministral,
+    /// SmolLM3: Llama in which some layers know no positions.
+    Smollm3,
 }
 
 impl Family {
     /// `model_type` in a `config.json`, `general.architecture` in GGUF, and the family.
-    const NAMES: [(&str, Option<&str>, Family); 9] = [
+    const NAMES: [(&str, Option<&str>, Family); 13] = [
         ("llama", Some("llama"), Family::Llama),
         ("qwen2", Some("qwen2"), Family::Qwen2),
         ("gpt_neo", None, Family::GptNeo),
@@ -60,6 +68,11 @@ impl Family {
         ("gemma3_text", Some("gemma3"), Family::Gemma3),
         // With images; its text half is the same.
         ("gemma3", None, Family::Gemma3),
+        ("qwen3", Some("qwen3"), Family::Qwen3),
+        // llama.cpp's converter writes it as a `llama`.
+        ("mistral", None, Family::Mistral),
+        ("ministral", None, Family::Ministral),
+        ("smollm3", Some("smollm3"), Family::Smollm3),
     ];
 
     /// The family of a `model_type`.
@@ -117,6 +130,9 @@ pub struct Arch {
     /// By layer, how many columns a row reads, its own included; `None`: all.
     #[serde(skip_serializing_if = "no_windows")]
     pub windows: Vec<Option<usize>>,
+    /// By layer, whether its queries and keys are not rotated, though positions are rotary. Empty where all layers are alike.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unrotated: Vec<bool>,
     /// Scores are multiplied by this.
     pub score_scale: f64,
     /// Queries and keys are normed head by head.
@@ -188,6 +204,25 @@ pub enum RopeScaling {
     Llama3(Llama3Scaling),
     /// Each divided by its own factor, `[dims / 2]`: how GGUF stores Llama 3.1's.
     Factors(Vec<f32>),
+    /// Long wavelengths divided, short ones kept, those between interpolated; cosines and sines are scaled too.
+    Yarn(YarnScaling),
+}
+
+/// `rope_type: yarn` of a `config.json` (Peng et al. 2023, "YaRN").
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct YarnScaling {
+    /// How much long wavelengths are stretched.
+    pub factor: f64,
+    /// The context, in tokens, of the training before the rescaling.
+    pub original_context: usize,
+    /// Rotations within that context above which a wavelength is kept.
+    pub beta_fast: f64,
+    /// Rotations within that context below which a wavelength is stretched by the whole factor.
+    pub beta_slow: f64,
+    /// Whether the dimensions between which factors are interpolated are rounded to whole ones.
+    pub truncate: bool,
+    /// What cosines and sines are multiplied by.
+    pub attention_factor: f64,
 }
 
 /// `rope_type: llama3` of a `config.json`.
@@ -244,6 +279,11 @@ impl Arch {
     /// How many columns a row of this layer reads, its own included; `None`: all.
     pub fn window(&self, layer: usize) -> Option<usize> {
         self.windows.get(layer).copied().flatten()
+    }
+
+    /// Whether queries and keys of this layer are rotated, where positions are rotary.
+    pub fn rotates(&self, layer: usize) -> bool {
+        !self.unrotated.get(layer).copied().unwrap_or(false)
     }
 
     /// The MLP of a layer.

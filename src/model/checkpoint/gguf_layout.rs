@@ -86,8 +86,8 @@ pub fn name(arch: &Arch, hugging_face: &str) -> String {
 pub fn layout(arch: &Arch, hugging_face: &str) -> TensorLayout {
     let has = |part: &str| hugging_face.contains(part);
     match arch.family {
-        Family::Llama if has(".q_proj.") => TensorLayout::Pairs { heads: arch.heads },
-        Family::Llama if has(".k_proj.") => TensorLayout::Pairs { heads: arch.kv_heads },
+        Family::Llama | Family::Smollm3 if has(".q_proj.") => TensorLayout::Pairs { heads: arch.heads },
+        Family::Llama | Family::Smollm3 if has(".k_proj.") => TensorLayout::Pairs { heads: arch.kv_heads },
         Family::Bloom | Family::GptNeox if has("query_key_value") => TensorLayout::Stacked,
         Family::Gpt2 if has(".c_") && hugging_face.ends_with("weight") => TensorLayout::Transposed,
         Family::Gemma3 if has("norm") => TensorLayout::PlusOne,

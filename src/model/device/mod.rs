@@ -217,7 +217,11 @@ impl Decoder for DeviceTransformer {
             layer,
             dtype: self.dtype,
             kernels: self.kernels,
-            rope: self.rope.as_ref().map(|rope| &rope[usize::from(windowed)]),
+            rope: self
+                .rope
+                .as_ref()
+                .filter(|_| self.arch.rotates(layer))
+                .map(|rope| &rope[usize::from(windowed)]),
             slopes: self.slopes.as_deref(),
             adapters: Marked::of(&self.adapters, layer, batch, &self.device)?,
             batch,

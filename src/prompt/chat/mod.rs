@@ -185,6 +185,8 @@ impl ChatTemplate {
                 ("tools", Value::from(())),
                 ("documents", Value::from(())),
                 ("add_generation_prompt", Value::from(true)),
+                // An answer is asked for, not what a model thinks before it (Qwen3, SmolLM3).
+                ("enable_thinking", Value::from(false)),
             ];
             let context: BTreeMap<&str, Value> = roles.chain(own).collect();
             environment.get_template(NAME)?.render(context)
