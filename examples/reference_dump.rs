@@ -34,7 +34,7 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let experiment = Experiment::resolve(None, args.settings)?;
+    let experiment = Experiment::resolve(None, args.settings, icl_mask::run::describe)?;
     let mut logits = BufWriter::new(File::create(&args.logits)?);
     let mut dump = BufWriter::new(File::create(&args.dump)?);
     let mut index = 0;

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 
 use anyhow::Result;
 use icl_mask::base::allowance::Counting;
-use icl_mask::engine::Plain;
 use icl_mask::base::error::InputError;
+use icl_mask::engine::Plain;
 use icl_mask::intervene::Plan;
 use icl_mask::model::{Decoder, Transformer};
 

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use icl_mask::config::ModelChoice;
 use icl_mask::hub::ModelFiles;
 use icl_mask::lora::peft;
-use icl_mask::model::{Arch, Checkpoint, Precision, Transformer, not_applied, unread};
+use icl_mask::model::{Adapters, Arch, Checkpoint, Precision, Transformer, not_applied, unread};
 use icl_mask::prompt::Tokenizer;
 use icl_mask::prompt::chat::{ChatTemplate, TemplateSource};
 use icl_mask::run::OpenModel;
@@ -51,7 +51,7 @@ fuzz_target!(|bytes: &[u8]| {
     // The way that the program takes, which reads some files several times.
     if common::one_of(16, bytes) {
         let folder = common::FOLDER.join(FAMILIES[family]);
-        let choice = ModelChoice::resolve(&folder.display().to_string(), "--model");
+        let choice = ModelChoice::resolve(&folder.display().to_string(), "--model", icl_mask::run::describe);
         common::judge(choice.and_then(|choice| OpenModel::open(&choice, ModelFiles::Weights)), bytes);
     }
     common::restore(FAMILIES[family], FILES[file]);
@@ -94,11 +94,11 @@ fn adapter(family: usize, bytes: &[u8]) {
     common::judge(peft::check(&place, 0), bytes);
     let Some(opened) = common::judge(peft::open(&place, &RIGHT[family]), bytes) else { return };
     // A folder with an adapter is not a model, so naming it as one must be refused.
-    let choice = ModelChoice::resolve(&place.display().to_string(), "--model");
+    let choice = ModelChoice::resolve(&place.display().to_string(), "--model", icl_mask::run::describe);
     assert!(common::judge(choice, bytes).is_none(), "a folder with an adapter was accepted as a model");
     let checkpoint = Checkpoint::open(&folder).expect("it is right");
     let mut model = Transformer::load(&checkpoint, Precision::F32).expect("it is right");
-    if common::judge(model.adapt(opened.adapter, true), bytes).is_some() {
+    if common::judge(model.adapt(Adapters::everywhere(opened.adapter)), bytes).is_some() {
         common::forward(&model);
     }
 }

@@ -54,7 +54,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // The way that the program takes, which reads the file three times.
     if common::one_of(16, bytes) {
-        let choice = ModelChoice::resolve(&path.display().to_string(), "--model");
+        let choice = ModelChoice::resolve(&path.display().to_string(), "--model", icl_mask::run::describe);
         common::judge(choice.and_then(|choice| OpenModel::open(&choice, ModelFiles::Weights)), bytes);
     }
 });

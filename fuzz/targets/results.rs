@@ -11,10 +11,10 @@ use std::sync::Once;
 use anyhow::Result;
 use icl_mask::cli::{StatusArgs, VerifyArgs};
 use icl_mask::config::{Experiment, Settings};
-use icl_mask::figure::Names;
+use icl_mask::figure::DisplayNames;
 use icl_mask::lora::{Log, peft};
 use icl_mask::report::{Report, html};
-use icl_mask::results::{Manifest, RunFolder, RunContents, read_json, sia2024};
+use icl_mask::results::{Manifest, RunContents, RunFolder, read_json, sia2024};
 use icl_mask::stats::{StoredRun, Study};
 use icl_mask::verbs;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
@@ -76,7 +76,7 @@ fn read(run: &str, name: &str, bytes: &[u8]) {
     common::judge(verbs::status(&StatusArgs { results: vec![folder.clone()], json: false }), bytes);
     if name.ends_with(".partial.jsonl") {
         let run = RunFolder::new(folder);
-        let cell = run.cell_at(&run.path().join("TTF/layer-2.json")).expect("a cell");
+        let cell = run.condition_at(&run.path().join("TTF/layer-2.json")).expect("a cell");
         common::judge(run.partial(cell), bytes);
         return;
     }
@@ -100,8 +100,10 @@ fn read(run: &str, name: &str, bytes: &[u8]) {
     if let Some(stored) = stored
         && common::one_of(256, bytes)
         && let Some(study) = common::judge(Study::new(vec![stored], |_| true), bytes)
-        && let Some(report) =
-            common::judge(Report::new(&study, String::new(), 3, (Vec::new(), &Names::default())), bytes)
+        && let Some(report) = common::judge(
+            Report::new(&study, String::new(), 3, (Vec::new(), &DisplayNames::default())),
+            bytes,
+        )
     {
         common::judge(html(&report), bytes);
     }
@@ -110,7 +112,7 @@ fn read(run: &str, name: &str, bytes: &[u8]) {
 /// What `run --from-manifest` would compute.
 fn made_again(path: &Path) -> Result<()> {
     let manifest = read_json::<Manifest>(path)?.expect("it is there");
-    Experiment::again(manifest.typed, path, Settings::default()).map(drop)
+    Experiment::again(manifest.typed, path, Settings::default(), icl_mask::run::describe).map(drop)
 }
 
 /// What `score` makes of the texts, and where `export` would write it. Programs are not run.
@@ -121,7 +123,7 @@ fn scored_again(folder: &RunFolder) -> Result<()> {
         let lines = stored.cleaned_again(&found)?;
         stored.trials(&lines)?;
         let record = stored.record(&found, &lines, None)?;
-        sia2024::path(&record).map(|_| sia2024::scores(&record));
+        sia2024::path(&record, stored.task.kind()).map(|_| stored.task.study_scores(&record.scores));
     }
     Ok(())
 }

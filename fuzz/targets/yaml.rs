@@ -14,13 +14,18 @@ fuzz_target!(|bytes: &[u8]| {
     let path = |name| common::file(name, rest).display().to_string();
     match which % 7 {
         0 => drop(common::judge(
-            Experiment::resolve(Some(&path("experiment.yaml")), Settings::default()),
+            Experiment::resolve(Some(&path("experiment.yaml")), Settings::default(), icl_mask::run::describe),
             bytes,
         )),
         1 => {
             let (settings, training) = (Settings::default(), Default::default());
             common::judge(
-                Experiment::resolve_training(Some(&path("experiment.yaml")), settings, training),
+                Experiment::resolve_training(
+                    Some(&path("experiment.yaml")),
+                    settings,
+                    training,
+                    icl_mask::run::describe,
+                ),
                 bytes,
             );
         }
@@ -35,15 +40,24 @@ fuzz_target!(|bytes: &[u8]| {
                 format.filled("English", "French");
             }
         }
-        4 => drop(common::judge(ModelChoice::resolve(&path("model.yaml"), "--model"), bytes)),
+        4 => drop(common::judge(
+            ModelChoice::resolve(&path("model.yaml"), "--model", icl_mask::run::describe),
+            bytes,
+        )),
         5 => {
             let mask = Some(vec![path("mask.yaml")]);
-            common::judge(Experiment::resolve(None, Settings { mask, ..one_model() }), bytes);
+            common::judge(
+                Experiment::resolve(None, Settings { mask, ..one_model() }, icl_mask::run::describe),
+                bytes,
+            );
         }
         _ => {
             let purpose = if common::one_of(2, bytes) { Purpose::Show } else { Purpose::Attention };
             let config = path("experiment.yaml");
-            common::judge(Experiment::resolve_for(purpose, Some(&config), Settings::default()), bytes);
+            common::judge(
+                Experiment::resolve_for(purpose, Some(&config), Settings::default(), icl_mask::run::describe),
+                bytes,
+            );
         }
     }
 });

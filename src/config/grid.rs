@@ -89,7 +89,9 @@ impl Resolver {
     /// # Errors
     /// An unknown name, an impossible combination, more runs or cells than can be planned.
     pub(super) fn runs(&self, task: &'static TaskKind) -> Result<Vec<Run>> {
-        let models = self.each(self.settings.model(), ModelChoice::resolve)?;
+        let describe = self.describe;
+        let models =
+            self.each(self.settings.model(), |word, origin| ModelChoice::resolve(word, origin, describe))?;
         let lists = self.lists(task)?;
         let (mut runs, mut count) = (Vec::new(), [0usize; 2]);
         for model in models {

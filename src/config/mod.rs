@@ -21,7 +21,7 @@ mod words;
 
 pub use compute::Compute;
 pub use layers::Layers;
-pub use model::{ModelChoice, ModelConfig};
+pub use model::{Describe, ModelChoice, ModelConfig};
 pub use named::{find_format, policy, profile};
 pub use purpose::Purpose;
 pub use settings::{Layered, Origins, Settings, TrainingFlags, parse_yaml};
@@ -216,40 +216,51 @@ fn holds_defaults(name: &str) -> bool {
 }
 
 impl Experiment {
-    /// What `run` computes: defaults, then the YAML file if one is given, then the flags.
+    /// What `run` computes: defaults, then the YAML file if one is given, then the flags. `describe` brings the descriptions of
+    /// models of the hub here, since nothing else here knows a network.
     ///
     /// # Errors
     /// An [`InputError`](crate::base::error::InputError) for the first mistake found.
-    pub fn resolve(config: Option<&str>, flags: Settings) -> Result<Self> {
-        Self::layered(Purpose::Run, config, flags, None)
+    pub fn resolve(config: Option<&str>, flags: Settings, describe: Describe) -> Result<Self> {
+        Self::layered(Purpose::Run, config, flags, None, describe)
     }
 
     /// The same for another verb that trains nothing.
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve); also a flag that has no effect on this verb.
-    pub fn resolve_for(purpose: Purpose, config: Option<&str>, flags: Settings) -> Result<Self> {
-        Self::layered(purpose, config, flags, None)
+    pub fn resolve_for(
+        purpose: Purpose,
+        config: Option<&str>,
+        flags: Settings,
+        describe: Describe,
+    ) -> Result<Self> {
+        Self::layered(purpose, config, flags, None, describe)
     }
 
     /// The same for adapters that are to be trained and tested: cells are their layers, and the model without any.
     ///
     /// # Errors
     /// As [`resolve_for`](Self::resolve_for).
-    pub fn resolve_training(config: Option<&str>, flags: Settings, training: TrainingFlags) -> Result<Self> {
-        Self::layered(Purpose::Lora, config, flags, Some(training))
+    pub fn resolve_training(
+        config: Option<&str>,
+        flags: Settings,
+        training: TrainingFlags,
+        describe: Describe,
+    ) -> Result<Self> {
+        Self::layered(Purpose::Lora, config, flags, Some(training), describe)
     }
 
     /// An experiment as [`typed`](Self::typed) has kept it, with some settings put over it.
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve).
-    pub fn again(typed: Settings, origin: &Path, over: Settings) -> Result<Self> {
+    pub fn again(typed: Settings, origin: &Path, over: Settings, describe: Describe) -> Result<Self> {
         let training = typed.lora.is_some();
         let mut layered = Layered::default();
         layered.stored(typed, origin);
         layered.flags(over, None);
-        resolve::experiment(layered, training)
+        resolve::experiment(layered, training, describe)
     }
 
     fn layered(
@@ -257,6 +268,7 @@ impl Experiment {
         config: Option<&str>,
         flags: Settings,
         training: Option<TrainingFlags>,
+        describe: Describe,
     ) -> Result<Self> {
         purpose.check_flags(&flags)?;
         let given = config.map(|name| files::find("experiments", name, "--config")).transpose()?;
@@ -279,6 +291,6 @@ impl Experiment {
         if let Some(own) = known.and_then(|kind| kind.defaults) {
             layered = layer(Some(own))?;
         }
-        resolve::experiment(layered, purpose == Purpose::Lora)
+        resolve::experiment(layered, purpose == Purpose::Lora, describe)
     }
 }

@@ -1,6 +1,5 @@
 //! Which model is meant: a file of `configs/model/`, a folder, a `.gguf` file, or an id of the Hugging Face hub.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -8,10 +7,9 @@ use serde::Deserialize;
 
 use super::files;
 use super::settings::parse_yaml;
-use crate::base::console::Bar;
 use crate::base::error::{absent, input, printable, suggest};
 use crate::base::inputs;
-use crate::hub::{self, DownloadProgress, HubSettings, ModelFiles, ModelId};
+use crate::hub::ModelId;
 use crate::model::{Arch, Checkpoint, Fields};
 
 /// A file of `configs/model/`.
@@ -41,6 +39,10 @@ const WEIGHTS: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"]
 /// Keys of a file of `configs/model/`.
 const KEYS: [&str; 5] = ["hub", "path", "prepare", "description", "config"];
 
+/// Brings `config.json` and the tokenizer of a model of the hub to a folder here. Settings are resolved without a network: who
+/// resolves them says how.
+pub type Describe = fn(&ModelId) -> Result<PathBuf>;
+
 /// A model as chosen.
 #[derive(Debug, Clone)]
 pub struct ModelChoice {
@@ -57,9 +59,12 @@ pub struct ModelChoice {
 }
 
 impl ModelChoice {
-    /// Resolve what the user wrote. Reads a header where the layers are not configured (for a model of the hub its
-    /// `config.json` and tokenizer are fetched), never weights.
-    pub fn resolve(written: &str, origin: &str) -> Result<Self> {
+    /// Resolve what the user wrote. Reads a header where the layers are not configured, never weights. `describe` brings the
+    /// description of a model of the hub here.
+    ///
+    /// # Errors
+    /// No such model, or one whose description cannot be had or read.
+    pub fn resolve(written: &str, origin: &str, describe: Describe) -> Result<Self> {
         let path = Path::new(written);
         if let Some(file) = files::try_find("model", written)? {
             let config: ModelConfig = parse_yaml(&file.path, &file.text, &KEYS)?;
@@ -80,7 +85,7 @@ impl ModelChoice {
         }
         if written.contains('/') {
             let id: ModelId = written.parse().with_context(|| origin.to_string())?;
-            let path = fetch(&id, ModelFiles::Description)?;
+            let path = describe(&id)?;
             let layers = described(&path)?.layers;
             let name = id.to_string().replace('/', "--");
             return Ok(Self { name, config: None, path, hub: Some(id), layers });
@@ -95,20 +100,7 @@ impl ModelChoice {
         self.path.exists()
     }
 
-    /// The folder or file with what is wanted, fetched from the hub where it is not here.
-    ///
-    /// # Errors
-    /// Not there (with the way to get it), or not to be had from the hub.
-    pub fn locate(&self, wanted: ModelFiles) -> Result<PathBuf> {
-        let chosen_by_id = self.config.is_none();
-        match &self.hub {
-            Some(id) if chosen_by_id || !self.path.exists() => fetch(id, wanted),
-            _ if self.path.exists() => Ok(self.path.clone()),
-            _ => Err(input(self.missing())),
-        }
-    }
-
-    /// Its architecture, from its own header; `path` is where [`ModelChoice::locate`] found it.
+    /// Its architecture, from its own header; `path` is where it was found.
     ///
     /// # Errors
     /// Unreadable, or with another number of layers than configured.
@@ -126,7 +118,8 @@ impl ModelChoice {
         Ok(arch)
     }
 
-    fn missing(&self) -> String {
+    /// That its weights are not here, with the way to get them.
+    pub fn missing(&self) -> String {
         let how =
             self.config.as_ref().map_or("check the path".into(), |config| config.how_to_get(&self.path));
         format!("the model `{}` is not at {}: {how}", self.name, self.path.display())
@@ -196,23 +189,6 @@ fn refuse_adapter(folder: &Path) -> Result<()> {
         "{shown}: is an adapter ({ADAPTER}), not a model: give it with --adapter, and with --model the model that it changes\
          {base}"
     )))
-}
-
-/// Fetch from the hub, with a bar for each file.
-fn fetch(id: &ModelId, wanted: ModelFiles) -> Result<PathBuf> {
-    let bar = Bar::new("{msg} {bar:24} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left", 0);
-    let shown = RefCell::new(String::new());
-    let show = |progress: DownloadProgress| match progress {
-        DownloadProgress::File { name, done, size } => {
-            if *shown.borrow() != name {
-                bar.restart(name, size);
-                shown.replace(name.into());
-            }
-            bar.position(done);
-        }
-        DownloadProgress::Note(line) => bar.note(&line),
-    };
-    Ok(hub::fetch(id, wanted, &HubSettings::from_env()?, &show)?.folder)
 }
 
 impl ModelConfig {

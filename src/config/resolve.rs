@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::named::{bytes, find_mask, policy};
 use super::purpose::PROGRAMS;
 use super::settings::{Layered, Origins, Setting, Settings};
-use super::{AdapterChoice, Experiment, Layers, ModelChoice, Run, Running, Sampling};
+use super::{AdapterChoice, Describe, Experiment, Layers, ModelChoice, Run, Running, Sampling};
 use crate::base::error::input;
 use crate::intervene::{Condition, Intervention, Series};
 use crate::prompt::Profile;
@@ -19,6 +19,8 @@ pub(super) struct Resolver {
     pub(super) origins: Origins,
     /// Adapters are to be trained.
     pub(super) training: bool,
+    /// Brings descriptions of models of the hub here.
+    pub(super) describe: Describe,
 }
 
 /// Threads, generations of an item: more would not begin to run.
@@ -29,8 +31,8 @@ const MOST_SAMPLES: usize = 100_000;
 const LEAST: f64 = 1e-6;
 
 /// Parse every word, build the grid, refuse what cannot be.
-pub fn experiment(layered: Layered, training: bool) -> Result<Experiment> {
-    Resolver { settings: layered.settings, origins: layered.origins, training }.experiment()
+pub fn experiment(layered: Layered, training: bool, describe: Describe) -> Result<Experiment> {
+    Resolver { settings: layered.settings, origins: layered.origins, training, describe }.experiment()
 }
 
 impl Resolver {

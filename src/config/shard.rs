@@ -79,7 +79,7 @@ mod tests {
             seed: words("0..2"),
             ..Settings::default()
         };
-        Experiment::resolve(None, settings).unwrap()
+        Experiment::resolve(None, settings, |id| Err(input(id.to_string()))).unwrap()
     }
 
     fn cells(experiment: &Experiment) -> Vec<(u32, Condition)> {

@@ -6,6 +6,7 @@ mod close;
 mod collect;
 mod compute;
 mod estimate;
+mod fetch;
 mod idle;
 mod inputs;
 mod load;
@@ -23,6 +24,7 @@ pub mod train;
 
 pub use checker::Checker;
 pub use compute::{compute, compute_all, fitting};
+pub use fetch::{describe, locate};
 pub use idle::Idle;
 pub use inputs::RunInputs;
 pub use load::on_host;

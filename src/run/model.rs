@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::fetch::locate;
 use crate::base::console::note;
 use crate::base::error::input;
 use crate::base::keys::Unread;
@@ -37,7 +38,7 @@ impl OpenModel {
     /// # Errors
     /// Absent or unreadable.
     pub fn open(choice: &ModelChoice, wanted: ModelFiles) -> Result<Self> {
-        let path = choice.locate(wanted)?;
+        let path = locate(choice, wanted)?;
         let arch = choice.arch(&path)?;
         let checkpoint = match wanted {
             ModelFiles::Description if path.is_dir() => None,
@@ -97,7 +98,7 @@ impl OpenModel {
     /// They are not to be had, or unreadable.
     pub fn fetch_weights(&mut self, choice: &ModelChoice) -> Result<()> {
         if self.checkpoint.is_none() {
-            let checkpoint = Checkpoint::open(&choice.locate(ModelFiles::Weights)?)?;
+            let checkpoint = Checkpoint::open(&locate(choice, ModelFiles::Weights)?)?;
             // Only the weights say whether embedding and head are one.
             self.arch = checkpoint.arch().clone();
             self.checkpoint = Some(checkpoint);

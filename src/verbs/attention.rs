@@ -12,7 +12,7 @@ use crate::hub::ModelFiles;
 use crate::intervene::{Columns, Condition, Intervention, Sees};
 use crate::lora::peft;
 use crate::model::{Adapters, Decoder, Matrix, Transformer};
-use crate::run::{OpenModel, Place, RunInputs, fitting, on_host, set_threads};
+use crate::run::{OpenModel, Place, RunInputs, describe, fitting, on_host, set_threads};
 
 /// The one run and condition that are to be shown: beside a baseline, the other.
 fn one(experiment: &Experiment) -> Result<(Run, Condition)> {
@@ -37,7 +37,8 @@ fn one(experiment: &Experiment) -> Result<(Run, Condition)> {
 
 /// One layer's attention over one prompt.
 pub fn attention(args: AttentionArgs) -> Result<()> {
-    let experiment = Experiment::resolve_for(Purpose::Attention, args.config.as_deref(), args.settings)?;
+    let experiment =
+        Experiment::resolve_for(Purpose::Attention, args.config.as_deref(), args.settings, describe)?;
     let (run, condition) = one(&experiment)?;
     if experiment.device != Compute::Cpu {
         return Err(input(format!(

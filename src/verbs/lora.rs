@@ -5,11 +5,12 @@ use anyhow::Result;
 use super::lora_dry_run;
 use crate::cli::LoraArgs;
 use crate::config::Experiment;
-use crate::run::{set_threads, table_metric, train};
+use crate::run::{describe, set_threads, table_metric, train};
 
 /// Train and test.
 pub fn lora(args: LoraArgs) -> Result<()> {
-    let mut experiment = Experiment::resolve_training(args.config.as_deref(), args.settings, args.training)?;
+    let mut experiment =
+        Experiment::resolve_training(args.config.as_deref(), args.settings, args.training, describe)?;
     if let Some(shard) = args.shard {
         experiment.keep(shard)?;
     }

@@ -11,11 +11,12 @@ use crate::config::{ModelChoice, files};
 use crate::engine::{kv_bytes_a_token, weights};
 use crate::hub::ModelFiles;
 use crate::model::{Arch, Checkpoint, Precision};
+use crate::run::{describe, locate};
 
 /// List, or show one.
 pub fn models(args: ModelsArgs) -> Result<()> {
     match &args.model {
-        Some(name) => one(&ModelChoice::resolve(name, "models")?, args.json),
+        Some(name) => one(&ModelChoice::resolve(name, "models", describe)?, args.json),
         None => list(args.json),
     }
 }
@@ -25,7 +26,7 @@ fn list(json: bool) -> Result<()> {
     table.load_style(presets::NOTHING);
     table.set_header(["model", "layers", "parameters", "f32 GiB", "bf16 GiB", "KiB/token", "here"]);
     for name in files::names("model") {
-        let choice = ModelChoice::resolve(&name, "models")?;
+        let choice = ModelChoice::resolve(&name, "models", describe)?;
         let Some(config) = &choice.config else { continue };
         let (arch, stored, here) = match choice.is_here().then(|| header(&choice)) {
             None => (config.arch()?, None, "no"),
@@ -101,7 +102,7 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
 
 /// What a model's own files say of it, and how many bytes its weights take as stored, where they are here.
 fn header(choice: &ModelChoice) -> Result<(Arch, Option<u64>)> {
-    let path = choice.locate(ModelFiles::Description)?;
+    let path = locate(choice, ModelFiles::Description)?;
     let arch = choice.arch(&path)?;
     // Of a model of the hub only the description may be here.
     match Checkpoint::open(&path) {

@@ -14,7 +14,7 @@ use crate::base::interrupt::{Interrupted, check_interrupted};
 use crate::config::{Experiment, Settings};
 use crate::intervene::{Condition, Intervention, Series};
 use crate::results::{self, Manifest, RunContents, RunFolder, Schema, ScoreRecord, read_json};
-use crate::run::{compute, open, set_threads, train};
+use crate::run::{compute, describe, open, set_threads, train};
 use crate::tasks::TaskKind;
 
 /// Make the run again, with as many threads, so much memory and in such batches as `over` says; none of them changes results.
@@ -163,7 +163,7 @@ fn experiment(
     let task = TaskKind::find(&manifest.settings.task, &path.display().to_string())?;
     let over = safe(Settings { results: over.results.clone().or(to), ..over }, task);
     say_what_is_not_taken(&manifest.typed, &over);
-    let mut experiment = Experiment::again(manifest.typed.clone(), path, over)?;
+    let mut experiment = Experiment::again(manifest.typed.clone(), path, over, describe)?;
     experiment.runs.retain(|run| run.folder() == manifest.folder);
     let (_, cells) = RunContents::read_run(old, |stored, found| {
         Ok(stored.is_whole(&found.record).then_some(found.condition))

@@ -7,14 +7,14 @@ use super::repeat::repeat;
 use crate::base::console::{note, wrapped};
 use crate::cli::RunArgs;
 use crate::config::Experiment;
-use crate::run::{Place, compute_all, notes, open, set_threads, table_metric};
+use crate::run::{Place, compute_all, describe, notes, open, set_threads, table_metric};
 
 /// Run an experiment.
 pub fn run(args: RunArgs) -> Result<()> {
     if let Some(manifest) = &args.from_manifest {
         return repeat(manifest, args.settings);
     }
-    let mut experiment = Experiment::resolve(args.config.as_deref(), args.settings)?;
+    let mut experiment = Experiment::resolve(args.config.as_deref(), args.settings, describe)?;
     if let Some(shard) = args.shard {
         experiment.keep(shard)?;
     }

@@ -14,11 +14,11 @@ use crate::hub::ModelFiles;
 use crate::intervene::{Change, Condition, Intervention, Series};
 use crate::prompt::{Prompt, Tokenizer};
 use crate::results::SpecialTokens;
-use crate::run::{OpenModel, RunInputs, hidden_json};
+use crate::run::{OpenModel, RunInputs, describe, hidden_json};
 
 /// Show one prompt.
 pub fn show(args: ShowArgs) -> Result<()> {
-    let experiment = Experiment::resolve_for(Purpose::Show, args.config.as_deref(), args.settings)?;
+    let experiment = Experiment::resolve_for(Purpose::Show, args.config.as_deref(), args.settings, describe)?;
     let run = &experiment.runs[0];
     if experiment.runs.len() > 1 {
         note(format!("these settings make {} runs; a prompt of the first is shown", experiment.runs.len()));

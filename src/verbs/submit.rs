@@ -12,7 +12,7 @@ use crate::base::hash::Hash;
 use crate::cli::{SubmitArgs, Verb};
 use crate::config::Experiment;
 use crate::help::parsed;
-use crate::run::{notes, open, train};
+use crate::run::{describe, notes, open, train};
 
 /// Seconds before the time limit at which a task is told to stop and queue up again: a step of the largest models and the
 /// writing of what is finished take less.
@@ -81,14 +81,14 @@ fn resolve(call: &[String]) -> Result<(Experiment, bool)> {
         Verb::Run(args) if args.from_manifest.is_some() => refuse("--from-manifest cannot be shared out"),
         Verb::Run(args) if args.shard.is_some() => refuse("--shard is what submit adds itself; leave it out"),
         Verb::Run(args) if args.dry_run => refuse("--dry-run belongs before it"),
-        Verb::Run(args) => Ok((Experiment::resolve(args.config.as_deref(), args.settings)?, false)),
+        Verb::Run(args) => Ok((Experiment::resolve(args.config.as_deref(), args.settings, describe)?, false)),
         Verb::Lora(args) if args.shard.is_some() => {
             refuse("--shard is what submit adds itself; leave it out")
         }
         Verb::Lora(args) if args.dry_run => refuse("--dry-run belongs before it"),
         Verb::Lora(args) => {
             let experiment =
-                Experiment::resolve_training(args.config.as_deref(), args.settings, args.training)?;
+                Experiment::resolve_training(args.config.as_deref(), args.settings, args.training, describe)?;
             Ok((experiment, true))
         }
         _ => refuse("write run or lora with its flags, such as: submit --parts 4 -- run --mask TTF"),

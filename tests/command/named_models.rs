@@ -61,7 +61,7 @@ fn named_models_have_their_published_parameters() {
     let names: Vec<String> = files::names("model").into_iter().collect();
     assert_eq!(names, PARAMETERS.map(|(name, _)| name));
     for (name, parameters) in PARAMETERS {
-        let choice = ModelChoice::resolve(name, "test").unwrap();
+        let choice = ModelChoice::resolve(name, "test", icl_mask::run::describe).unwrap();
         assert_eq!(choice.config.unwrap().arch().unwrap().parameters(), parameters, "{name}");
     }
 }
@@ -103,7 +103,8 @@ fn the_studys_models_are_planned_without_weights() {
         let world = world();
         let model = world.path().join("models").join(name);
         fs::create_dir_all(&model).unwrap();
-        let config = ModelChoice::resolve(name, "test").unwrap().config.unwrap().config;
+        let config =
+            ModelChoice::resolve(name, "test", icl_mask::run::describe).unwrap().config.unwrap().config;
         fs::write(model.join("config.json"), serde_json::to_string(&config).unwrap()).unwrap();
         let golden =
             format!("{}/tests/goldens/tokenizers/{tokenizer}.tokenizer.json", env!("CARGO_MANIFEST_DIR"));
