@@ -85,6 +85,14 @@ pub fn suggest(written: &str, known: &[&str]) -> String {
     }
 }
 
+/// The same where the known names are too many for a sentence: `lists` is the command that lists them.
+pub fn suggest_of_many(written: &str, known: &[&str], lists: &str) -> String {
+    match nearest(written, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`? `{lists}` lists all {} names", known.len()),
+        None => format!("`{lists}` lists all {} names", known.len()),
+    }
+}
+
 /// Whether a terminal obeys this character or shows nothing for it, so that it can hide or reorder the text around it:
 /// controls (C0, DEL, C1), controls of the writing direction, separators of lines and paragraphs, and format characters
 /// without a shape (zero width spaces, word joiners, interlinear annotations, tags).

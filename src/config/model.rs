@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::files;
 use super::settings::parse_yaml;
-use crate::base::error::{absent, input, printable, suggest};
+use crate::base::error::{absent, input, printable, suggest_of_many};
 use crate::base::inputs;
 use crate::hub::ModelId;
 use crate::model::{Arch, Checkpoint, Fields};
@@ -92,7 +92,10 @@ impl ModelChoice {
         }
         let known = files::names("model");
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        Err(input(format!("{origin}: unknown model `{written}`: {}", suggest(written, &known))))
+        Err(input(format!(
+            "{origin}: unknown model `{written}`: {}",
+            suggest_of_many(written, &known, "icl-mask models")
+        )))
     }
 
     /// Is it chosen by name, with its weights at its own place?

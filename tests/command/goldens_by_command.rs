@@ -348,5 +348,5 @@ fn every_template_is_rendered_as_transformers_does() {
         assert_eq!(shown["prompt"], case["text"], "{both}");
         assert_eq!(shown["tokens"], case["tokens"], "{both}");
     }
-    assert_eq!(seen.len(), 9);
+    assert_eq!(seen.len(), 11);
 }
