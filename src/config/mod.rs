@@ -285,7 +285,7 @@ impl Experiment {
             Ok(layered)
         };
         let mut layered = layer(None)?;
-        // A task may have defaults of its own: a corpus and a format. Names that are not known are refused later.
+        // A task may have defaults of its own, such as a corpus and a format. The resolver refuses names that are not known.
         let task = layered.settings.task.as_ref().and_then(|words| words.first());
         let known = task.and_then(|name| TaskKind::find(name, "task").ok());
         if let Some(own) = known.and_then(|kind| kind.defaults) {

@@ -96,7 +96,7 @@ pub enum DemonstrationPool {
     File(TableFile),
 }
 
-/// What stands in a YAML file for [`DemonstrationPool::LeaveOneOut`].
+/// How a YAML file writes [`DemonstrationPool::LeaveOneOut`].
 pub(super) const LEAVE_ONE_OUT: &str = "leave-one-out";
 
 impl Code {

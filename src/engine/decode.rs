@@ -65,12 +65,12 @@ impl<D: Decoder> Sweep<'_, D> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{Fake, LAYERS, Pass, generated, hide, prompts};
+    use super::super::fake::{Fake, LAYERS, SeenPass, generated, hide, prompts};
     use super::super::{Limits, Request};
     use crate::intervene::Plan;
 
     /// The passes of an item's second and third token, with the baseline and two start layers.
-    fn steps(parting: bool) -> Vec<Pass> {
+    fn steps(parting: bool) -> Vec<SeenPass> {
         let prompts = prompts("shared", &[&[1, 2, 3, 4, 5, 6]]);
         let plans = [hide(0..4, 1), Plan::UNMASKED, hide(0..4, 3)];
         let requests = plans.map(|plan| Request::new(&prompts[0], plan));
@@ -81,7 +81,7 @@ mod tests {
         decoder.passes().split_off(2)
     }
 
-    fn rows(pass: &Pass) -> [usize; LAYERS] {
+    fn rows(pass: &SeenPass) -> [usize; LAYERS] {
         pass.positions().map(|strands| strands.len())
     }
 

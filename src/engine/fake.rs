@@ -64,13 +64,13 @@ pub struct Seen {
 
 /// Rows through the layers: at each layer those that were there.
 #[derive(Debug, Clone, Default)]
-pub struct Pass {
+pub struct SeenPass {
     /// Tokens that it began with.
     pub tokens: Vec<u32>,
     pub layers: [Vec<Seen>; LAYERS],
 }
 
-impl Pass {
+impl SeenPass {
     /// The positions of the rows at each layer, strand by strand.
     pub fn positions(&self) -> [Vec<Vec<usize>>; LAYERS] {
         self.layers.clone().map(|seen| seen.into_iter().map(|seen| seen.positions).collect())
@@ -102,7 +102,7 @@ pub struct Fake {
     arch: Arch,
     /// Every row chooses another token than those beside it; otherwise all choose the same one.
     parting: bool,
-    passes: Mutex<Vec<Pass>>,
+    passes: Mutex<Vec<SeenPass>>,
 }
 
 impl Fake {
@@ -111,7 +111,7 @@ impl Fake {
     }
 
     /// What it was asked for so far.
-    pub fn passes(&self) -> Vec<Pass> {
+    pub fn passes(&self) -> Vec<SeenPass> {
         self.passes.lock().expect("no thread has failed").clone()
     }
 }
@@ -133,7 +133,7 @@ impl Decoder for Fake {
     }
 
     fn embed(&self, tokens: &[u32], positions: &[usize]) -> Result<Named> {
-        let pass = Pass { tokens: tokens.to_vec(), ..Pass::default() };
+        let pass = SeenPass { tokens: tokens.to_vec(), ..SeenPass::default() };
         self.passes.lock().expect("no thread has failed").push(pass);
         Ok(Named(tokens.iter().copied().zip(positions.iter().copied()).collect()))
     }
@@ -180,7 +180,7 @@ impl Observer for Collected {
     }
 }
 
-/// Make generations of so many tokens with a decoder that has not been asked for anything yet.
+/// Make generations of so many tokens with a new decoder.
 pub fn generated(decoder: &Fake, requests: &[Request], tokens: usize, limits: Limits) -> Vec<Vec<u32>> {
     let rule = StopRule { eos: vec![], strings: vec![], max_new_tokens: tokens, full_length: true };
     let mut collected = Collected(vec![Vec::new(); requests.len()]);

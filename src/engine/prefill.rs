@@ -237,7 +237,7 @@ fn fitting(forked: &[Forked], room: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{Fake, Pass, generated, hide, prompts};
+    use super::super::fake::{Fake, SeenPass, generated, hide, prompts};
     use super::super::{Limits, Request};
     use super::*;
     use crate::intervene::Plan;
@@ -245,8 +245,8 @@ mod tests {
     /// A context of four tokens, and two items with two and three of their own.
     const ITEMS: [&[u32]; 2] = [&[1, 2, 3, 4, 5, 6], &[1, 2, 3, 4, 7, 8, 9]];
 
-    /// The passes over prompts of one token each, with room for so many rows.
-    fn passes(plans: &[Plan], pass_rows: usize) -> Vec<Pass> {
+    /// The passes that prefill the items and choose one token each. A pass over prompts has at most `pass_rows` rows.
+    fn passes(plans: &[Plan], pass_rows: usize) -> Vec<SeenPass> {
         let prompts = prompts("shared", &ITEMS);
         let requests =
             prompts.iter().flat_map(|prompt| plans.iter().map(|plan| Request::new(prompt, plan.clone())));
@@ -291,7 +291,7 @@ mod tests {
         let (mut all, top) = (blocks(3), blocks(3));
         all.sort();
         all.dedup();
-        assert_eq!((all.len(), &top[..4]), (6, &blocks(2)[..]), "each strand writes to a block of its own");
+        assert_eq!((all.len(), &top[..4]), (6, &blocks(2)[..]), "each strand has its own block");
     }
 
     /// A part of the context is hidden: the rows after it that are still read are computed once for both items.

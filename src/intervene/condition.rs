@@ -70,7 +70,7 @@ impl Condition {
         }
     }
 
-    /// The layer as files and figures write it, for a model of so many layers: that of the baseline is one past the last.
+    /// The layer as files and figures write it. For the baseline they write the number of layers.
     pub fn start(self, n_layers: usize) -> usize {
         self.layer().unwrap_or(n_layers)
     }

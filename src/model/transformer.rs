@@ -206,15 +206,10 @@ impl Transformer {
 
     /// How the rows of a layer are told their positions.
     pub(super) fn placement(&self, layer: usize) -> Placement<'_> {
-        let windowed = self.arch.window(layer).is_some();
         Placement {
             arch: &self.arch,
             layer,
-            rope: self
-                .rope
-                .as_ref()
-                .filter(|_| self.arch.rotates(layer))
-                .map(|rope| &rope[usize::from(windowed)]),
+            rope: self.rope.as_ref().zip(self.arch.rotation(layer)).map(|(rope, which)| &rope[which]),
             slopes: self.slopes.as_deref(),
         }
     }

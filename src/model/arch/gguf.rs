@@ -17,7 +17,7 @@ const GEMMA3_PATTERN: usize = 6;
 /// Gemma 3's 27B model is told by its layers; its scores have a scale of their own, which is not written.
 const GEMMA3_27B_LAYERS: usize = 62;
 
-/// Of so many layers of SmolLM3 the last is not rotated: llama.cpp takes this number whatever a file says.
+/// In SmolLM3 every fourth layer is not rotated. GGUF files do not say so; llama.cpp knows it.
 const SMOLLM3_PATTERN: usize = 4;
 
 impl Arch {
@@ -40,9 +40,6 @@ impl Arch {
                     arch.head_dim
                 )));
             }
-            Family::Llama | Family::Qwen2 | Family::Qwen3 | Family::GptNeo => arch,
-            // llama.cpp knows no name for them.
-            Family::Mistral | Family::Ministral => arch,
             Family::Smollm3 => {
                 let unrotated = (1..=arch.layers).map(|layer| layer.is_multiple_of(SMOLLM3_PATTERN));
                 Arch { unrotated: unrotated.collect(), ..arch }
@@ -63,6 +60,8 @@ impl Arch {
                 ..arch
             },
             Family::Gemma3 => gemma3(arch, &keys)?,
+            // The sizes and the tensors that are there say all of it.
+            _ => arch,
         };
         refuse_not_computed(&keys, &arch)?;
         arch.checked()

@@ -281,9 +281,11 @@ impl Arch {
         self.windows.get(layer).copied().flatten()
     }
 
-    /// Whether queries and keys of this layer are rotated, where positions are rotary.
-    pub fn rotates(&self, layer: usize) -> bool {
-        !self.unrotated.get(layer).copied().unwrap_or(false)
+    /// Which of a model's two rotations this layer's queries and keys have, where positions are rotary: 0 without a window, 1 with
+    /// one; `None` where they are not rotated.
+    pub fn rotation(&self, layer: usize) -> Option<usize> {
+        let unrotated = self.unrotated.get(layer).copied().unwrap_or(false);
+        (!unrotated).then(|| usize::from(self.window(layer).is_some()))
     }
 
     /// The MLP of a layer.

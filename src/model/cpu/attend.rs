@@ -75,12 +75,15 @@ impl Attention<'_> {
         let not_finite = AtomicUsize::new(usize::MAX);
         let tasks: Vec<(&[Row], usize)> =
             rows.chunks(per_tile).flat_map(|rows| (0..self.kv_heads).map(move |head| (rows, head))).collect();
-        tasks.into_par_iter().with_max_len(1).for_each_init(Scratch::default, |scratch, (rows, kv_head)| {
-            let work =
-                AttentionTask { attention: self, rows, kv_head, q, out: target, not_finite: &not_finite };
-            // SAFETY: every pair of row and head is written by one task; sizes were checked.
-            unsafe { tile(&work, scratch) }
-        });
+        tasks.into_par_iter().with_max_len(1).for_each_init(
+            RowScratch::default,
+            |scratch, (rows, kv_head)| {
+                let work =
+                    AttentionTask { attention: self, rows, kv_head, q, out: target, not_finite: &not_finite };
+                // SAFETY: every pair of row and head is written by one task; sizes were checked.
+                unsafe { tile(&work, scratch) }
+            },
+        );
         Some(not_finite.into_inner()).filter(|row| *row != usize::MAX)
     }
 
@@ -116,7 +119,7 @@ const NOT_READ: f32 = f32::MIN;
 
 /// Memory that a thread uses again and again.
 #[derive(Default)]
-struct Scratch {
+struct RowScratch {
     /// `[rows * group, head_dim]`
     queries: Vec<f32>,
     /// `[rows * group, columns]`, scores, then weights
@@ -153,7 +156,7 @@ impl AttentionTask<'_> {
 
     /// Splits the tile's rows by what they read, one read after the other; rows of a part have read the same so far.
     /// Returns the parts in ascending order of columns for each row, and the length of the longest row of scores.
-    fn parts(&self, Scratch { parts, runs, next, .. }: &mut Scratch) -> usize {
+    fn parts(&self, RowScratch { parts, runs, next, .. }: &mut RowScratch) -> usize {
         parts.clear();
         runs.clear();
         runs.push((0..self.rows.len(), 0));
@@ -197,11 +200,11 @@ impl AttentionTask<'_> {
 }
 
 dispatched! {
-    unsafe fn tile(work: &AttentionTask, scratch: &mut Scratch) = tile_with;
+    unsafe fn tile(work: &AttentionTask, scratch: &mut RowScratch) = tile_with;
 }
 
 #[inline(always)]
-unsafe fn tile_with<L: Lanes>(work: &AttentionTask, scratch: &mut Scratch) {
+unsafe fn tile_with<L: Lanes>(work: &AttentionTask, scratch: &mut RowScratch) {
     let Attention { heads, kv_heads, head_dim, .. } = *work.attention;
     let group = heads / kv_heads;
     let width = head_dim.next_multiple_of(LANES);

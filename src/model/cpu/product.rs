@@ -152,7 +152,7 @@ impl Panels {
             tasks.into_par_iter().with_max_len(1).for_each(|(chunk, tile)| {
                 let first = chunk * each;
                 let rows = each.min(rows - first);
-                let task = Task {
+                let task = ProductTask {
                     panels: self.data[(panels.start + tile.start) * self.width..].as_ptr().cast(),
                     vectors: tile.len(),
                     width: self.width,
@@ -263,7 +263,7 @@ impl Panels {
         let (rows, stride) = (best.len(), panels.len() * LANES);
         assert!(x.len() == rows * self.width);
         some.resize(rows * stride, 0.);
-        let task = Task {
+        let task = ProductTask {
             panels: self.data[panels.start * self.width..panels.end * self.width].as_ptr().cast(),
             vectors: panels.len(),
             width: self.width,
@@ -315,7 +315,7 @@ fn column_tiles(panels: usize) -> Vec<Range<usize>> {
 }
 
 /// A column tile of a product over some rows, which were packed.
-struct Task {
+struct ProductTask {
     panels: *const f32,
     vectors: usize,
     width: usize,
@@ -329,11 +329,11 @@ struct Task {
 }
 
 dispatched! {
-    unsafe fn run_task(task: &Task) = run_task_with;
+    unsafe fn run_task(task: &ProductTask) = run_task_with;
 }
 
 #[inline(always)]
-unsafe fn run_task_with<L: Lanes>(task: &Task) {
+unsafe fn run_task_with<L: Lanes>(task: &ProductTask) {
     let (mut input, mut onto) = (0, task.onto);
     while input < task.width {
         let depth = task.piece.unwrap_or(TASK_WIDTH).min(task.width - input);

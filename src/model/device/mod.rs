@@ -211,17 +211,12 @@ impl Decoder for DeviceTransformer {
         batch: &[Rows],
         kv: &mut DeviceKv,
     ) -> Result<()> {
-        let windowed = self.arch.window(layer).is_some();
         let mut ops = DeviceLayer {
             arch: &self.arch,
             layer,
             dtype: self.dtype,
             kernels: self.kernels,
-            rope: self
-                .rope
-                .as_ref()
-                .filter(|_| self.arch.rotates(layer))
-                .map(|rope| &rope[usize::from(windowed)]),
+            rope: self.rope.as_ref().zip(self.arch.rotation(layer)).map(|(rope, which)| &rope[which]),
             slopes: self.slopes.as_deref(),
             adapters: Marked::of(&self.adapters, layer, batch, &self.device)?,
             batch,

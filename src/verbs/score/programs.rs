@@ -30,7 +30,7 @@ pub fn running(args: &ScoreArgs) -> Result<Running> {
 /// Run each program of a JSONL file and print what came of it.
 pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
     let profile = profile(&args.profile, "--profile")?;
-    let Programs { problems, samples } = programs(hyp, &args.data)?;
+    let ProgramFile { problems, samples } = programs(hyp, &args.data)?;
     let items = samples.iter().map(|(item, _)| &problems[*item]);
     let checker = Checker::new(&running(args)?, items)?;
     let judged = judged(&samples, &problems, Task::new(profile).assembly, &checker)?;
@@ -54,7 +54,7 @@ pub fn score(hyp: &Path, args: &ScoreArgs) -> Result<()> {
 }
 
 /// What is to be judged.
-pub struct Programs {
+pub struct ProgramFile {
     /// The problems of the corpus.
     pub problems: Vec<Example>,
     /// The programs, each with the place of its problem.
@@ -65,10 +65,10 @@ pub struct Programs {
 ///
 /// # Errors
 /// One of the two cannot be read, or a program is for none of the problems.
-pub fn programs(hyp: &Path, data: &str) -> Result<Programs> {
+pub fn programs(hyp: &Path, data: &str) -> Result<ProgramFile> {
     let problems = problems(data)?;
     let samples = samples(hyp, &problems)?;
-    Ok(Programs { problems, samples })
+    Ok(ProgramFile { problems, samples })
 }
 
 fn problems(data: &str) -> Result<Vec<Example>> {

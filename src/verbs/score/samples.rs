@@ -11,7 +11,7 @@ use crate::base::error::input;
 
 /// One line of the file, as it is written. Other fields are allowed and play no part.
 #[derive(Deserialize)]
-struct WrittenLine {
+struct ProgramLine {
     id: Option<Id>,
     task_id: Option<Id>,
     text: Option<WrittenCode>,
@@ -66,7 +66,7 @@ pub fn read(text: &str, path: &Path) -> Result<Vec<(String, WrittenProgram)>> {
 }
 
 fn sample(line: &str) -> Result<WrittenProgram, String> {
-    let line: WrittenLine = serde_json::from_str(line).map_err(|error| {
+    let line: ProgramLine = serde_json::from_str(line).map_err(|error| {
         let reason = error.to_string().replace(" at line 1 column ", " at column ");
         format!("{reason}; write one {{\"id\", \"text\"}} a line")
     })?;
