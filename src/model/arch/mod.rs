@@ -2,9 +2,10 @@
 //! `config.json` or from GGUF metadata, before any weight is.
 
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 mod checked;
+mod family;
 mod fields;
 mod gguf;
 mod gguf_keys;
@@ -15,90 +16,18 @@ mod json_rope;
 mod known;
 mod known_generation;
 mod known_gguf;
+mod rotary;
 
+pub use family::Family;
 pub use fields::Fields;
 pub use known::unread;
 pub use known_generation::not_applied;
 pub use known_gguf::{not_applied_gguf, unread_gguf};
+pub use rotary::{Llama3Scaling, Rope, RopeScaling, YarnScaling};
 
 use super::mlp::{Activation, MlpShape};
 use super::projection::Projection;
 use crate::base::error::input;
-
-/// The architectures this decoder computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Family {
-    /// Llama 2, 3.x, SmolLM2 and others of `model_type` `llama`.
-    Llama,
-    /// Qwen2 and Qwen2.5: Llama with biases on queries, keys and values.
-    Qwen2,
-    /// GPT-Neo: learned positions, global and local attention in turn, scores that are not scaled.
-    GptNeo,
-    /// BLOOM: ALiBi, a norm after the embedding.
-    Bloom,
-    /// StarCoder2: Llama's layout with layer norms, biases, an ungated MLP and a sliding window.
-    Starcoder2,
-    /// GPT-2.
-    Gpt2,
-    /// GPT-NeoX and Pythia: attention and MLP side by side, rotary positions on part of each head.
-    GptNeox,
-    /// Gemma 3: norms around both parts of a block and on each head, five layers with a window for one without.
-    Gemma3,
-    /// Qwen3: Llama with norms on each head, whose width is its own.
-    Qwen3,
-    /// Mistral: Llama whose layers all have a window, or none.
-    Mistral,
-    /// Ministral: Llama in which some layers have a window.
-    Ministral,
-    /// SmolLM3: Llama in which some layers know no positions.
-    Smollm3,
-}
-
-impl Family {
-    /// `model_type` in a `config.json`, `general.architecture` in GGUF, and the family.
-    const NAMES: [(&str, Option<&str>, Family); 13] = [
-        ("llama", Some("llama"), Family::Llama),
-        ("qwen2", Some("qwen2"), Family::Qwen2),
-        ("gpt_neo", None, Family::GptNeo),
-        ("bloom", Some("bloom"), Family::Bloom),
-        ("starcoder2", Some("starcoder2"), Family::Starcoder2),
-        ("gpt2", Some("gpt2"), Family::Gpt2),
-        ("gpt_neox", Some("gptneox"), Family::GptNeox),
-        ("gemma3_text", Some("gemma3"), Family::Gemma3),
-        // With images; its text half is the same.
-        ("gemma3", None, Family::Gemma3),
-        ("qwen3", Some("qwen3"), Family::Qwen3),
-        // llama.cpp's converter writes it as a `llama`.
-        ("mistral", None, Family::Mistral),
-        ("ministral", None, Family::Ministral),
-        ("smollm3", Some("smollm3"), Family::Smollm3),
-    ];
-
-    /// The family of a `model_type`.
-    ///
-    /// # Errors
-    /// An unknown one, with the list of those known.
-    pub fn of_model_type(name: &str) -> Result<Self> {
-        let found = Self::NAMES.iter().find(|(known, ..)| *known == name);
-        found.map(|(.., family)| *family).ok_or_else(|| {
-            let known: Vec<&str> = Self::NAMES.iter().map(|(known, ..)| *known).collect();
-            input(format!("model_type `{name}` is not supported (supported: {})", known.join(", ")))
-        })
-    }
-
-    /// The family of a GGUF file's architecture.
-    ///
-    /// # Errors
-    /// An unknown one, with the list of those known.
-    pub fn of_gguf(name: &str) -> Result<Self> {
-        let found = Self::NAMES.iter().find(|(_, known, _)| *known == Some(name));
-        found.map(|(.., family)| *family).ok_or_else(|| {
-            let known: Vec<&str> = Self::NAMES.iter().filter_map(|(_, known, _)| *known).collect();
-            input(format!("general.architecture `{name}` is not supported (supported: {})", known.join(", ")))
-        })
-    }
-}
 
 /// Everything the decoder must know beside the weights.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -179,66 +108,6 @@ pub enum Positions {
     Learned,
     /// A score falls with the distance (Press, Smith, Lewis 2022, "ALiBi").
     Alibi,
-}
-
-/// Rotary positions.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Rope {
-    /// Base of the frequencies.
-    pub theta: f64,
-    /// How many dimensions of a head are rotated, the first ones.
-    pub dims: usize,
-    /// How the frequencies are rescaled.
-    pub scaling: RopeScaling,
-}
-
-/// How rotary frequencies are rescaled.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RopeScaling {
-    /// They are not.
-    None,
-    /// All divided by this.
-    Linear(f64),
-    /// Llama 3.1's way, from `config.json`.
-    Llama3(Llama3Scaling),
-    /// Each divided by its own factor, `[dims / 2]`: how GGUF stores Llama 3.1's.
-    Factors(Vec<f32>),
-    /// Long wavelengths divided, short ones kept, those between interpolated; cosines and sines are scaled too.
-    Yarn(YarnScaling),
-}
-
-/// `rope_type: yarn` of a `config.json` (Peng et al. 2023, "YaRN").
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct YarnScaling {
-    /// How much long wavelengths are stretched.
-    pub factor: f64,
-    /// The context, in tokens, of the training before the rescaling.
-    pub original_context: usize,
-    /// Rotations within that context above which a wavelength is kept.
-    pub beta_fast: f64,
-    /// Rotations within that context below which a wavelength is stretched by the whole factor.
-    pub beta_slow: f64,
-    /// Whether the dimensions between which factors are interpolated are rounded to whole ones.
-    pub truncate: bool,
-    /// What cosines and sines are multiplied by.
-    pub attention_factor: f64,
-}
-
-/// `rope_type: llama3` of a `config.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Llama3Scaling {
-    /// How much long wavelengths are stretched.
-    pub factor: f32,
-    /// Wavelengths above context / this are stretched by the whole factor.
-    #[serde(rename = "low_freq_factor")]
-    pub low_frequency_factor: f32,
-    /// Wavelengths below context / this are kept.
-    #[serde(rename = "high_freq_factor")]
-    pub high_frequency_factor: f32,
-    /// The context, in tokens, of the training before the rescaling.
-    #[serde(rename = "original_max_position_embeddings")]
-    pub original_context: usize,
 }
 
 /// Which matrices have biases.

@@ -1,0 +1,81 @@
+//! The families of models, and what files call them.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::base::error::input;
+
+/// The architectures this decoder computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Llama 2, 3.x, SmolLM2 and others of `model_type` `llama`.
+    Llama,
+    /// Qwen2 and Qwen2.5: Llama with biases on queries, keys and values.
+    Qwen2,
+    /// GPT-Neo: learned positions, global and local attention in turn, scores that are not scaled.
+    GptNeo,
+    /// BLOOM: ALiBi, a norm after the embedding.
+    Bloom,
+    /// StarCoder2: Llama's layout with layer norms, biases, an ungated MLP and a sliding window.
+    Starcoder2,
+    /// GPT-2.
+    Gpt2,
+    /// GPT-NeoX and Pythia: attention and MLP side by side, rotary positions on part of each head.
+    GptNeox,
+    /// Gemma 3: norms around both parts of a block and on each head, five layers with a window for one without.
+    Gemma3,
+    /// Qwen3: Llama with norms on each head, whose width is its own.
+    Qwen3,
+    /// Mistral: Llama whose layers all have a window, or none.
+    Mistral,
+    /// Ministral: Llama in which some layers have a window.
+    Ministral,
+    /// SmolLM3: Llama in which some layers know no positions.
+    Smollm3,
+}
+
+impl Family {
+    /// `model_type` in a `config.json`, `general.architecture` in GGUF, and the family.
+    const NAMES: [(&str, Option<&str>, Family); 13] = [
+        ("llama", Some("llama"), Family::Llama),
+        ("qwen2", Some("qwen2"), Family::Qwen2),
+        ("gpt_neo", None, Family::GptNeo),
+        ("bloom", Some("bloom"), Family::Bloom),
+        ("starcoder2", Some("starcoder2"), Family::Starcoder2),
+        ("gpt2", Some("gpt2"), Family::Gpt2),
+        ("gpt_neox", Some("gptneox"), Family::GptNeox),
+        ("gemma3_text", Some("gemma3"), Family::Gemma3),
+        // With images; its text half is the same.
+        ("gemma3", None, Family::Gemma3),
+        ("qwen3", Some("qwen3"), Family::Qwen3),
+        // llama.cpp's converter writes it as a `llama`.
+        ("mistral", None, Family::Mistral),
+        ("ministral", None, Family::Ministral),
+        ("smollm3", Some("smollm3"), Family::Smollm3),
+    ];
+
+    /// The family of a `model_type`.
+    ///
+    /// # Errors
+    /// An unknown one, with the list of those known.
+    pub fn of_model_type(name: &str) -> Result<Self> {
+        let found = Self::NAMES.iter().find(|(known, ..)| *known == name);
+        found.map(|(.., family)| *family).ok_or_else(|| {
+            let known: Vec<&str> = Self::NAMES.iter().map(|(known, ..)| *known).collect();
+            input(format!("model_type `{name}` is not supported (supported: {})", known.join(", ")))
+        })
+    }
+
+    /// The family of a GGUF file's architecture.
+    ///
+    /// # Errors
+    /// An unknown one, with the list of those known.
+    pub fn of_gguf(name: &str) -> Result<Self> {
+        let found = Self::NAMES.iter().find(|(_, known, _)| *known == Some(name));
+        found.map(|(.., family)| *family).ok_or_else(|| {
+            let known: Vec<&str> = Self::NAMES.iter().filter_map(|(_, known, _)| *known).collect();
+            input(format!("general.architecture `{name}` is not supported (supported: {})", known.join(", ")))
+        })
+    }
+}
