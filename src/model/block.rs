@@ -9,30 +9,52 @@ use super::projection::Projection;
 
 /// The parts of a block, with norms `N` and products `P`: as a loader finds them, or as a backend holds them.
 pub struct Block<N, P> {
-    /// The norm before attention.
-    pub attention_norm: N,
+    /// The norms around attention.
+    pub attention_norms: Norms<N>,
     /// Attention.
     pub attention: Attention<N, P>,
-    /// The norm of what attention puts out, where the family has one.
-    pub after_attention: Option<N>,
-    /// The norm before the MLP.
-    pub mlp_norm: N,
+    /// The norms around the MLP.
+    pub mlp_norms: Norms<N>,
     /// The MLP.
     pub mlp: Mlp<P>,
-    /// The norm of what the MLP puts out, where the family has one.
-    pub after_mlp: Option<N>,
+}
+
+/// The norms around attention or around the MLP, those that the family has.
+pub struct Norms<N> {
+    /// Of the states, as they enter it.
+    pub before: Option<N>,
+    /// Of what it puts out, before that is added to the states.
+    pub after: Option<N>,
+    /// Of the states, when that has been added.
+    pub sum: Option<N>,
 }
 
 /// The parts of attention.
 pub struct Attention<N, P> {
     /// Queries, keys and values, stacked.
     pub qkv: P,
-    /// The norm of each head's queries, where the family has one.
+    /// The norm of queries, where the family has one.
     pub q_norm: Option<N>,
-    /// The norm of each head's keys, where the family has one.
+    /// The norm of keys, where the family has one.
     pub k_norm: Option<N>,
+    /// `[heads]`: scores that take part in the softmax and bring no value, where the family has such.
+    pub sinks: Option<Vec<f32>>,
     /// The output projection.
     pub output: P,
+}
+
+impl<N> Norms<N> {
+    /// The same norms in another form.
+    ///
+    /// # Errors
+    /// One that cannot be held so.
+    fn map<M>(self, norm: &impl Fn(N) -> Result<M>) -> Result<Norms<M>> {
+        Ok(Norms {
+            before: self.before.map(norm).transpose()?,
+            after: self.after.map(norm).transpose()?,
+            sum: self.sum.map(norm).transpose()?,
+        })
+    }
 }
 
 impl<N, P> Block<N, P> {
@@ -45,19 +67,18 @@ impl<N, P> Block<N, P> {
         norm: impl Fn(N) -> Result<M>,
         product: impl Fn(P) -> Result<Q>,
     ) -> Result<Block<M, Q>> {
-        let Attention { qkv, q_norm, k_norm, output } = self.attention;
+        let Attention { qkv, q_norm, k_norm, sinks, output } = self.attention;
         Ok(Block {
-            attention_norm: norm(self.attention_norm)?,
+            attention_norms: self.attention_norms.map(&norm)?,
             attention: Attention {
                 qkv: product(qkv)?,
                 q_norm: q_norm.map(&norm).transpose()?,
                 k_norm: k_norm.map(&norm).transpose()?,
+                sinks,
                 output: product(output)?,
             },
-            after_attention: self.after_attention.map(&norm).transpose()?,
-            mlp_norm: norm(self.mlp_norm)?,
+            mlp_norms: self.mlp_norms.map(&norm)?,
             mlp: self.mlp.map(&product)?,
-            after_mlp: self.after_mlp.map(&norm).transpose()?,
         })
     }
 }
@@ -80,6 +101,9 @@ pub trait Ops {
     /// The device fails, here and in all steps.
     fn norm(&mut self, norm: &Self::Norm, states: &Self::States) -> Result<Self::Values>;
 
+    /// The states as they are, `[rows, hidden]`, where no norm precedes a part.
+    fn enter(&mut self, states: &Self::States) -> Result<Self::Values>;
+
     /// The outputs of these projections side by side, `[rows, in]` -> `[rows, out]`, with biases and with what the rows'
     /// adapters add.
     fn product(
@@ -89,7 +113,7 @@ pub trait Ops {
         x: Self::Values,
     ) -> Result<Self::Values>;
 
-    /// Queries and keys normed head by head and rotated to their positions, where the family does so; keys and values go to
+    /// Queries and keys normed and rotated to their positions, where the family does so; keys and values go to
     /// the cache. `[rows, (heads + 2 * kv_heads) * head_dim]` -> the queries `[rows, heads * head_dim]`.
     fn place(
         &mut self,
@@ -98,11 +122,15 @@ pub trait Ops {
     ) -> Result<Self::Values>;
 
     /// What each row reads: the mean of values, weighted by softmax, `[rows, heads * head_dim]` from queries to heads. A row
-    /// with nothing to read gets zeros.
+    /// with nothing to read gets zeros, with sinks and without.
     ///
     /// # Errors
     /// A score is [`NotFinite`](super::NotFinite).
-    fn attend(&mut self, queries: Self::Values) -> Result<Self::Values>;
+    fn attend(
+        &mut self,
+        attention: &Attention<Self::Norm, Self::Product>,
+        queries: Self::Values,
+    ) -> Result<Self::Values>;
 
     /// Zeros in rows that have no attention at this layer, `[rows, hidden]`: not even its output's bias is left.
     fn silence(&mut self, out: Self::Values) -> Result<Self::Values>;
@@ -113,8 +141,11 @@ pub trait Ops {
     /// The norm of what attention or the MLP puts out, `[rows, hidden]`.
     fn norm_output(&mut self, norm: &Self::Norm, out: Self::Values) -> Result<Self::Values>;
 
-    /// `states + out`, `[rows, hidden]`.
+    /// `states + out`, `[rows, hidden]`; `out` times the family's multiplier.
     fn add(&mut self, states: &mut Self::States, out: Self::Values) -> Result<()>;
+
+    /// The norm of states in their place, `[rows, hidden]`.
+    fn norm_states(&mut self, norm: &Self::Norm, states: &mut Self::States) -> Result<()>;
 
     /// The states with both parts of a parallel block, `[rows, hidden]`.
     fn add_both(
@@ -136,37 +167,50 @@ pub fn block<B: Ops>(
     states: &mut B::States,
 ) -> Result<()> {
     use Projection::{K, O, Q, V};
-    let attention = &block.attention;
-    let x = ops.norm(&block.attention_norm, states)?; // [rows, hidden]
+    let (attention, norms) = (&block.attention, &block.attention_norms);
+    let x = entering(ops, norms, states)?; // [rows, hidden]
     let qkv = ops.product(&attention.qkv, &[Q, K, V], x)?; // [rows, (heads + 2 * kv_heads) * head_dim]
     let queries = ops.place(attention, qkv)?; // [rows, heads * head_dim]
-    let heads = ops.attend(queries)?; // [rows, heads * head_dim]
+    let heads = ops.attend(attention, queries)?; // [rows, heads * head_dim]
     let out = ops.product(&attention.output, &[O], heads)?; // [rows, hidden]
     let out = ops.silence(out)?; // [rows, hidden]
     if wiring == Wiring::Parallel {
-        let x = ops.norm(&block.mlp_norm, states)?; // [rows, hidden]
+        let x = entering(ops, &block.mlp_norms, states)?; // [rows, hidden]
         let mlp_out = mlp(ops, &block.mlp, x)?; // [rows, hidden]
         return ops.add_both(states, out, mlp_out);
     }
-    let out = normed(ops, &block.after_attention, out)?; // [rows, hidden]
-    ops.add(states, out)?; // [rows, hidden]
-    let x = ops.norm(&block.mlp_norm, states)?; // [rows, hidden]
+    leaving(ops, norms, states, out)?; // [rows, hidden]
+    let x = entering(ops, &block.mlp_norms, states)?; // [rows, hidden]
     let out = mlp(ops, &block.mlp, x)?; // [rows, hidden]
-    let out = normed(ops, &block.after_mlp, out)?; // [rows, hidden]
-    ops.add(states, out) // [rows, hidden]
+    leaving(ops, &block.mlp_norms, states, out) // [rows, hidden]
 }
 
-/// The MLP: normed rows `[rows, hidden]` -> what it adds to the states `[rows, hidden]`.
+/// The MLP: rows that enter it `[rows, hidden]` -> what it adds to the states `[rows, hidden]`.
 fn mlp<B: Ops>(ops: &mut B, mlp: &Mlp<B::Product>, x: B::Values) -> Result<B::Values> {
     let inner = ops.product(&mlp.into, mlp.shape.entering(), x)?; // [rows, gate and up]
     let inner = ops.activate(mlp, inner)?; // [rows, width]
     ops.product(&mlp.down, &[Projection::Down], inner) // [rows, hidden]
 }
 
-/// A norm where there is one, `[rows, hidden]`.
-fn normed<B: Ops>(ops: &mut B, norm: &Option<B::Norm>, out: B::Values) -> Result<B::Values> {
-    match norm {
-        Some(norm) => ops.norm_output(norm, out),
-        None => Ok(out),
+/// The states as they enter attention or the MLP, `[rows, hidden]`.
+fn entering<B: Ops>(ops: &mut B, norms: &Norms<B::Norm>, states: &B::States) -> Result<B::Values> {
+    match &norms.before {
+        Some(norm) => ops.norm(norm, states),
+        None => ops.enter(states),
     }
+}
+
+/// The states with what attention or the MLP puts out, `[rows, hidden]`.
+fn leaving<B: Ops>(
+    ops: &mut B,
+    norms: &Norms<B::Norm>,
+    states: &mut B::States,
+    out: B::Values,
+) -> Result<()> {
+    let out = match &norms.after {
+        Some(norm) => ops.norm_output(norm, out)?,
+        None => out,
+    };
+    ops.add(states, out)?;
+    norms.sum.as_ref().map_or(Ok(()), |norm| ops.norm_states(norm, states))
 }

@@ -6,7 +6,7 @@ use super::adapter::RowAdapters;
 use super::arch::Arch;
 use super::block::{self, Ops};
 use super::cpu::attend;
-use super::cpu::rowwise::{NormWeights, add, each_row};
+use super::cpu::rowwise::{NormWeights, add, each_row, scale};
 use super::cpu::{Matrix, Scratch};
 use super::kv::KvStore;
 use super::mlp::Mlp;
@@ -14,6 +14,7 @@ use super::parts::{Linear, activate};
 use super::projection::Projection;
 use super::rope::RopeTable;
 use super::rows::{NotFinite, Reads, Rows};
+use super::scores::Scores;
 
 /// A block as the processor holds it.
 pub type Block = block::Block<NormWeights, Linear>;
@@ -45,8 +46,8 @@ pub struct Placement<'a> {
     pub layer: usize,
     /// The rotation of queries and keys, where positions are rotary.
     pub rope: Option<&'a RopeTable>,
-    /// `[heads]`: what a score gains with its column, where positions are ALiBi.
-    pub slopes: Option<&'a [f32]>,
+    /// How scores are made.
+    pub scores: &'a Scores,
 }
 
 impl Ops for HostLayer<'_> {
@@ -59,6 +60,13 @@ impl Ops for HostLayer<'_> {
         let mut normed = self.scratch.take(states.data().len());
         norm(weights, states, &mut normed);
         Ok(normed)
+    }
+
+    fn enter(&mut self, states: &Matrix) -> Result<Matrix> {
+        let mut entering = self.scratch.take(states.data().len());
+        entering.reshape(states.rows(), states.width());
+        entering.data_mut().copy_from_slice(states.data());
+        Ok(entering)
     }
 
     fn product(&mut self, product: &Linear, of: &[Projection], x: Matrix) -> Result<Matrix> {
@@ -77,11 +85,11 @@ impl Ops for HostLayer<'_> {
         Ok(qkv)
     }
 
-    fn attend(&mut self, queries: Matrix) -> Result<Matrix> {
+    fn attend(&mut self, attention: &Attention, queries: Matrix) -> Result<Matrix> {
         let Arch { heads, head_dim, .. } = *self.at.arch;
         let mut attended = self.scratch.take(queries.rows() * heads * head_dim);
         attended.reshape(queries.rows(), heads * head_dim);
-        self.heads(&queries, &mut attended)?;
+        self.heads(attention.sinks.as_deref(), &queries, &mut attended)?;
         self.scratch.give(queries);
         Ok(attended)
     }
@@ -108,9 +116,15 @@ impl Ops for HostLayer<'_> {
         Ok(out)
     }
 
-    fn add(&mut self, states: &mut Matrix, out: Matrix) -> Result<()> {
+    fn add(&mut self, states: &mut Matrix, mut out: Matrix) -> Result<()> {
+        scale(&mut out, self.at.arch.multipliers.residual as f32);
         add(states, &out);
         self.scratch.give(out);
+        Ok(())
+    }
+
+    fn norm_states(&mut self, norm: &NormWeights, states: &mut Matrix) -> Result<()> {
+        each_row(states, |_, row| norm.row_in_place(row));
         Ok(())
     }
 
@@ -144,15 +158,15 @@ impl HostLayer<'_> {
     }
 
     /// What each row reads, `[rows, heads * head_dim]`.
-    fn heads(&self, queries: &Matrix, attended: &mut Matrix) -> Result<(), NotFinite> {
-        let Placement { arch, layer, slopes, .. } = self.at;
+    fn heads(&self, sinks: Option<&[f32]>, queries: &Matrix, attended: &mut Matrix) -> Result<(), NotFinite> {
+        let Placement { arch, layer, scores, .. } = self.at;
         let attention = attend::Attention {
             layer,
             heads: arch.heads,
             kv_heads: arch.kv_heads,
             head_dim: arch.head_dim,
-            scale: arch.score_scale as f32,
-            slopes,
+            scores,
+            sinks,
             window: arch.window(layer),
             kv: &*self.kv,
         };
@@ -163,28 +177,41 @@ impl HostLayer<'_> {
 }
 
 impl Placement<'_> {
-    /// Norm queries and keys head by head and rotate them to their rows' positions, where the family does so.
-    pub fn turn(&self, attention: &Attention, qkv: &mut Matrix, positions: &[usize]) {
+    /// Norm queries and keys, where the family does so.
+    pub fn norm_heads(&self, attention: &Attention, qkv: &mut Matrix) {
         let block::Attention { qkv: parts, q_norm, k_norm, .. } = attention;
-        if self.rope.is_none() && q_norm.is_none() && k_norm.is_none() {
-            return;
+        for (start, norm) in [(0, q_norm), (parts.start(1), k_norm)] {
+            if let Some(norm) = norm {
+                each_row(qkv, |_, all| norm.row_in_place(&mut all[start..][..norm.weight.len()]));
+            }
         }
-        let Arch { heads, kv_heads, head_dim, .. } = *self.arch;
-        let keys = parts.start(1);
-        each_row(qkv, |row, values| {
-            let (queries, others) = values.split_at_mut(keys);
-            for (part, heads, norm) in [(queries, heads, q_norm), (others, kv_heads, k_norm)] {
-                for head in part[..heads * head_dim].chunks_exact_mut(head_dim) {
-                    if let Some(norm) = norm {
-                        norm.row_in_place(head);
-                    }
-                    if let Some(rope) = self.rope {
-                        rope.rotate(positions[row], head);
-                    }
+    }
+
+    /// Norm queries and keys, clamp them and values, and rotate queries and keys to their rows' positions, where the family does so.
+    pub fn turn(&self, attention: &Attention, qkv: &mut Matrix, positions: &[usize]) {
+        let Arch { heads, kv_heads, head_dim, clip_qkv, .. } = *self.arch;
+        let (keys, values) = (attention.qkv.start(1), attention.qkv.start(2));
+        self.norm_heads(attention, qkv);
+        if let Some(most) = clip_qkv {
+            each_row(qkv, |_, all| {
+                for (start, heads) in [(0, heads), (keys, kv_heads), (values, kv_heads)] {
+                    clamp(&mut all[start..][..heads * head_dim], most as f32);
                 }
+            });
+        }
+        let Some(rope) = self.rope else { return };
+        each_row(qkv, |row, all| {
+            for (start, heads) in [(0, heads), (keys, kv_heads)] {
+                let part = &mut all[start..][..heads * head_dim];
+                part.chunks_exact_mut(head_dim).for_each(|head| rope.rotate(positions[row], head));
             }
         });
     }
+}
+
+/// Values between a number and its negative.
+fn clamp(values: &mut [f32], most: f32) {
+    values.iter_mut().for_each(|value| *value = value.clamp(-most, most));
 }
 
 /// The norm of rows, `[rows, width]` -> `[rows, width]`.

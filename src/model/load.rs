@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use candle_core::Device;
 
-use super::arch::{Arch, NormKind, Wiring};
-use super::block::{Attention, Block};
+use super::arch::{Arch, NormKind, QkNorm, Wiring};
+use super::block::{Attention, Block, Norms};
 use super::checkpoint::{Held, Precision, Weights};
 use super::cpu::rowwise::NormWeights;
 use super::mlp::Mlp;
@@ -35,26 +35,55 @@ impl WeightSource<'_> {
     /// A tensor that is missing or of another shape.
     pub fn block(&self, layer: usize) -> Result<FoundBlock> {
         let Arch { hidden, heads, head_dim, bias, wiring, .. } = *self.arch;
-        let name = |part: &str| format!("{}.{layer}.{part}", self.names.blocks);
-        let sandwich = |part: &str| match wiring {
-            Wiring::Sandwich => self.norm(&name(part), hidden).map(Some),
-            Wiring::Sequential | Wiring::Parallel => Ok(None),
+        let names = self.names;
+        let name = |part: &str| format!("{}.{layer}.{part}", names.blocks);
+        let norm = |part: &str| self.norm(&name(part), hidden).map(Some);
+        let norms = |before: &str, after: &str| -> Result<Norms<NormWeights>> {
+            let none = Norms { before: None, after: None, sum: None };
+            Ok(match wiring {
+                Wiring::Sequential | Wiring::Parallel => Norms { before: norm(before)?, ..none },
+                Wiring::Sandwich => Norms { before: norm(before)?, after: norm(after)?, sum: None },
+                Wiring::NormAfter => Norms { after: norm(after)?, ..none },
+                Wiring::PostNorm => Norms { sum: norm(before)?, ..none },
+            })
         };
-        let [q_norm, k_norm] = self.names.qk_norms.map(|part| match self.arch.qk_norm {
-            true => self.norm(&name(part), head_dim).map(Some),
-            false => Ok(None),
-        });
         // First, because a layer that is not there is named by its queries.
         let qkv = self.qkv(&name)?;
-        let output = || self.weight(&name(self.names.output), heads * head_dim, hidden, bias.output);
+        let [q_norm, k_norm] = self.qk_norms(&name)?;
+        let sinks = || self.vector(self.ask(&name(names.sinks), &[heads])?);
+        let output = self.weight(&name(names.output), heads * head_dim, hidden, bias.output)?;
+        let sinks = self.arch.sinks.then(sinks).transpose()?;
         Ok(Block {
-            attention_norm: self.norm(&name(self.names.attention_norm), hidden)?,
-            attention: Attention { qkv, q_norm: q_norm?, k_norm: k_norm?, output: vec![output()?] },
-            after_attention: sandwich(self.names.after_attention)?,
-            mlp_norm: self.norm(&name(self.names.mlp_norm), hidden)?,
+            attention_norms: norms(names.attention_norm, names.after_attention)?,
+            attention: Attention { qkv, q_norm, k_norm, sinks, output: vec![output] },
+            mlp_norms: norms(names.mlp_norm, names.after_mlp)?,
             mlp: self.mlp(&name)?,
-            after_mlp: sandwich(self.names.after_mlp)?,
         })
+    }
+
+    /// The norms of queries and keys, where there are such.
+    fn qk_norms(&self, name: &dyn Fn(&str) -> String) -> Result<[Option<NormWeights>; 2]> {
+        let Arch { heads, kv_heads, head_dim, .. } = *self.arch;
+        let Some(kind) = self.arch.qk_norm else { return Ok([None, None]) };
+        let norm = |which: usize, heads: usize| -> Result<NormWeights> {
+            let name = name(self.names.qk_norms[which]);
+            let weight =
+                |name: &str, shape: &[usize]| self.vector(self.ask(&format!("{name}.weight"), shape)?);
+            let (weight, width) = match kind {
+                QkNorm::Whole => (weight(&name, &[heads * head_dim])?, heads * head_dim),
+                QkNorm::Head => (weight(&name, &[head_dim])?.repeat(heads), head_dim),
+                QkNorm::OwnHead if self.names.qk_norms_apart => {
+                    let each = (0..heads).map(|head| weight(&format!("{name}.{head}"), &[head_dim]));
+                    (each.collect::<Result<Vec<_>>>()?.concat(), head_dim)
+                }
+                QkNorm::OwnHead => (weight(&name, &[heads, head_dim])?, head_dim),
+            };
+            // Here no family has biases.
+            let kind =
+                if self.arch.norm == NormKind::Layer { NormKind::LayerWithoutBias } else { self.arch.norm };
+            Ok(self.norm_of(kind, weight, None, width))
+        };
+        Ok([Some(norm(0, heads)?), Some(norm(1, kv_heads)?)])
     }
 
     fn mlp(&self, name: &dyn Fn(&str) -> String) -> Result<Mlp<Vec<Weight>>> {
@@ -68,46 +97,62 @@ impl WeightSource<'_> {
             };
             self.weight(&name(part), inputs, outputs, shape.bias)
         };
-        let into = shape.entering().iter().map(|&projection| weight(projection)).collect::<Result<_>>()?;
+        let into = match self.names.gate_up {
+            Some(both) => {
+                let (both, width) = (self.fused(&name(both), 2 * shape.width, shape.bias)?, shape.width);
+                vec![self.rows_of(&both, 0..width)?, self.rows_of(&both, width..2 * width)?]
+            }
+            None => shape.entering().iter().map(|&projection| weight(projection)).collect::<Result<_>>()?,
+        };
         Ok(Mlp { into, down: vec![weight(Projection::Down)?], shape })
     }
 
     fn qkv(&self, name: &dyn Fn(&str) -> String) -> Result<Vec<Weight>> {
         let Arch { hidden, heads, kv_heads, head_dim, bias, .. } = *self.arch;
         let (width, kv) = (heads * head_dim, kv_heads * head_dim);
-        let fused = |part: &str| -> Result<_> {
-            let (name, from) =
-                (name(part), if self.names.transposed { [hidden, 3 * width] } else { [3 * width, hidden] });
-            let weight = self.ask(&format!("{name}.weight"), &from)?;
-            let weight = if self.names.transposed { weight.transposed()? } else { weight };
-            let bias = bias.qkv.then(|| self.ask(&format!("{name}.bias"), &[3 * width])).transpose()?;
-            Ok((weight, bias))
-        };
-        let part = |(weight, bias): &(Held, Option<Held>), rows: &dyn Fn(usize) -> usize| -> Result<Weight> {
-            let select = |held: &Held| held.rows((0..width).map(rows));
-            let bias = bias.as_ref().map(|bias| self.vector(select(bias))).transpose()?;
-            Ok(Weight { matrix: select(weight).prepared(self.precision, self.device)?, bias })
-        };
+        let group = heads / kv_heads;
         match self.names.qkv {
             Qkv::Apart([q, k, v]) => [(q, width), (k, kv), (v, kv)]
                 .into_iter()
                 .map(|(part, out)| self.weight(&name(part), hidden, out, bias.qkv))
                 .collect(),
             Qkv::Stacked(all) => {
-                let all = fused(all)?;
-                Ok(vec![
-                    part(&all, &|row| row)?,
-                    part(&all, &|row| width + row)?,
-                    part(&all, &|row| 2 * width + row)?,
-                ])
+                let all = self.fused(&name(all), width + 2 * kv, bias.qkv)?;
+                let part = |first: usize, rows: usize| self.rows_of(&all, first..first + rows);
+                Ok(vec![part(0, width)?, part(width, kv)?, part(width + kv, kv)?])
             }
-            Qkv::ByHead(all) => {
-                let all = fused(all)?;
-                let of =
-                    |which: usize| move |row: usize| (row / head_dim * 3 + which) * head_dim + row % head_dim;
-                Ok(vec![part(&all, &of(0))?, part(&all, &of(1))?, part(&all, &of(2))?])
+            Qkv::ByGroup(all) => {
+                let all = self.fused(&name(all), width + 2 * kv, bias.qkv)?;
+                // Of each group its queries, then its key and its value.
+                let of = |first: usize, each: usize| {
+                    let row = move |row: usize| {
+                        let (of_group, rest) = (row / (each * head_dim), row % (each * head_dim));
+                        (of_group * (group + 2) + first) * head_dim + rest
+                    };
+                    self.rows_of(&all, (0..kv_heads * each * head_dim).map(row))
+                };
+                Ok(vec![of(0, group)?, of(group, 1)?, of(group + 1, 1)?])
             }
         }
+    }
+
+    /// The weight of several products that are stored as one, `[to, hidden]`, and its bias.
+    fn fused(&self, name: &str, to: usize, bias: bool) -> Result<(Held, Option<Held>)> {
+        let hidden = self.arch.hidden;
+        let stored = if self.names.transposed { [hidden, to] } else { [to, hidden] };
+        let weight = self.ask(&format!("{name}.weight"), &stored)?;
+        let weight = if self.names.transposed { weight.transposed()? } else { weight };
+        Ok((weight, bias.then(|| self.ask(&format!("{name}.bias"), &[to])).transpose()?))
+    }
+
+    /// One of them: some rows.
+    fn rows_of(
+        &self,
+        (weight, bias): &(Held, Option<Held>),
+        rows: impl Iterator<Item = usize> + Clone,
+    ) -> Result<Weight> {
+        let bias = bias.as_ref().map(|bias| self.vector(bias.rows(rows.clone()))).transpose()?;
+        Ok(Weight { matrix: weight.rows(rows).prepared(self.precision, self.device)?, bias })
     }
 
     /// The weight of a product from `from` to `to` values.
@@ -122,24 +167,52 @@ impl WeightSource<'_> {
         Ok(Weight { matrix: weight.prepared(self.precision, self.device)?, bias })
     }
 
-    /// A matrix of rows to be looked up, `[rows, hidden]`.
-    pub fn table(&self, name: &str, rows: usize) -> Result<Held> {
-        let table = self.ask(&format!("{name}.weight"), &[rows, self.arch.hidden])?;
+    /// A matrix of rows to be looked up, `[rows, width]`.
+    pub fn table(&self, name: &str, rows: usize, width: usize) -> Result<Held> {
+        let table = self.ask(&format!("{name}.weight"), &[rows, width])?;
         table.prepared(self.precision, self.device)
+    }
+
+    /// The matrix that leads from the embedding to the states, or back; `None` where both are as wide.
+    pub fn projection(&self, name: &str, from: usize, to: usize) -> Result<Option<Weight>> {
+        let projected = self.arch.embedding_width.is_some();
+        projected.then(|| self.weight(name, from, to, false)).transpose()
+    }
+
+    /// What is added to the logits, where there is such.
+    pub fn head_bias(&self) -> Result<Option<Vec<f32>>> {
+        let bias = || self.vector(self.ask(&format!("{}.bias", self.names.head), &[self.arch.vocab])?);
+        self.arch.bias.head.then(bias).transpose()
     }
 
     /// A norm of the model's kind.
     pub fn norm(&self, name: &str, width: usize) -> Result<NormWeights> {
-        let mut weight = self.vector(self.ask(&format!("{name}.weight"), &[width])?)?;
-        let bias = match self.arch.norm {
+        let vector = |part: &str| self.vector(self.ask(&format!("{name}.{part}"), &[width])?);
+        let kind = self.arch.norm;
+        let weight = if kind == NormKind::LayerAlone { vec![1.; width] } else { vector("weight")? };
+        let bias = (kind == NormKind::Layer).then(|| vector("bias")).transpose()?;
+        Ok(self.norm_of(kind, weight, bias, width))
+    }
+
+    fn norm_of(
+        &self,
+        kind: NormKind,
+        mut weight: Vec<f32>,
+        bias: Option<Vec<f32>>,
+        width: usize,
+    ) -> NormWeights {
+        let bias = match kind {
             NormKind::Rms => None,
             NormKind::RmsPlusOne => {
                 weight.iter_mut().for_each(|weight| *weight += 1.);
                 None
             }
-            NormKind::Layer => Some(self.vector(self.ask(&format!("{name}.bias"), &[width])?)?),
+            // Biases of 0 tell it from a norm by root mean square.
+            NormKind::Layer | NormKind::LayerWithoutBias | NormKind::LayerAlone => {
+                bias.or_else(|| Some(vec![0.; weight.len()]))
+            }
         };
-        Ok(NormWeights { weight, bias, eps: self.arch.norm_eps as f32 })
+        NormWeights { weight, bias, width, eps: self.arch.norm_eps as f32 }
     }
 
     fn ask(&self, name: &str, shape: &[usize]) -> Result<Held> {

@@ -8,8 +8,8 @@ use super::{Arch, Decoder, Matrix, NotFinite, Transformer};
 use crate::intervene::{Columns, Plan};
 
 impl Transformer {
-    /// The attention weights of one head of a layer over a whole sequence, `[rows, columns]`: each row sums to 1, or to 0 if
-    /// it has nothing to read.
+    /// The attention weights of one head of a layer over a whole sequence, `[rows, columns]`: each row sums to 1, to less where a
+    /// sink takes a share, or to 0 if it has nothing to read.
     ///
     /// `states` are the hidden states that enter the layer, `[rows, hidden]`, of the positions from 0 on; `plan`
     /// says what they read.
@@ -19,6 +19,7 @@ impl Transformer {
     pub fn attention(&self, layer: usize, states: &Matrix, plan: &Plan, head: usize) -> Result<Matrix> {
         let Arch { heads, kv_heads, head_dim, .. } = *self.arch();
         let (qkv, keys) = self.queries_and_keys(layer, states)?;
+        let sink = self.blocks()[layer].attention.sinks.as_ref().map(|sinks| sinks[head]);
         let part = |row: usize, at: usize| &qkv.row(row)[at..at + head_dim];
         let n = states.rows();
         let mut weights = Matrix::zeros(n, n);
@@ -35,7 +36,7 @@ impl Transformer {
             if scores.iter().any(|score| !score.is_finite()) {
                 return Err(NotFinite { layer, position: row, row });
             }
-            softmax_to_be_shown(&mut scores);
+            softmax_to_be_shown(&mut scores, sink);
             columns.into_iter().zip(scores).for_each(|(column, weight)| weights[column] = weight);
             Ok(())
         })?;
@@ -49,8 +50,6 @@ impl Transformer {
     }
 
     fn score(&self, head: usize, column: usize, query: &[f32], key: &[f32]) -> f32 {
-        let product: f32 = query.iter().zip(key).map(|(a, b)| a * b).sum();
-        let score = product * self.arch().score_scale as f32;
-        score + self.slopes().map_or(0., |slopes| slopes[head] * column as f32)
+        self.scores().score(head, column, query.iter().zip(key).map(|(a, b)| a * b).sum())
     }
 }

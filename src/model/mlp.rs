@@ -11,6 +11,8 @@ use super::projection::Projection;
 pub enum Activation {
     /// x times its sigmoid.
     Silu,
+    /// x where it is more than 0, else 0.
+    Relu,
     /// GELU by the error function.
     Gelu,
     /// GELU's approximation by tanh.

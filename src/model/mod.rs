@@ -8,7 +8,6 @@
 use anyhow::Result;
 
 mod adapter;
-mod alibi;
 mod arch;
 mod arena;
 mod block;
@@ -26,12 +25,13 @@ mod parts;
 mod projection;
 mod rope;
 mod rows;
+mod scores;
 mod transformer;
 
 pub use adapter::{Adapter, Adapters, LowRank};
 pub use arch::{
-    Arch, Biases, Family, Fields, Llama3Scaling, NormKind, Positions, Rope, RopeScaling, Wiring, not_applied,
-    not_applied_gguf, unread, unread_gguf,
+    Alibi, Arch, Biases, Family, Fields, Llama3Scaling, LongScaling, Multipliers, NormKind, Pairs, Positions,
+    QkNorm, Rope, RopeScaling, Sizes, Wiring, not_applied, not_applied_gguf, unread, unread_gguf,
 };
 pub use checkpoint::{Checkpoint, Held, INDEX, Precision, SINGLE, Weights};
 pub use cpu::Matrix;

@@ -17,14 +17,20 @@ pub struct TensorNames {
     pub attention_norm: &'static str,
     /// Queries, keys and values.
     pub qkv: Qkv,
-    /// Norms of queries and keys, head by head.
+    /// Norms of queries and keys.
     pub qk_norms: [&'static str; 2],
+    /// Each head has a tensor of its own in them.
+    pub qk_norms_apart: bool,
+    /// The heads' sinks.
+    pub sinks: &'static str,
     /// Attention output projection.
     pub output: &'static str,
     /// Norm after attention, before it is added.
     pub after_attention: &'static str,
     /// Norm before the MLP.
     pub mlp_norm: &'static str,
+    /// The MLP's gate and what leads into it, where they are stored as one.
+    pub gate_up: Option<&'static str>,
     /// The MLP's gate.
     pub gate: &'static str,
     /// Into the MLP.
@@ -33,6 +39,8 @@ pub struct TensorNames {
     pub down: &'static str,
     /// Norm after the MLP, before it is added.
     pub after_mlp: &'static str,
+    /// From the embedding to the states, and from the last states back.
+    pub projections: [&'static str; 2],
     /// Last norm.
     pub norm: &'static str,
     /// Vocabulary projection.
@@ -48,8 +56,8 @@ pub enum Qkv {
     Apart([&'static str; 3]),
     /// In one: all queries, all keys, all values.
     Stacked(&'static str),
-    /// In one: head by head its query, key and value.
-    ByHead(&'static str),
+    /// In one: for each head of keys its queries, its key and its value.
+    ByGroup(&'static str),
 }
 
 const LLAMA: TensorNames = TensorNames {
@@ -60,13 +68,17 @@ const LLAMA: TensorNames = TensorNames {
     attention_norm: "input_layernorm",
     qkv: Qkv::Apart(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
     qk_norms: ["self_attn.q_norm", "self_attn.k_norm"],
+    qk_norms_apart: false,
+    sinks: "",
     output: "self_attn.o_proj",
     after_attention: "",
     mlp_norm: "post_attention_layernorm",
+    gate_up: None,
     gate: "mlp.gate_proj",
     up: "mlp.up_proj",
     down: "mlp.down_proj",
     after_mlp: "",
+    projections: ["", ""],
     norm: "model.norm",
     head: "lm_head",
     transposed: false,
@@ -98,7 +110,7 @@ const BLOOM: TensorNames = TensorNames {
     embedding: "transformer.word_embeddings",
     embedding_norm: "transformer.word_embeddings_layernorm",
     blocks: "transformer.h",
-    qkv: Qkv::ByHead("self_attention.query_key_value"),
+    qkv: Qkv::ByGroup("self_attention.query_key_value"),
     output: "self_attention.dense",
     up: "mlp.dense_h_to_4h",
     down: "mlp.dense_4h_to_h",
@@ -109,7 +121,7 @@ const BLOOM: TensorNames = TensorNames {
 const GPT_NEOX: TensorNames = TensorNames {
     embedding: "gpt_neox.embed_in",
     blocks: "gpt_neox.layers",
-    qkv: Qkv::ByHead("attention.query_key_value"),
+    qkv: Qkv::ByGroup("attention.query_key_value"),
     output: "attention.dense",
     up: "mlp.dense_h_to_4h",
     down: "mlp.dense_4h_to_h",
@@ -157,6 +169,7 @@ pub fn module_name(arch: &Arch, layer: usize, projection: Projection) -> Option<
         (Projection::V, Qkv::Apart([.., v])) => v,
         (Projection::Q | Projection::K | Projection::V, _) => return None,
         (Projection::O, _) => names.output,
+        (Projection::Gate | Projection::Up, _) if names.gate_up.is_some() => return None,
         (Projection::Gate, _) => names.gate,
         (Projection::Up, _) => names.up,
         (Projection::Down, _) => names.down,

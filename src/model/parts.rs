@@ -10,7 +10,7 @@ use super::checkpoint::Held;
 use super::cpu::Matrix;
 use super::cpu::lanes::LANES;
 use super::cpu::product::{Best, Panels};
-use super::cpu::rowwise::{Sigmoid, add_bias, each_row};
+use super::cpu::rowwise::{Sigmoid, add_bias, each_row, greatest};
 use super::mlp::{Activation, Mlp, MlpShape};
 
 /// A matrix `[out, in]` and what is added to its product.
@@ -120,8 +120,13 @@ impl Linear {
         Ok(())
     }
 
-    /// For each row of `x [rows, in]` the greatest output of a single weight without bias, and its index.
+    /// For each row of `x [rows, in]` the greatest output of a single weight, and its index.
     pub fn greatest(&self, x: &Matrix, outputs: usize) -> Result<Vec<Best>> {
+        if self.bias.is_some() {
+            let mut y = Matrix::default();
+            self.forward(x, &mut y)?;
+            return Ok((0..y.rows()).map(|row| greatest(&y.row(row)[..outputs])).collect());
+        }
         match &self.weights {
             StackedWeights::Packed(panels) => Ok(panels.greatest(x, outputs)),
             StackedWeights::Held(parts) => {
@@ -185,6 +190,7 @@ pub fn activate(mlp: &Mlp<Linear>, inner: &mut Matrix) {
 impl Activation {
     fn apply(self, values: &mut [f32]) {
         match self {
+            Self::Relu => values.iter_mut().filter(|x| **x < 0.).for_each(|x| *x = 0.),
             Self::Silu => Sigmoid::SILU.apply(values),
             Self::GeluTanh => Sigmoid::GELU_TANH.apply(values),
             Self::Gelu => values

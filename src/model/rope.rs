@@ -1,8 +1,10 @@
-//! Rotary positions (Su et al. 2021, "RoFormer"), rotate-half layout as in Hugging Face's Llama.
+//! Rotary positions (Su et al. 2021, "RoFormer").
 
 use std::sync::OnceLock;
 
-use super::arch::{Arch, Llama3Scaling, Positions, Rope, RopeScaling, YarnScaling};
+use anyhow::{Result, bail};
+
+use super::arch::{Arch, Llama3Scaling, Pairs, Positions, Rope, RopeScaling, YarnScaling};
 
 /// Angles of the rotated dimensions by position.
 pub struct RopeTable {
@@ -10,6 +12,8 @@ pub struct RopeTable {
     frequencies: Vec<f32>,
     /// What cosines and sines are multiplied by.
     factor: f32,
+    /// Which dimensions a frequency turns.
+    pairs: Pairs,
     /// For each run of positions, once asked for, `[run][cosines, sines]`, each `[dims / 2]`.
     runs: Vec<OnceLock<Vec<f32>>>,
 }
@@ -20,19 +24,27 @@ const RUN: usize = 64;
 impl RopeTable {
     /// The tables of an architecture: of its layers without a window and of those with one; `None` where positions are not
     /// rotary.
-    pub fn of(arch: &Arch) -> Option<[Self; 2]> {
-        let Positions::Rotary { all, windowed } = &arch.positions else { return None };
-        Some([all, windowed.as_ref().unwrap_or(all)].map(|rope| Self::new(rope, arch.context)))
+    ///
+    /// # Errors
+    /// The frequencies depend on lengths that have not been said ([`Arch::for_lengths`]).
+    pub fn of(arch: &Arch) -> Result<Option<[Self; 2]>> {
+        let Positions::Rotary { all, windowed } = &arch.positions else { return Ok(None) };
+        let windowed = windowed.as_ref().unwrap_or(all);
+        Ok(Some([Self::new(all, arch.context)?, Self::new(windowed, arch.context)?]))
     }
 
     /// Frequencies `theta^(-2i/d)`, rescaled as the checkpoint says, for so many positions.
-    pub fn new(rope: &Rope, positions: usize) -> Self {
+    ///
+    /// # Errors
+    /// They depend on lengths that have not been said.
+    pub fn new(rope: &Rope, positions: usize) -> Result<Self> {
         let half = rope.dims / 2;
         // Exponent and power are rounded to f32 where transformers rounds them.
         let power = |i: usize| rope.theta.powf(f64::from((2 * i) as f32 / rope.dims as f32)) as f32;
         let base = (0..half).map(|i| 1. / power(i));
         let factor = match &rope.scaling {
             RopeScaling::Yarn(scaling) => scaling.attention_factor as f32,
+            RopeScaling::Stretched { attention_factor, .. } => *attention_factor as f32,
             _ => 1.,
         };
         let frequencies = match &rope.scaling {
@@ -43,30 +55,54 @@ impl RopeTable {
             RopeScaling::Factors(factors) => {
                 base.zip(factors).map(|(frequency, factor)| frequency / factor).collect()
             }
+            // Rounded as transformers rounds it.
+            RopeScaling::Stretched { factors, .. } => {
+                (0..half).zip(factors).map(|(i, factor)| 1. / (factor * power(i))).collect()
+            }
+            RopeScaling::Long(_) => bail!("rotary frequencies that depend on lengths, which nobody has said"),
         };
-        Self { frequencies, factor, runs: vec![OnceLock::new(); positions.div_ceil(RUN)] }
+        Ok(Self {
+            frequencies,
+            factor,
+            pairs: rope.pairs,
+            runs: vec![OnceLock::new(); positions.div_ceil(RUN)],
+        })
     }
 
     /// Rotate the first dimensions of one head at a position; the others stay.
     pub fn rotate(&self, position: usize, head: &mut [f32]) {
-        let half = self.frequencies.len();
-        let run = self.runs[position / RUN].get_or_init(|| self.run(position / RUN * RUN));
-        let (cosines, sines) = run[position % RUN * 2 * half..][..2 * half].split_at(half);
-        let (first, second) = head[..2 * half].split_at_mut(half);
-        for (((a, b), cosine), sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
-            (*a, *b) = (*a * cosine - *b * sine, *a * sine + *b * cosine);
-        }
+        self.turn(position, head, |a, b, cosine, sine| (a * cosine - b * sine, a * sine + b * cosine));
     }
 
     /// Rotate the other way: what [`rotate`](Self::rotate) does to a gradient.
     pub fn rotate_back(&self, position: usize, head: &mut [f32]) {
+        self.turn(position, head, |a, b, cosine, sine| (a * cosine + b * sine, b * cosine - a * sine));
+    }
+
+    /// Each pair of dimensions, with its cosine and sine, becomes another.
+    fn turn(&self, position: usize, head: &mut [f32], of: impl Fn(f32, f32, f32, f32) -> (f32, f32)) {
         let half = self.frequencies.len();
         let run = self.runs[position / RUN].get_or_init(|| self.run(position / RUN * RUN));
         let (cosines, sines) = run[position % RUN * 2 * half..][..2 * half].split_at(half);
-        let (first, second) = head[..2 * half].split_at_mut(half);
-        for (((a, b), cosine), sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
-            (*a, *b) = (*a * cosine + *b * sine, *b * cosine - *a * sine);
+        match self.pairs {
+            Pairs::Halves => {
+                let (first, second) = head[..2 * half].split_at_mut(half);
+                for (((a, b), cosine), sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
+                    (*a, *b) = of(*a, *b, *cosine, *sine);
+                }
+            }
+            Pairs::Neighbours => {
+                let pairs = head[..2 * half].chunks_exact_mut(2);
+                for ((pair, cosine), sine) in pairs.zip(cosines).zip(sines) {
+                    (pair[0], pair[1]) = of(pair[0], pair[1], *cosine, *sine);
+                }
+            }
         }
+    }
+
+    /// Which dimensions are rotated together.
+    pub fn pairs(&self) -> Pairs {
+        self.pairs
     }
 
     /// Pairs of dimensions that are rotated.

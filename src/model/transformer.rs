@@ -9,12 +9,11 @@ use anyhow::Result;
 use candle_core::Device;
 
 use super::adapter::{Adapters, RowAdapters};
-use super::alibi;
 use super::arch::{Arch, Positions};
 use super::block::block;
 use super::checkpoint::{Checkpoint, Held, Precision, Weights};
 use super::cpu::product::{Best, Panels};
-use super::cpu::rowwise::{NormWeights, add, each_row};
+use super::cpu::rowwise::{NormWeights, add, each_row, scale};
 use super::cpu::{Matrix, Scratch};
 use super::host::{Block, HostLayer, Placement, norm};
 use super::kv::KvStore;
@@ -23,24 +22,28 @@ use super::names::TensorNames;
 use super::parts::{Linear, Weight};
 use super::projection::Projection;
 use super::rope::RopeTable;
+use super::scores::Scores;
 use super::{Decoder, Rows};
 use crate::base::error::input;
 
 /// A decoder-only transformer of any [`Family`](super::Family).
 pub struct Transformer {
     arch: Arch,
-    /// `[vocab, hidden]`
+    /// `[vocab, embedding width]`
     embedding: RowTable,
-    /// `[context, hidden]`, where positions are learned
+    /// From the embedding to the states, where they are not as wide.
+    project_in: Option<Linear>,
+    /// `[positions, hidden]`, where they are learned
     positions: Option<RowTable>,
     embedding_norm: Option<NormWeights>,
     blocks: Vec<Block>,
-    norm: NormWeights,
+    norm: Option<NormWeights>,
+    /// From the states back to the embedding's width.
+    project_out: Option<Linear>,
     head: Linear,
     /// Angles of layers without and with a window, where positions are rotary.
     rope: Option<[RopeTable; 2]>,
-    /// `[heads]`, where positions are ALiBi
-    slopes: Option<Vec<f32>>,
+    scores: Scores,
     adapters: Adapters,
     /// Taken for a layer and given back after it; a layer that is computed at the same time begins with none.
     scratch: Mutex<Scratch>,
@@ -67,33 +70,41 @@ impl Transformer {
     pub fn new(arch: Arch, weights: &dyn Weights, precision: Precision) -> Result<Self> {
         let (names, asked) = (TensorNames::of(&arch), RefCell::new(BTreeSet::new()));
         let source = WeightSource { arch: &arch, names, weights, precision, device: &Device::Cpu, asked };
-        let mut embedding = RowTable::Held(source.table(names.embedding, arch.vocab)?);
+        let (hidden, width) = (arch.hidden, arch.embedding_width());
+        let mut embedding = RowTable::Held(source.table(names.embedding, arch.vocab, width)?);
         // Now, while little else is held: to be packed, the largest matrix must stand there twice for a moment.
         let matrix = match &embedding {
             RowTable::Held(matrix) if arch.tied => matrix.clone(),
-            _ => source.table(names.head, arch.vocab)?,
+            _ => source.table(names.head, arch.vocab, width)?,
         };
-        let head = Linear::new(vec![Weight { matrix, bias: None }])?;
+        let head = Linear::new(vec![Weight { matrix, bias: source.head_bias()? }])?;
         if let (true, Some(panels)) = (arch.tied, head.packed()) {
             embedding = RowTable::Packed(panels.clone());
         }
-        let learned = arch.positions == Positions::Learned;
-        let positions = learned.then(|| source.table(names.positions, arch.context)).transpose()?;
+        let positions = arch.position_rows().map(|rows| source.table(names.positions, rows, hidden));
+        let positions = positions.transpose()?;
+        let projection = |which: usize, from: usize, to: usize| {
+            let weight = source.projection(names.projections[which], from, to)?;
+            weight.map(|weight| Linear::new(vec![weight])).transpose()
+        };
+        let (project_in, project_out) = (projection(0, width, hidden)?, projection(1, hidden, width)?);
         let normed = arch.embedding_norm;
         let embedding_norm = normed.then(|| source.norm(names.embedding_norm, arch.hidden)).transpose()?;
         let block = |layer| source.block(layer)?.map(Ok, Linear::new);
         let blocks = (0..arch.layers).map(block).collect::<Result<_>>()?;
-        let norm = source.norm(names.norm, arch.hidden)?;
+        let norm = arch.last_norm.then(|| source.norm(names.norm, hidden)).transpose()?;
         weights.refuse_surplus(&source.asked.borrow())?;
         Ok(Self {
             embedding,
+            project_in,
             positions: positions.map(RowTable::Held),
             embedding_norm,
             blocks,
             norm,
+            project_out,
             head,
-            rope: RopeTable::of(&arch),
-            slopes: alibi::slopes(&arch),
+            rope: RopeTable::of(&arch)?,
+            scores: Scores::of(&arch),
             adapters: Adapters::default(),
             scratch: Mutex::default(),
             arch,
@@ -118,13 +129,13 @@ impl Decoder for Transformer {
     }
 
     fn embed(&self, tokens: &[u32], positions: &[usize]) -> Result<Matrix> {
-        let mut states = self.embedding.gather(tokens, self.arch.hidden)?;
-        if self.arch.embedding_scaled {
-            let scale = (self.arch.hidden as f64).sqrt() as f32;
-            states.data_mut().iter_mut().for_each(|value| *value *= scale);
+        let mut states = self.embedding.gather(tokens, self.arch.embedding_width())?;
+        scale(&mut states, self.arch.multipliers.embedding as f32);
+        if let Some(project) = &self.project_in {
+            states = projected(project, &states, self.arch.hidden)?;
         }
-        if let Some(learned) = &self.positions {
-            let positions: Vec<u32> = positions.iter().map(|&position| position as u32).collect();
+        if let (Some(learned), Positions::Learned { first }) = (&self.positions, &self.arch.positions) {
+            let positions: Vec<u32> = positions.iter().map(|&position| (first + position) as u32).collect();
             add(&mut states, &learned.gather(&positions, self.arch.hidden)?);
         }
         if let Some(norm) = &self.embedding_norm {
@@ -149,13 +160,15 @@ impl Decoder for Transformer {
 
     fn logits(&self, states: &Matrix) -> Result<Matrix> {
         let mut all = Matrix::default();
-        self.head.forward(&self.last_normed(states), &mut all)?;
+        self.head.forward(&self.leaving(states)?, &mut all)?;
+        self.finish_logits(&mut all);
         let data = (0..all.rows()).flat_map(|row| &all.row(row)[..self.arch.vocab]).copied().collect();
         Ok(Matrix::from_rows(self.arch.vocab, data))
     }
 
     fn choose(&self, states: &Matrix) -> Result<Vec<u32>> {
-        let best = self.head.greatest(&self.last_normed(states), self.arch.vocab)?;
+        // Scale and cap change no order.
+        let best = self.head.greatest(&self.leaving(states)?, self.arch.vocab)?;
         let token = |best: Best| match best {
             Some((token, _)) => Ok(token as u32),
             None => Err(input(
@@ -164,6 +177,14 @@ impl Decoder for Transformer {
         };
         best.into_iter().map(token).collect()
     }
+}
+
+/// Rows through a matrix, `[rows, width]` without what fills them up.
+fn projected(project: &Linear, rows: &Matrix, width: usize) -> Result<Matrix> {
+    let mut all = Matrix::default();
+    project.forward(rows, &mut all)?;
+    let data = (0..all.rows()).flat_map(|row| &all.row(row)[..width]).copied().collect();
+    Ok(Matrix::from_rows(width, data))
 }
 
 impl RowTable {
@@ -200,8 +221,12 @@ impl Transformer {
         &self.head
     }
 
-    pub(super) fn last_norm(&self) -> &NormWeights {
-        &self.norm
+    pub(super) fn last_norm(&self) -> Option<&NormWeights> {
+        self.norm.as_ref()
+    }
+
+    pub(super) fn project_out(&self) -> Option<&Linear> {
+        self.project_out.as_ref()
     }
 
     /// How the rows of a layer are told their positions.
@@ -210,22 +235,41 @@ impl Transformer {
             arch: &self.arch,
             layer,
             rope: self.rope.as_ref().zip(self.arch.rotation(layer)).map(|(rope, which)| &rope[which]),
-            slopes: self.slopes.as_deref(),
+            scores: &self.scores,
         }
     }
 
-    pub(super) fn last_normed(&self, states: &Matrix) -> Matrix {
+    /// States `[rows, hidden]` -> what enters the vocabulary projection, `[rows, embedding width]`.
+    pub(super) fn leaving(&self, states: &Matrix) -> Result<Matrix> {
         let mut normed = Matrix::default();
-        norm(&self.norm, states, &mut normed);
-        normed
+        match &self.norm {
+            Some(last) => norm(last, states, &mut normed),
+            None => normed = states.copied(),
+        }
+        match &self.project_out {
+            Some(project) => projected(project, &normed, self.arch.embedding_width()),
+            None => Ok(normed),
+        }
+    }
+
+    /// Products with the vocabulary projection, `[rows, vocab or more]` -> logits, in place.
+    pub(super) fn finish_logits(&self, logits: &mut Matrix) {
+        scale(logits, self.arch.multipliers.logits as f32);
+        if let Some(cap) = self.arch.logit_cap {
+            let cap = cap as f32;
+            each_row(logits, |_, row| row.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh()));
+        }
     }
 
     /// Queries, keys and values of rows at the positions from 0 on, as attention takes them, from the states that enter the
     /// layer; and where the keys begin. Adapters that rows name are left out.
     pub(super) fn queries_and_keys(&self, layer: usize, states: &Matrix) -> Result<(Matrix, usize)> {
-        let Block { attention_norm, attention, .. } = &self.blocks[layer];
+        let Block { attention_norms, attention, .. } = &self.blocks[layer];
         let (mut normed, mut qkv) = (Matrix::default(), Matrix::default());
-        norm(attention_norm, states, &mut normed);
+        match &attention_norms.before {
+            Some(before) => norm(before, states, &mut normed),
+            None => normed = states.copied(),
+        }
         attention.qkv.forward(&normed, &mut qkv)?;
         let adapters = RowAdapters::new(&self.adapters, layer, &[])?;
         for (part, projection) in [Projection::Q, Projection::K].into_iter().enumerate() {
@@ -235,8 +279,8 @@ impl Transformer {
         Ok((qkv, attention.qkv.start(1)))
     }
 
-    /// By head, what a score gains with its column, where positions are ALiBi.
-    pub(super) fn slopes(&self) -> Option<&[f32]> {
-        self.slopes.as_deref()
+    /// How scores are made.
+    pub(super) fn scores(&self) -> &Scores {
+        &self.scores
     }
 }

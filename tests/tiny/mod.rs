@@ -11,8 +11,8 @@ use icl_mask::config::files;
 use icl_mask::data::Example;
 use icl_mask::intervene::{Condition, Plan, Series};
 use icl_mask::model::{
-    Activation, Adapter, AdapterId, Adapters, Arch, Biases, DeviceTransformer, Family, Held, LowRank, Matrix,
-    NormKind, Positions, Precision, Projection, Rope, RopeScaling, Transformer, Weights, Wiring,
+    Adapter, AdapterId, Adapters, Arch, Biases, DeviceTransformer, Family, Held, LowRank, Matrix, Positions,
+    Precision, Projection, Rope, RopeScaling, Sizes, Transformer, Weights,
 };
 use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 
@@ -33,8 +33,7 @@ fn tokenizer_path(name: &str) -> PathBuf {
 
 /// Grouped-query attention, and for Qwen2 biases and untied embeddings.
 pub fn arch(family: Family, vocab: usize) -> Arch {
-    Arch {
-        family,
+    let sizes = Sizes {
         layers: LAYERS,
         hidden: 48,
         heads: 6,
@@ -43,23 +42,16 @@ pub fn arch(family: Family, vocab: usize) -> Arch {
         intermediate: 80,
         vocab,
         context: 512,
-        norm: NormKind::Rms,
+    };
+    Arch {
         norm_eps: 1e-5,
         positions: Positions::Rotary {
-            all: Rope { theta: THETA, dims: 8, scaling: RopeScaling::None },
+            all: Rope { theta: THETA, dims: 8, pairs: Pairs::Halves, scaling: RopeScaling::None },
             windowed: None,
         },
-        windows: vec![None; LAYERS],
-        unrotated: Vec::new(),
-        score_scale: 1. / 8f64.sqrt(),
-        qk_norm: false,
-        bias: Biases { qkv: family == Family::Qwen2, output: false, mlp: false },
-        activation: Activation::Silu,
-        gated: true,
-        wiring: Wiring::Sequential,
-        embedding_scaled: false,
-        embedding_norm: false,
+        bias: Biases { qkv: family == Family::Qwen2, ..Biases::NONE },
         tied: family == Family::Llama,
+        ..Arch::llama(family, sizes)
     }
 }
 

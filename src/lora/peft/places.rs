@@ -34,12 +34,13 @@ pub fn spellings(arch: &Arch, module: &str) -> Vec<String> {
 pub fn modules(arch: &Arch) -> Vec<String> {
     let names = TensorNames::of(arch);
     let stacked = match names.qkv {
-        Qkv::Stacked(name) | Qkv::ByHead(name) => Some(name),
+        Qkv::Stacked(name) | Qkv::ByGroup(name) => Some(name),
         Qkv::Apart(_) => None,
     };
     let of_layer = |layer: usize| {
         let single = Projection::ALL.into_iter().filter_map(move |one| module_name(arch, layer, one));
-        single.chain(stacked.map(|name| format!("{}.{layer}.{name}", names.blocks)))
+        let fused = stacked.into_iter().chain(names.gate_up);
+        single.chain(fused.map(move |name| format!("{}.{layer}.{name}", names.blocks)))
     };
     (0..arch.layers).flat_map(of_layer).collect()
 }
@@ -60,24 +61,39 @@ pub fn places(
     if let Some(projection) = single {
         return Some(BTreeMap::from([((layer, projection), low_rank.clone())]));
     }
-    let width = arch.heads * arch.head_dim;
-    if low_rank.b.width() != 3 * width {
+    let parts = fused(arch, names, part)?;
+    let outputs: usize = parts.iter().map(|(_, columns)| columns.len()).sum();
+    if low_rank.b.width() != outputs {
         return None;
     }
-    let row = |which: usize, at: usize| match names.qkv {
-        Qkv::Stacked(name) if name == part => Some(which * width + at),
-        Qkv::ByHead(name) if name == part => {
-            Some((at / arch.head_dim * 3 + which) * arch.head_dim + at % arch.head_dim)
-        }
-        _ => None,
-    };
-    row(0, 0)?;
-    let own = |which: usize| {
-        let columns: Vec<usize> = (0..width).filter_map(|at| row(which, at)).collect();
+    let own = |columns: &[usize]| {
         let b = (0..low_rank.rank()).flat_map(|rank| columns.iter().map(move |&column| (rank, column)));
         let b = b.map(|(rank, column)| low_rank.b.row(rank)[column]).collect();
-        LowRank { a: low_rank.a.clone(), b: Matrix::from_rows(width, b), scale: low_rank.scale }
+        LowRank { a: low_rank.a.clone(), b: Matrix::from_rows(columns.len(), b), scale: low_rank.scale }
     };
-    let parts = [Projection::Q, Projection::K, Projection::V].into_iter().enumerate();
-    Some(parts.map(|(which, projection)| ((layer, projection), own(which))).collect())
+    let part = |(projection, columns): (Projection, Vec<usize>)| ((layer, projection), own(&columns));
+    Some(parts.into_iter().map(part).collect())
+}
+
+/// The projections that a module holds in one matrix, each with its outputs among all; `None` for another module.
+fn fused(arch: &Arch, names: &TensorNames, part: &str) -> Option<Vec<(Projection, Vec<usize>)>> {
+    use Projection::{Gate, K, Q, Up, V};
+    let Arch { heads, kv_heads, head_dim, intermediate, .. } = *arch;
+    let (width, kv, group) = (heads * head_dim, kv_heads * head_dim, heads / kv_heads);
+    let range = |first: usize, count: usize| (first..first + count).collect();
+    match names.qkv {
+        Qkv::Stacked(name) if name == part => {
+            return Some(vec![(Q, range(0, width)), (K, range(width, kv)), (V, range(width + kv, kv))]);
+        }
+        Qkv::ByGroup(name) if name == part => {
+            let of = |first: usize, each: usize| {
+                let head = |at: usize| (at / each * (group + 2) + first + at % each) * head_dim;
+                (0..kv_heads * each).flat_map(|at| head(at)..head(at) + head_dim).collect()
+            };
+            return Some(vec![(Q, of(0, group)), (K, of(group, 1)), (V, of(group + 1, 1))]);
+        }
+        _ => {}
+    }
+    (names.gate_up == Some(part))
+        .then(|| vec![(Gate, range(0, intermediate)), (Up, range(intermediate, intermediate))])
 }

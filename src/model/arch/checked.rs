@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Arch, Positions, Rope, RopeScaling};
+use super::{Arch, LongScaling, Positions, Rope, RopeScaling};
 use crate::base::error::input;
 
 impl Arch {
@@ -14,6 +14,17 @@ impl Arch {
             return Err(impossible("epsilon of the norms", eps, "0 or more"));
         }
         positive("scale of the attention scores", self.score_scale)?;
+        let numbers = [
+            ("cap of the attention scores", self.score_cap),
+            ("cap of the logits", self.logit_cap),
+            ("bound of queries, keys and values", self.clip_qkv),
+            ("multiplier of the embedding", Some(self.multipliers.embedding)),
+            ("multiplier of what is added to the states", Some(self.multipliers.residual)),
+            ("scale of the logits", Some(self.multipliers.logits)),
+        ];
+        numbers
+            .iter()
+            .try_for_each(|(what, number)| number.map_or(Ok(()), |number| positive(what, number)))?;
         if let Positions::Rotary { all, windowed } = &self.positions {
             all.check()?;
             windowed.as_ref().map_or(Ok(()), Rope::check)?;
@@ -31,6 +42,7 @@ impl Arch {
             ("intermediate size", self.intermediate),
             ("vocabulary", self.vocab),
             ("context", self.context),
+            ("embedding width", self.embedding_width()),
         ];
         // A table of angles has an entry for some positions each.
         let most = |what: &str| if what == "context" { 1 << 26 } else { 1 << 28 };
@@ -39,7 +51,7 @@ impl Arch {
         }
         let rotated = match &self.positions {
             Positions::Rotary { all, .. } => all.dims,
-            Positions::Learned | Positions::Alibi => 0,
+            Positions::Learned { .. } | Positions::Alibi(_) => 0,
         };
         if !self.heads.is_multiple_of(self.kv_heads) || !rotated.is_multiple_of(2) || rotated > self.head_dim
         {
@@ -58,6 +70,15 @@ impl Arch {
 impl Rope {
     fn check(&self) -> Result<()> {
         positive("base of the rotary frequencies (rope_theta, rope.freq_base)", self.theta)?;
+        if let RopeScaling::Long(LongScaling { short, long, .. }) = &self.scaling {
+            if let Some(list) = [short, long].into_iter().find(|list| list.len() != self.dims / 2) {
+                return Err(input(format!(
+                    "the rope scaling has {} factors for {} rotated dimensions, two of which share one: the file is damaged",
+                    list.len(),
+                    self.dims
+                )));
+            }
+        }
         self.scaling.check()
     }
 }
@@ -96,7 +117,16 @@ impl RopeScaling {
                     scaling.original_context as f64,
                 )
             }
-            Self::Factors(factors) => {
+            Self::Long(scaling) => {
+                let size = |size: usize| {
+                    positive("original_max_position_embeddings of the rope scaling", size as f64)
+                };
+                size(scaling.original_context)?;
+                positive("attention_factor of the rope scaling", scaling.attention_factor)?;
+                let of = |&factor: &f32| positive("factor of a rotary frequency", factor.into());
+                scaling.short.iter().chain(&scaling.long).try_for_each(of)
+            }
+            Self::Factors(factors) | Self::Stretched { factors, .. } => {
                 let of = |&factor: &f32| positive("factor of a rotary frequency", factor.into());
                 factors.iter().try_for_each(of)
             }

@@ -5,7 +5,10 @@ use candle_core::quantized::gguf_file::Content;
 
 use super::gguf_keys::{GgufKeys, Metadata};
 use super::known_gguf::refuse_not_computed;
-use super::{Activation, Arch, Biases, Family, NormKind, Positions, Rope, RopeScaling, Wiring, listable};
+use super::{
+    Activation, Alibi, Arch, Biases, Family, Multipliers, NormKind, Pairs, Positions, QkNorm, Rope,
+    RopeScaling, Sizes, Wiring, listable,
+};
 use crate::base::error::input;
 
 /// Every published StarCoder2 reads this many columns; llama.cpp's converter does not write it.
@@ -44,8 +47,8 @@ impl Arch {
                 let unrotated = (1..=arch.layers).map(|layer| layer.is_multiple_of(SMOLLM3_PATTERN));
                 Arch { unrotated: unrotated.collect(), ..arch }
             }
-            Family::Bloom => Arch { positions: Positions::Alibi, embedding_norm: true, ..arch },
-            Family::Gpt2 => Arch { positions: Positions::Learned, ..arch },
+            Family::Bloom => Arch { positions: Positions::Alibi(Alibi::Exact), embedding_norm: true, ..arch },
+            Family::Gpt2 => Arch { positions: Positions::Learned { first: 0 }, ..arch },
             Family::Starcoder2 => {
                 let window = keys.optional_size("attention.sliding_window")?.unwrap_or(STARCODER2_WINDOW);
                 Arch { windows: vec![Some(window); arch.layers], ..arch }
@@ -80,8 +83,7 @@ fn sizes(family: Family, content: &Content, keys: &GgufKeys) -> Result<Arch> {
     let gated = has("blk.0.ffn_gate.weight");
     let norm = if has("output_norm.bias") { NormKind::Layer } else { NormKind::Rms };
     let epsilon = if norm == NormKind::Layer { "layer_norm_epsilon" } else { "layer_norm_rms_epsilon" };
-    Ok(Arch {
-        family,
+    let sizes = Sizes {
         layers,
         hidden,
         heads,
@@ -90,24 +92,22 @@ fn sizes(family: Family, content: &Content, keys: &GgufKeys) -> Result<Arch> {
         intermediate: keys.size("feed_forward_length")?,
         vocab: embedding.shape.dims().first().copied().unwrap_or(0),
         context: keys.size("context_length")?,
+    };
+    Ok(Arch {
         norm,
         norm_eps: keys.float(&format!("attention.{epsilon}"))?,
         positions: rotary(keys, head_dim)?,
-        windows: vec![None; layers],
-        unrotated: Vec::new(),
-        score_scale: 1. / (head_dim as f64).sqrt(),
-        qk_norm: has("blk.0.attn_q_norm.weight"),
+        qk_norm: has("blk.0.attn_q_norm.weight").then_some(QkNorm::Head),
         bias: Biases {
             qkv: has("blk.0.attn_q.bias") || has("blk.0.attn_qkv.bias"),
             output: has("blk.0.attn_output.bias"),
             mlp: has("blk.0.ffn_up.bias"),
+            head: false,
         },
         activation: if gated { Activation::Silu } else { Activation::GeluTanh },
         gated,
-        wiring: Wiring::Sequential,
-        embedding_scaled: false,
-        embedding_norm: false,
         tied: !has("output.weight"),
+        ..Arch::llama(family, sizes)
     })
 }
 
@@ -129,13 +129,13 @@ fn rotary(keys: &GgufKeys, head_dim: usize) -> Result<Positions> {
     };
     let theta = keys.optional_float("rope.freq_base")?.unwrap_or(10_000.);
     let dims = keys.optional_size("rope.dimension_count")?.unwrap_or(head_dim);
-    Ok(Positions::Rotary { all: Rope { theta, dims, scaling }, windowed: None })
+    Ok(Positions::Rotary { all: Rope { theta, dims, pairs: Pairs::Halves, scaling }, windowed: None })
 }
 
 fn gemma3(arch: Arch, keys: &GgufKeys) -> Result<Arch> {
     let window = keys.size("attention.sliding_window")?;
     let theta = keys.optional_float("rope.freq_base_swa")?.unwrap_or(GEMMA3_WINDOW_BASE);
-    let windowed = Rope { theta, dims: arch.head_dim, scaling: RopeScaling::None };
+    let windowed = Rope { theta, dims: arch.head_dim, pairs: Pairs::Halves, scaling: RopeScaling::None };
     let positions = match arch.positions {
         Positions::Rotary { mut all, .. } => {
             if keys.optional_float("rope.freq_base")?.is_none() {
@@ -161,7 +161,7 @@ fn gemma3(arch: Arch, keys: &GgufKeys) -> Result<Arch> {
         score_scale: 1. / (scaled as f64).sqrt(),
         activation: Activation::GeluTanh,
         wiring: Wiring::Sandwich,
-        embedding_scaled: true,
+        multipliers: Multipliers { embedding: (arch.hidden as f64).sqrt(), ..Multipliers::NEUTRAL },
         ..arch
     })
 }

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::json_fields::{activation, divided, inverse_root};
+use super::json_fields::{activation, divided};
 use super::json_older;
 use super::json_rope::{self, Rotated};
-use super::{Activation, Arch, Biases, Family, Fields, NormKind, Positions, Wiring, known, listable};
+use super::{
+    Arch, Biases, Family, Fields, Multipliers, NormKind, Positions, QkNorm, Sizes, Wiring, known, listable,
+};
 use crate::base::error::input;
 use crate::base::inputs::{self, MOST_SETTINGS};
 
@@ -65,8 +67,7 @@ fn common(fields: &Fields, family: Family) -> Result<Arch> {
     let (hidden, heads) = (fields.get("hidden_size")?, fields.get("num_attention_heads")?);
     let head_dim = fields.find("head_dim")?.map_or_else(|| divided(hidden, heads), Ok)?;
     let layers = listable(fields.get("num_hidden_layers")?)?;
-    Ok(Arch {
-        family,
+    let sizes = Sizes {
         layers,
         hidden,
         heads,
@@ -75,26 +76,14 @@ fn common(fields: &Fields, family: Family) -> Result<Arch> {
         intermediate: fields.get("intermediate_size")?,
         vocab: fields.get("vocab_size")?,
         context: fields.get("max_position_embeddings")?,
-        norm: NormKind::Rms,
-        norm_eps: 1e-6,
-        positions: Positions::Learned,
-        windows: vec![None; layers],
-        unrotated: Vec::new(),
-        score_scale: inverse_root(head_dim),
-        qk_norm: false,
-        bias: Biases { qkv: false, output: false, mlp: false },
-        activation: Activation::Silu,
-        gated: true,
-        wiring: Wiring::Sequential,
-        embedding_scaled: false,
-        embedding_norm: false,
-        tied: fields.get_or("tie_word_embeddings", false)?,
-    })
+    };
+    let tied = fields.get_or("tie_word_embeddings", false)?;
+    Ok(Arch { tied, ..Arch::llama(family, sizes) })
 }
 
 /// Rotary positions as most families write them: whole heads.
 fn rotary(fields: &Fields, head_dim: usize) -> Result<Positions> {
-    Rotated { fields, head_dim, theta: ("rope_theta", 10_000.), share: None }.positions()
+    Rotated::whole(fields, head_dim).positions()
 }
 
 fn llama(fields: &Fields) -> Result<Arch> {
@@ -113,7 +102,7 @@ fn llama(fields: &Fields) -> Result<Arch> {
     Ok(Arch {
         norm_eps: fields.get_or("rms_norm_eps", 1e-6)?,
         positions: rotary(fields, arch.head_dim)?,
-        bias: Biases { qkv: bias, output: bias, mlp: false },
+        bias: Biases { qkv: bias, output: bias, ..Biases::NONE },
         activation: activation(fields, "hidden_act", "silu")?,
         ..arch
     })
@@ -141,7 +130,7 @@ fn qwen2(fields: &Fields) -> Result<Arch> {
     Ok(Arch {
         positions: rotary(fields, arch.head_dim)?,
         norm_eps: fields.get_or("rms_norm_eps", 1e-6)?,
-        bias: Biases { qkv: true, output: false, mlp: false },
+        bias: Biases { qkv: true, ..Biases::NONE },
         activation: activation(fields, "hidden_act", "silu")?,
         windows,
         ..arch
@@ -154,8 +143,8 @@ fn qwen3(fields: &Fields) -> Result<Arch> {
     let bias = fields.get_or("attention_bias", false)?;
     Ok(Arch {
         family: Family::Qwen3,
-        qk_norm: true,
-        bias: Biases { qkv: bias, output: bias, mlp: false },
+        qk_norm: Some(QkNorm::Head),
+        bias: Biases { qkv: bias, output: bias, ..Biases::NONE },
         ..qwen2(fields)?
     })
 }
@@ -226,8 +215,8 @@ fn smollm3(fields: &Fields) -> Result<Arch> {
     let theta = ("rope_theta", 2_000_000.);
     Ok(Arch {
         norm_eps: fields.get_or("rms_norm_eps", 1e-6)?,
-        positions: Rotated { fields, head_dim: arch.head_dim, theta, share: None }.positions()?,
-        bias: Biases { qkv: bias, output: bias, mlp: false },
+        positions: Rotated { theta, ..Rotated::whole(fields, arch.head_dim) }.positions()?,
+        bias: Biases { qkv: bias, output: bias, ..Biases::NONE },
         activation: activation(fields, "hidden_act", "silu")?,
         tied: fields.get_or("tie_word_embeddings", true)?,
         windows,
@@ -254,7 +243,7 @@ fn starcoder2(fields: &Fields) -> Result<Arch> {
         norm: NormKind::Layer,
         norm_eps: fields.get_or("norm_epsilon", 1e-5)?,
         windows: vec![fields.find("sliding_window")?; arch.layers],
-        bias: Biases { qkv: bias, output: bias, mlp: bias },
+        bias: Biases { qkv: bias, output: bias, mlp: bias, head: false },
         activation: activation(fields, "hidden_act", "gelu_pytorch_tanh")?,
         gated: false,
         tied: fields.get_or("tie_word_embeddings", true)?,
@@ -276,13 +265,13 @@ fn gpt_neox(fields: &Fields) -> Result<Arch> {
     let parallel = fields.get_or("use_parallel_residual", true)?;
     // transformers reads neither `rope_theta` nor `partial_rotary_factor` here, but the family's own names.
     let (theta, share) = (("rotary_emb_base", 10_000.), Some(("rotary_pct", 0.25)));
-    let rotated = Rotated { fields, head_dim: arch.head_dim, theta, share };
+    let rotated = Rotated { theta, share, ..Rotated::whole(fields, arch.head_dim) };
     Ok(Arch {
         norm: NormKind::Layer,
         norm_eps: fields.get_or("layer_norm_eps", 1e-5)?,
         kv_heads: arch.heads,
         positions: rotated.positions()?,
-        bias: Biases { qkv: bias, output: bias, mlp: true },
+        bias: Biases { qkv: bias, output: bias, mlp: true, head: false },
         activation: activation(fields, "hidden_act", "gelu")?,
         gated: false,
         wiring: if parallel { Wiring::Parallel } else { Wiring::Sequential },
@@ -320,10 +309,10 @@ fn gemma3(fields: &Fields) -> Result<Arch> {
         positions: json_rope::gemma3(fields, &arch)?,
         windows: layer_types(fields, arch.layers, windowed, fields.find("sliding_window")?)?,
         score_scale: scalar.powf(-0.5),
-        qk_norm: true,
+        qk_norm: Some(QkNorm::Head),
         activation: activation(fields, "hidden_activation", "gelu_pytorch_tanh")?,
         wiring: Wiring::Sandwich,
-        embedding_scaled: true,
+        multipliers: Multipliers { embedding: (arch.hidden as f64).sqrt(), ..Multipliers::NEUTRAL },
         tied: fields.get_or("tie_word_embeddings", true)?,
         ..arch
     })

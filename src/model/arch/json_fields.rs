@@ -12,10 +12,11 @@ use crate::base::error::input;
 pub(super) fn activation(fields: &Fields, name: &str, absent: &str) -> Result<Activation> {
     match fields.get_or(name, absent.to_string())?.as_str() {
         "silu" | "swish" => Ok(Activation::Silu),
+        "relu" => Ok(Activation::Relu),
         "gelu" => Ok(Activation::Gelu),
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
         other => Err(input(format!(
-            "field `{name}` is `{other}`, which is not computed (computed: silu, gelu, gelu_new, gelu_pytorch_tanh)"
+            "field `{name}` is `{other}`, which is not computed (computed: silu, relu, gelu, gelu_new, gelu_pytorch_tanh)"
         ))),
     }
 }
@@ -29,9 +30,4 @@ pub(super) fn divided(hidden: usize, heads: usize) -> Result<usize> {
         Some(0) => Ok(hidden / heads),
         _ => Err(input(format!("a width of {hidden} over {heads} heads cannot be: the file is damaged"))),
     }
-}
-
-/// The usual scale of scores.
-pub(super) fn inverse_root(head_dim: usize) -> f64 {
-    1. / (head_dim as f64).sqrt()
 }

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::json_fields::{activation, divided, inverse_root};
-use super::{Activation, Arch, Biases, Family, Fields, NormKind, Positions, Wiring, known, listable};
+use super::json_fields::{activation, divided};
+use super::{Activation, Alibi, Arch, Biases, Family, Fields, NormKind, Positions, Sizes, known, listable};
 use crate::base::error::input;
 
 /// GPT-2, GPT-Neo and BLOOM have older names for their sizes, and no rotary positions.
@@ -20,34 +20,21 @@ impl Older<'_> {
     fn arch(&self, fields: &Fields, family: Family) -> Result<Arch> {
         let (hidden, heads) = (fields.get(self.hidden)?, fields.get(self.heads)?);
         let (layers, head_dim) = (listable(fields.get(self.layers)?)?, divided(hidden, heads)?);
-        let intermediate = hidden.saturating_mul(4);
+        let four: usize = hidden.saturating_mul(4);
+        let intermediate = match self.intermediate {
+            Some(name) => fields.find(name)?.unwrap_or(four),
+            None => four,
+        };
+        let (vocab, context) = (fields.get("vocab_size")?, self.context);
+        let sizes = Sizes { layers, hidden, heads, kv_heads: heads, head_dim, intermediate, vocab, context };
         Ok(Arch {
-            family,
-            layers,
-            hidden,
-            heads,
-            kv_heads: heads,
-            head_dim,
-            intermediate: match self.intermediate {
-                Some(name) => fields.find(name)?.unwrap_or(intermediate),
-                None => intermediate,
-            },
-            vocab: fields.get("vocab_size")?,
-            context: self.context,
             norm: NormKind::Layer,
             norm_eps: fields.get_or("layer_norm_epsilon", 1e-5)?,
-            positions: Positions::Learned,
-            windows: vec![None; layers],
-            unrotated: Vec::new(),
-            score_scale: inverse_root(head_dim),
-            qk_norm: false,
-            bias: Biases { qkv: true, output: true, mlp: true },
+            bias: Biases { qkv: true, output: true, mlp: true, head: false },
             activation: Activation::GeluTanh,
             gated: false,
-            wiring: Wiring::Sequential,
-            embedding_scaled: false,
-            embedding_norm: false,
             tied: fields.get_or("tie_word_embeddings", true)?,
+            ..Arch::llama(family, sizes)
         })
     }
 }
@@ -97,7 +84,7 @@ pub(super) fn gpt_neo(fields: &Fields) -> Result<Arch> {
         windows: gpt_neo_windows(fields, arch.layers, window)?,
         // Its score is the plain product.
         score_scale: 1.,
-        bias: Biases { qkv: false, output: true, mlp: true },
+        bias: Biases { output: true, mlp: true, ..Biases::NONE },
         activation: activation(fields, "activation_function", "gelu_new")?,
         ..arch
     })
@@ -154,5 +141,6 @@ pub(super) fn bloom(fields: &Fields) -> Result<Arch> {
         // transformers does not read it: ALiBi has no end, but the training had one.
         context: fields.find("seq_length")?.unwrap_or(2048),
     };
-    Ok(Arch { positions: Positions::Alibi, embedding_norm: true, ..older.arch(fields, Family::Bloom)? })
+    let positions = Positions::Alibi(Alibi::Exact);
+    Ok(Arch { positions, embedding_norm: true, ..older.arch(fields, Family::Bloom)? })
 }

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::{Arch, Fields, Positions, Rope, RopeScaling, YarnScaling};
+use super::{Arch, Fields, LongScaling, Pairs, Positions, Rope, RopeScaling, YarnScaling};
 use crate::base::error::input;
 
 /// What a file says of rotary positions beside the parameters themselves.
@@ -18,9 +18,16 @@ pub(super) struct Rotated<'a> {
     /// Where the rotated share of a head is written outside the parameters, and its value if it is not. `None`: the
     /// family rotates whole heads.
     pub share: Option<(&'a str, f64)>,
+    /// Which dimensions are rotated together.
+    pub pairs: Pairs,
 }
 
-impl Rotated<'_> {
+impl<'a> Rotated<'a> {
+    /// What most families write: whole heads in halves.
+    pub fn whole(fields: &'a Fields, head_dim: usize) -> Self {
+        Self { fields, head_dim, theta: ("rope_theta", 10_000.), share: None, pairs: Pairs::Halves }
+    }
+
     /// Rotary positions that are alike in all layers.
     pub fn positions(self) -> Result<Positions> {
         let scaling = self.fields.object("rope_scaling")?.filter(|scaling| !scaling.0.is_empty());
@@ -45,9 +52,15 @@ impl Rotated<'_> {
             "linear" => RopeScaling::Linear(parameters.get("factor")?),
             "llama3" => RopeScaling::Llama3(self.llama3(parameters, original)?),
             "yarn" => RopeScaling::Yarn(self.yarn(parameters, original)?),
+            "longrope" => RopeScaling::Long(self.long(parameters, original)?),
+            // Frequencies change beyond the context alone, and no sequence is longer.
+            "dynamic" => {
+                parameters.get::<f64>("factor")?;
+                RopeScaling::None
+            }
             other => {
                 return Err(input(format!(
-                    "rope scaling of type `{other}` is not supported (supported: default, linear, llama3, yarn)"
+                    "rope scaling of type `{other}` is not supported (supported: default, linear, dynamic, llama3, yarn, longrope)"
                 )));
             }
         };
@@ -57,16 +70,13 @@ impl Rotated<'_> {
             true => parameters.get("rope_theta")?,
             false => self.fields.get_or(name, absent)?,
         };
-        Ok(Rope { theta, dims, scaling })
+        Ok(Rope { theta, dims, pairs: self.pairs, scaling })
     }
 
     /// As transformers reads it: a factor of its own for cosines and sines wins over one that follows from the stretching.
     fn yarn(self, parameters: &Fields, original: Option<usize>) -> Result<YarnScaling> {
         let context: usize = self.fields.get("max_position_embeddings")?;
-        let original_context = match original {
-            Some(original) => original,
-            None => parameters.get_or("original_max_position_embeddings", context)?,
-        };
+        let original_context = self.original(parameters, original)?;
         let factor: f64 = match parameters.find("factor")? {
             Some(factor) => factor,
             None => context as f64 / original_context as f64,
@@ -87,6 +97,31 @@ impl Rotated<'_> {
             truncate: parameters.get_or("truncate", true)?,
             attention_factor,
         })
+    }
+
+    /// As transformers reads it: the factor matters to cosines and sines alone.
+    fn long(self, parameters: &Fields, original: Option<usize>) -> Result<LongScaling> {
+        let context: usize = self.fields.get("max_position_embeddings")?;
+        let original_context = self.original(parameters, original)?;
+        let factor = parameters.find("factor")?.unwrap_or(context as f64 / original_context as f64);
+        let attention_factor = match parameters.find("attention_factor")? {
+            Some(own) => own,
+            None if factor <= 1. => 1.,
+            None => (1. + factor.ln() / (original_context as f64).ln()).sqrt(),
+        };
+        let (short, long) = (parameters.get("short_factor")?, parameters.get("long_factor")?);
+        Ok(LongScaling { short, long, original_context, attention_factor })
+    }
+
+    /// The context of the training before the rescaling.
+    fn original(self, parameters: &Fields, original: Option<usize>) -> Result<usize> {
+        match original {
+            Some(original) => Ok(original),
+            None => {
+                let context = self.fields.get("max_position_embeddings")?;
+                parameters.get_or("original_max_position_embeddings", context)
+            }
+        }
     }
 
     fn llama3(self, parameters: &Fields, original: Option<usize>) -> Result<super::Llama3Scaling> {
@@ -126,8 +161,7 @@ impl Rotated<'_> {
 
 /// Gemma 3's: layers with a window have frequencies of their own, in two fields (transformers 4) or two objects (5).
 pub(super) fn gemma3(fields: &Fields, arch: &Arch) -> Result<Positions> {
-    let rotated =
-        |name, absent| Rotated { fields, head_dim: arch.head_dim, theta: (name, absent), share: None };
+    let rotated = |name, absent| Rotated { theta: (name, absent), ..Rotated::whole(fields, arch.head_dim) };
     let both = fields.object("rope_parameters")?;
     let (full, windowed) = match &both {
         Some(both) => (both.object("full_attention")?, both.object("sliding_attention")?),

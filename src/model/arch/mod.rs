@@ -1,6 +1,8 @@
 //! What a decoder must know beside its weights: sizes, and which part of each kind its family has. Read from
 //! `config.json` or from GGUF metadata, before any weight is.
 
+use std::ops::RangeInclusive;
+
 use anyhow::Result;
 use serde::Serialize;
 
@@ -23,9 +25,10 @@ pub use fields::Fields;
 pub use known::unread;
 pub use known_generation::not_applied;
 pub use known_gguf::{not_applied_gguf, unread_gguf};
-pub use rotary::{Llama3Scaling, Rope, RopeScaling, YarnScaling};
+pub use rotary::{Llama3Scaling, LongScaling, Pairs, Rope, RopeScaling, YarnScaling};
 
 use super::mlp::{Activation, MlpShape};
+use super::names::TensorNames;
 use super::projection::Projection;
 use crate::base::error::input;
 
@@ -64,8 +67,18 @@ pub struct Arch {
     pub unrotated: Vec<bool>,
     /// Scores are multiplied by this.
     pub score_scale: f64,
-    /// Queries and keys are normed head by head.
-    pub qk_norm: bool,
+    /// Scores are bent below this: `cap * tanh(score / cap)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score_cap: Option<f64>,
+    /// Each head has a score of its own that takes part in the softmax and brings no value.
+    #[serde(skip_serializing_if = "is_false")]
+    pub sinks: bool,
+    /// How queries and keys are normed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qk_norm: Option<QkNorm>,
+    /// Queries, keys and values are clamped to this and its negative.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_qkv: Option<f64>,
     /// Which matrices have biases.
     pub bias: Biases,
     /// The MLP's function.
@@ -74,16 +87,48 @@ pub struct Arch {
     pub gated: bool,
     /// How a block is wired.
     pub wiring: Wiring,
-    /// The embedding is multiplied by the root of the width.
-    pub embedding_scaled: bool,
+    /// What the embedding, what is added to the states, and the logits are multiplied by.
+    #[serde(skip_serializing_if = "Multipliers::is_neutral")]
+    pub multipliers: Multipliers,
+    /// Logits are bent below this: `cap * tanh(logit / cap)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logit_cap: Option<f64>,
     /// A norm follows the embedding.
     pub embedding_norm: bool,
+    /// Width of the embedding where it is not `hidden`: then matrices lead from it to the states, and back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding_width: Option<usize>,
+    /// A norm follows the last layer.
+    #[serde(skip_serializing_if = "is_true")]
+    pub last_norm: bool,
     /// The embedding is also the vocabulary projection.
     pub tied: bool,
 }
 
+/// The sizes that every description of a model gives.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// As in [`Arch`], here and below.
+    pub layers: usize,
+    pub hidden: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub head_dim: usize,
+    pub intermediate: usize,
+    pub vocab: usize,
+    pub context: usize,
+}
+
 fn no_windows(windows: &[Option<usize>]) -> bool {
     windows.iter().all(Option::is_none)
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+fn is_true(flag: &bool) -> bool {
+    *flag
 }
 
 /// The kind of a model's norms.
@@ -96,6 +141,53 @@ pub enum NormKind {
     RmsPlusOne,
     /// Mean and variance, with a bias.
     Layer,
+    /// Mean and variance, with a weight alone.
+    LayerWithoutBias,
+    /// Mean and variance, and nothing else.
+    LayerAlone,
+}
+
+impl NormKind {
+    /// Values that a norm of this kind has for each value of a row.
+    pub fn vectors(self) -> usize {
+        match self {
+            Self::Rms | Self::RmsPlusOne | Self::LayerWithoutBias => 1,
+            Self::Layer => 2,
+            Self::LayerAlone => 0,
+        }
+    }
+}
+
+/// How queries and keys are normed after their products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QkNorm {
+    /// Each head by itself; all have the same weights, `[head_dim]`.
+    Head,
+    /// Each head by itself, with weights of its own, `[heads, head_dim]`.
+    OwnHead,
+    /// All heads together, `[heads * head_dim]`.
+    Whole,
+}
+
+/// Numbers by which values are multiplied on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Multipliers {
+    /// The embedding.
+    pub embedding: f64,
+    /// What attention and the MLP add to the states.
+    pub residual: f64,
+    /// The logits.
+    pub logits: f64,
+}
+
+impl Multipliers {
+    /// Those that change nothing.
+    pub const NEUTRAL: Self = Self { embedding: 1., residual: 1., logits: 1. };
+
+    fn is_neutral(&self) -> bool {
+        *self == Self::NEUTRAL
+    }
 }
 
 /// How a token's position is told.
@@ -104,10 +196,20 @@ pub enum NormKind {
 pub enum Positions {
     /// Queries and keys are rotated; layers with a window may have frequencies of their own.
     Rotary { all: Rope, windowed: Option<Rope> },
-    /// A vector for each position is added to the embedding.
-    Learned,
+    /// A vector for each position is added to the embedding: row `first` of a table for position 0, and so on.
+    Learned { first: usize },
     /// A score falls with the distance (Press, Smith, Lewis 2022, "ALiBi").
-    Alibi,
+    Alibi(Alibi),
+}
+
+/// How ALiBi's numbers are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alibi {
+    /// A head's slope times the column, as BLOOM does.
+    Exact,
+    /// The same rounded to bfloat16 and scaled as scores are, as Falcon does.
+    Rounded,
 }
 
 /// Which matrices have biases.
@@ -119,6 +221,13 @@ pub struct Biases {
     pub output: bool,
     /// The MLP.
     pub mlp: bool,
+    /// The vocabulary projection.
+    pub head: bool,
+}
+
+impl Biases {
+    /// None has one.
+    pub const NONE: Self = Self { qkv: false, output: false, mlp: false, head: false };
 }
 
 /// How a block is wired.
@@ -129,8 +238,17 @@ pub enum Wiring {
     Sequential,
     /// The same with another norm after attention and after the MLP.
     Sandwich,
+    /// Attention, norm, add; MLP, norm, add.
+    NormAfter,
+    /// Attention, add, norm; MLP, add, norm.
+    PostNorm,
     /// Attention and MLP both read the block's input.
     Parallel,
+}
+
+/// The usual scale of scores.
+fn inverse_root(head_dim: usize) -> f64 {
+    1. / (head_dim as f64).sqrt()
 }
 
 /// No model has more; lists that have an entry for each layer are short.
@@ -145,6 +263,71 @@ fn listable(layers: usize) -> Result<usize> {
 }
 
 impl Arch {
+    /// Llama's parts in these sizes, positions aside: most families are told from it by a few parts.
+    pub fn llama(family: Family, sizes: Sizes) -> Self {
+        let Sizes { layers, hidden, heads, kv_heads, head_dim, intermediate, vocab, context } = sizes;
+        Self {
+            family,
+            layers,
+            hidden,
+            heads,
+            kv_heads,
+            head_dim,
+            intermediate,
+            vocab,
+            context,
+            norm: NormKind::Rms,
+            norm_eps: 1e-6,
+            positions: Positions::Learned { first: 0 },
+            windows: vec![None; layers],
+            unrotated: Vec::new(),
+            score_scale: inverse_root(head_dim),
+            score_cap: None,
+            sinks: false,
+            qk_norm: None,
+            clip_qkv: None,
+            bias: Biases::NONE,
+            activation: Activation::Silu,
+            gated: true,
+            wiring: Wiring::Sequential,
+            multipliers: Multipliers::NEUTRAL,
+            logit_cap: None,
+            embedding_norm: false,
+            embedding_width: None,
+            last_norm: true,
+            tied: false,
+        }
+    }
+
+    /// The same model for sequences of these lengths, from the first step of the shortest to the last step of the longest: with
+    /// `longrope` they choose the frequencies.
+    ///
+    /// # Errors
+    /// No frequencies hold for all of them.
+    pub fn for_lengths(&self, lengths: RangeInclusive<usize>) -> Result<Self> {
+        let positions = match &self.positions {
+            Positions::Rotary { all, windowed } => Positions::Rotary {
+                all: all.for_lengths(&lengths)?,
+                windowed: windowed.as_ref().map(|rope| rope.for_lengths(&lengths)).transpose()?,
+            },
+            other => other.clone(),
+        };
+        Ok(Self { positions, ..self.clone() })
+    }
+
+    /// Rows of the table of positions, where they are learned.
+    pub fn position_rows(&self) -> Option<usize> {
+        match self.positions {
+            Positions::Learned { first } => Some(first + self.context),
+            _ => None,
+        }
+    }
+
+    /// Width of a row of the embedding and of the vocabulary projection.
+    pub fn embedding_width(&self) -> usize {
+        self.embedding_width.unwrap_or(self.hidden)
+    }
+
     /// How many columns a row of this layer reads, its own included; `None`: all.
     pub fn window(&self, layer: usize) -> Option<usize> {
         self.windows.get(layer).copied().flatten()
@@ -172,17 +355,29 @@ impl Arch {
     pub fn parameters(&self) -> u64 {
         let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
         let when = |present: bool, size: usize| if present { size } else { 0 };
-        let norm = if self.norm == NormKind::Layer { 2 * self.hidden } else { self.hidden };
+        let norm = self.norm.vectors() * self.hidden;
         let attention = self.hidden * (2 * q + 2 * kv)
             + when(self.bias.qkv, q + 2 * kv)
             + when(self.bias.output, self.hidden)
-            + when(self.qk_norm, 2 * self.head_dim);
-        let norms = if self.wiring == Wiring::Sandwich { 4 } else { 2 };
-        let vocab = self.vocab * self.hidden * if self.tied { 1 } else { 2 };
-        let outside = vocab
-            + norm
+            + when(self.sinks, self.heads)
+            + match self.qk_norm {
+                None => 0,
+                Some(QkNorm::Head) => 2 * self.head_dim,
+                Some(QkNorm::OwnHead | QkNorm::Whole) => q + kv,
+            };
+        let names = TensorNames::of(self);
+        let norms = match self.wiring {
+            Wiring::Sandwich => 4,
+            Wiring::Parallel if names.attention_norm == names.mlp_norm => 1,
+            Wiring::Sequential | Wiring::Parallel | Wiring::NormAfter | Wiring::PostNorm => 2,
+        };
+        let (width, projected) = (self.embedding_width(), self.embedding_width.is_some());
+        let outside = self.vocab * width * if self.tied { 1 } else { 2 }
+            + when(projected, 2 * width * self.hidden)
+            + when(self.bias.head, self.vocab)
+            + when(self.last_norm, norm)
             + when(self.embedding_norm, norm)
-            + when(self.positions == Positions::Learned, self.context * self.hidden);
+            + self.position_rows().unwrap_or(0) * self.hidden;
         (outside + self.layers * (attention + norms * norm)) as u64
             + self.layers as u64 * self.mlp().parameters()
     }

@@ -1,6 +1,11 @@
 //! Rotary positions: bases and how frequencies are rescaled.
 
+use std::ops::RangeInclusive;
+
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+
+use crate::base::error::input;
 
 /// Rotary positions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -9,8 +14,27 @@ pub struct Rope {
     pub theta: f64,
     /// How many dimensions of a head are rotated, the first ones.
     pub dims: usize,
+    /// Which dimensions are rotated together.
+    #[serde(skip_serializing_if = "Pairs::are_halves")]
+    pub pairs: Pairs,
     /// How the frequencies are rescaled.
     pub scaling: RopeScaling,
+}
+
+/// Which dimensions of a head are rotated together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pairs {
+    /// Each of the first half of the rotated ones with its like in the second half.
+    Halves,
+    /// The first with the second, the third with the fourth.
+    Neighbours,
+}
+
+impl Pairs {
+    fn are_halves(&self) -> bool {
+        *self == Self::Halves
+    }
 }
 
 /// How rotary frequencies are rescaled.
@@ -25,6 +49,10 @@ pub enum RopeScaling {
     Llama3(Llama3Scaling),
     /// Each divided by its own factor, `[dims / 2]`: how GGUF stores Llama 3.1's.
     Factors(Vec<f32>),
+    /// Each wavelength multiplied by its own factor, `[dims / 2]`; cosines and sines are multiplied by `attention_factor`.
+    Stretched { factors: Vec<f32>, attention_factor: f64 },
+    /// The same with one of two lists, by the length of the sequence: [`Arch::for_lengths`](super::Arch::for_lengths) chooses.
+    Long(LongScaling),
     /// Long wavelengths divided, short ones kept, those between interpolated; cosines and sines are scaled too.
     Yarn(YarnScaling),
 }
@@ -60,4 +88,51 @@ pub struct Llama3Scaling {
     /// The context, in tokens, of the training before the rescaling.
     #[serde(rename = "original_max_position_embeddings")]
     pub original_context: usize,
+}
+
+/// `rope_type: longrope` of a `config.json` (Ding et al. 2024, "LongRoPE").
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LongScaling {
+    /// `[dims / 2]`, of sequences within the original context.
+    pub short: Vec<f32>,
+    /// `[dims / 2]`, of longer ones.
+    pub long: Vec<f32>,
+    /// The context, in tokens, of the training before the rescaling.
+    pub original_context: usize,
+    /// What cosines and sines are multiplied by, with both lists.
+    pub attention_factor: f64,
+}
+
+impl LongScaling {
+    /// The factors of sequences whose lengths are these, from the first step of the shortest to the last step of the longest.
+    ///
+    /// # Errors
+    /// Some are within the original context and some beyond it. transformers then computes all keys anew in the middle of an answer.
+    fn for_lengths(&self, lengths: &RangeInclusive<usize>) -> Result<RopeScaling> {
+        let (shortest, longest) = (*lengths.start(), *lengths.end());
+        let factors = match self.original_context {
+            original if longest <= original => &self.short,
+            original if shortest > original => &self.long,
+            original => {
+                return Err(input(format!(
+                    "the rope scaling of this model (longrope) has other frequencies beyond {original} tokens, and the sequences have \
+                     from {shortest} to {longest}, prompt and answer: keep all of them on one side (--nprompts, --max-new-tokens)"
+                )));
+            }
+        };
+        Ok(RopeScaling::Stretched { factors: factors.clone(), attention_factor: self.attention_factor })
+    }
+}
+
+impl Rope {
+    /// The same with frequencies that hold for these lengths of sequences.
+    ///
+    /// # Errors
+    /// No frequencies hold for all of them.
+    pub(super) fn for_lengths(&self, lengths: &RangeInclusive<usize>) -> Result<Self> {
+        match &self.scaling {
+            RopeScaling::Long(scaling) => Ok(Self { scaling: scaling.for_lengths(lengths)?, ..self.clone() }),
+            _ => Ok(self.clone()),
+        }
+    }
 }

@@ -94,7 +94,8 @@ impl GgufFile {
         }
         // Both divide, as in llama.cpp.
         let linear = if let RopeScaling::Linear(factor) = all.scaling { factor as f32 } else { 1. };
-        all.scaling = RopeScaling::Factors(factors.into_iter().map(|factor| factor * linear).collect());
+        let factors = factors.into_iter().map(|factor| factor * linear).collect();
+        all.scaling = RopeScaling::Factors(factors);
         all.scaling.check().with_context(|| format!("{file}: tensor `{ROPE_FACTORS}`"))
     }
 

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::lanes::{LANES, Lanes, dispatched, exp};
+use super::lanes::{LANES, Lanes, dispatched, exp, tanh};
 use super::matrix::Matrix;
 use super::product::Target;
 use super::tile::{Onto, PlainTile, many};
 use crate::model::kv::{Head, KvStore, Read};
+use crate::model::scores::Scores;
 use crate::model::{Reads, Rows};
 
 /// One layer's attention.
@@ -26,11 +27,10 @@ pub struct Attention<'a> {
     pub kv_heads: usize,
     /// Width of one head.
     pub head_dim: usize,
-    /// Scores are multiplied by this.
-    pub scale: f32,
-    /// By head, what a score gains with its column: falls with the distance, up to a constant of the row that softmax
-    /// does not see.
-    pub slopes: Option<&'a [f32]>,
+    /// How scores are made.
+    pub scores: &'a Scores,
+    /// `[heads]`: scores that take part in the softmax and bring no value.
+    pub sinks: Option<&'a [f32]>,
     /// Columns that a row reads, its own included.
     pub window: Option<usize>,
     /// Keys and values, those of the rows in question included.
@@ -57,11 +57,15 @@ impl Attention<'_> {
         let width = self.heads * self.head_dim;
         assert!(q.width() >= width && out.width() == width && q.rows() == out.rows());
         let mut rows = Vec::with_capacity(q.rows());
+        let own = self.own_columns(batch);
         let mut next = 0;
         for some in batch {
             for &position in some.positions {
                 match some.reads {
                     Reads::Columns(reads) => rows.push(Row { row: next, position, reads }),
+                    Reads::Own if self.sinks.is_some() => {
+                        rows.push(Row { row: next, position, reads: std::slice::from_ref(&own[next]) });
+                    }
                     Reads::Own => self.own_value(some, position, out.row_mut(next)),
                     Reads::Nothing => out.row_mut(next).fill(0.),
                 }
@@ -85,6 +89,15 @@ impl Attention<'_> {
             },
         );
         Some(not_finite.into_inner()).filter(|row| *row != usize::MAX)
+    }
+
+    /// By row of the batch its own column, where a sink takes a share of it; else nothing.
+    fn own_columns(&self, batch: &[Rows]) -> Vec<Read> {
+        if self.sinks.is_none() {
+            return Vec::new();
+        }
+        let own = |block, &position: &usize| Read { block, start: position, end: position + 1 };
+        batch.iter().flat_map(|rows| rows.positions.iter().map(|at| own(rows.write, at))).collect()
     }
 
     /// The row reads its own column alone, with weight 1: the output is its own value.
@@ -242,7 +255,8 @@ unsafe fn tile_with<L: Lanes>(work: &AttentionTask, scratch: &mut RowScratch) {
     scratch.scales.clear();
     // Not in a closure, which would be compiled without the wide registers.
     for row in 0..stacked {
-        let scale = unsafe { softmax::<L>(scores.add(row * stride), stride) };
+        let sink = work.attention.sinks.map(|sinks| sinks[work.kv_head * group + row % group]);
+        let scale = unsafe { softmax::<L>(scores.add(row * stride), stride, sink) };
         if scale.is_nan() {
             work.not_finite.fetch_min(work.rows[row / group].row, Ordering::Relaxed);
         }
@@ -273,10 +287,10 @@ unsafe fn tile_with<L: Lanes>(work: &AttentionTask, scratch: &mut RowScratch) {
     }
 }
 
-/// Scale the scores of a part, add what distance costs, and take out the columns that a row may not read.
+/// Scale the scores of a part, cap them, add what distance costs, and take out the columns that a row may not read.
 #[inline(always)]
 unsafe fn finish_scores<L: Lanes>(work: &AttentionTask, part: &SoftmaxPart, scores: *mut f32, stride: usize) {
-    let Attention { heads, kv_heads, scale, slopes, .. } = *work.attention;
+    let Attention { heads, kv_heads, scores: Scores { scale, cap, gains }, .. } = *work.attention;
     let group = heads / kv_heads;
     let from = part.head.first + part.panels.start * LANES;
     let columns = part.panels.len() * LANES;
@@ -286,12 +300,16 @@ unsafe fn finish_scores<L: Lanes>(work: &AttentionTask, part: &SoftmaxPart, scor
             unsafe {
                 let row = scores.add((index * group + head) * stride + part.at);
                 for at in (0..columns).step_by(LANES) {
-                    let mut score = L::load(row.add(at)).mul(L::splat(scale));
-                    if let Some(slopes) = slopes {
-                        let positions: [f32; LANES] = std::array::from_fn(|lane| (from + at + lane) as f32);
-                        let slope = L::splat(slopes[work.kv_head * group + head]);
+                    let mut score = L::load(row.add(at)).mul(L::splat(*scale));
+                    if let Some(cap) = cap {
+                        score = tanh(score.div(L::splat(*cap))).mul(L::splat(*cap));
+                    }
+                    if let Some(gains) = gains {
+                        let head = work.kv_head * group + head;
+                        let gains: [f32; LANES] =
+                            std::array::from_fn(|lane| gains.at(head, from + at + lane));
                         // Rounded as transformers rounds it: the product, then the sum.
-                        score = score.add(L::load(positions.as_ptr()).mul(slope));
+                        score = score.add(L::load(gains.as_ptr()));
                     }
                     score.store(row.add(at));
                 }
@@ -305,10 +323,10 @@ unsafe fn finish_scores<L: Lanes>(work: &AttentionTask, part: &SoftmaxPart, scor
     }
 }
 
-/// Scores -> weights, not yet divided by their sum; returns what to multiply by instead: 0 where nothing is read, NaN where a
-/// score is not finite.
+/// Scores -> weights, not yet divided by their sum, to which the sink belongs; returns what to multiply by instead: 0 where nothing
+/// is read, NaN where a score is not finite.
 #[inline(always)]
-unsafe fn softmax<L: Lanes>(row: *mut f32, columns: usize) -> f32 {
+unsafe fn softmax<L: Lanes>(row: *mut f32, columns: usize, sink: Option<f32>) -> f32 {
     unsafe {
         // A maximum loses NaN. A sum of zeros times scores does not, nor an infinity.
         let (mut best, mut zero) = (L::splat(NOT_READ), L::splat(0.));
@@ -322,6 +340,7 @@ unsafe fn softmax<L: Lanes>(row: *mut f32, columns: usize) -> f32 {
             std::slice::from_raw_parts_mut(row, columns).fill(0.);
             return if zero.sum().is_nan() { f32::NAN } else { 0. };
         }
+        let best = sink.map_or(best, |sink| best.max(sink));
         let mut sum = L::splat(0.);
         for at in (0..columns).step_by(LANES) {
             let weight = exp(L::load(row.add(at)).sub(L::splat(best)));
@@ -329,6 +348,6 @@ unsafe fn softmax<L: Lanes>(row: *mut f32, columns: usize) -> f32 {
             weight.store(row.add(at));
         }
         // Zeros change no bit of a sum that is more than 0.
-        1. / sum.add(zero).sum()
+        1. / (sum.add(zero).sum() + sink.map_or(0., |sink| (sink - best).exp()))
     }
 }

@@ -27,29 +27,48 @@ pub fn add(x: &mut Matrix, y: &Matrix) {
     each_row(x, |row, x| x.iter_mut().zip(y.row(row)).for_each(|(x, y)| *x += y));
 }
 
+/// `x *= factor`.
+pub fn scale(x: &mut Matrix, factor: f32) {
+    if factor != 1. {
+        each_row(x, |_, x| x.iter_mut().for_each(|x| *x *= factor));
+    }
+}
+
 /// `x += bias` for each row.
 pub fn add_bias(x: &mut Matrix, bias: &[f32]) {
     each_row(x, |_, x| x.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias));
 }
 
-/// A norm of one row: by its root mean square, or with a bias by mean and variance.
+/// A norm of one row, or of its parts one by one: by root mean square, or with a bias by mean and variance.
 #[derive(Debug, Clone)]
 pub struct NormWeights {
-    /// `[width]`
+    /// `[parts * width]`
     pub weight: Vec<f32>,
-    /// `[width]`
+    /// `[parts * width]`
     pub bias: Option<Vec<f32>>,
+    /// Values that are normed together.
+    pub width: usize,
     /// Added to the mean square.
     pub eps: f32,
 }
 
 impl NormWeights {
-    /// `from [width]` -> `to [width]`
+    /// `from [parts * width]` -> `to [parts * width]`
     pub fn row(&self, from: &[f32], to: &mut [f32]) {
         assert!(from.len() == self.weight.len() && to.len() == from.len());
         assert!(self.bias.as_ref().is_none_or(|bias| bias.len() == from.len()));
-        // SAFETY: lengths were compared.
-        unsafe { norm(self, from, to) }
+        assert!(from.len().is_multiple_of(self.width));
+        for at in (0..from.len()).step_by(self.width) {
+            let part = at..at + self.width;
+            // SAFETY: lengths were compared, and the width divides them.
+            unsafe { norm(self, at, &from[part.clone()], &mut to[part]) }
+        }
+    }
+
+    /// Weights and biases of the part that begins at `at`.
+    pub fn part(&self, at: usize) -> (&[f32], Option<&[f32]>) {
+        let part = at..at + self.width;
+        (&self.weight[part.clone()], self.bias.as_ref().map(|bias| &bias[part]))
     }
 
     /// In place.
@@ -60,7 +79,7 @@ impl NormWeights {
 }
 
 dispatched! {
-    unsafe fn norm(norm: &NormWeights, from: &[f32], to: &mut [f32]) = norm_with;
+    unsafe fn norm(norm: &NormWeights, at: usize, from: &[f32], to: &mut [f32]) = norm_with;
 }
 
 /// Sixteen values from `at` on; zeros (or `fill`) after the end.
@@ -87,11 +106,12 @@ unsafe fn store<L: Lanes>(lanes: L, values: &mut [f32], at: usize) {
 }
 
 #[inline(always)]
-unsafe fn norm_with<L: Lanes>(norm: &NormWeights, from: &[f32], to: &mut [f32]) {
+unsafe fn norm_with<L: Lanes>(norm: &NormWeights, part: usize, from: &[f32], to: &mut [f32]) {
     let n = from.len();
+    let (weights, biases) = norm.part(part);
     unsafe {
         let mut mean = 0.;
-        if norm.bias.is_some() {
+        if biases.is_some() {
             let mut sum = L::splat(0.);
             for at in (0..n).step_by(LANES) {
                 sum = sum.add(load::<L>(from, at, 0.));
@@ -106,8 +126,8 @@ unsafe fn norm_with<L: Lanes>(norm: &NormWeights, from: &[f32], to: &mut [f32]) 
         let scale = 1. / (squares.sum() / n as f32 + norm.eps).sqrt();
         for at in (0..n).step_by(LANES) {
             let x = load::<L>(from, at, 0.).sub(L::splat(mean)).mul(L::splat(scale));
-            let weight = load::<L>(&norm.weight, at, 0.);
-            let y = match &norm.bias {
+            let weight = load::<L>(weights, at, 0.);
+            let y = match biases {
                 None => x.mul(weight),
                 Some(bias) => load::<L>(bias, at, 0.).fma(x, weight),
             };

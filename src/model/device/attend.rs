@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::slots::Slots;
+use crate::model::scores::Scores;
 use crate::model::{Read, Reads, Rows};
 
 /// One layer's attention.
@@ -11,10 +12,10 @@ pub struct Attention<'a> {
     pub heads: usize,
     pub kv_heads: usize,
     pub head_dim: usize,
-    /// Scores are multiplied by this.
-    pub scale: f64,
-    /// `[heads]`: what a score gains with its column, where positions are ALiBi.
-    pub slopes: Option<&'a [f32]>,
+    /// How scores are made.
+    pub scores: &'a Scores,
+    /// `[heads]`: scores that take part in the softmax and bring no value.
+    pub sinks: Option<&'a [f32]>,
     /// Columns that a row reads, its own included.
     pub window: Option<usize>,
     /// Keys and values, those of the rows in question included.

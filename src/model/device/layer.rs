@@ -11,6 +11,7 @@ use crate::model::adapter::{Adapter, Adapters};
 use crate::model::block::{self, Ops};
 use crate::model::mlp::Mlp;
 use crate::model::projection::Projection;
+use crate::model::scores::Scores;
 use crate::model::{Arch, Reads, Rows};
 
 /// A block as a device holds it.
@@ -28,8 +29,8 @@ pub struct DeviceLayer<'a> {
     pub kernels: &'static dyn Kernels,
     /// The rotation of queries and keys, where positions are rotary.
     pub rope: Option<&'a Rope>,
-    /// `[heads]`: what a score gains with its column, where positions are ALiBi.
-    pub slopes: Option<&'a [f32]>,
+    /// How scores are made.
+    pub scores: &'a Scores,
     /// The adapters that change some of its rows.
     pub adapters: Vec<Marked<'a>>,
     /// The rows.
@@ -76,6 +77,10 @@ impl Ops for DeviceLayer<'_> {
         self.kernels.norm(norm, states, self.dtype)
     }
 
+    fn enter(&mut self, states: &Tensor) -> Result<Tensor> {
+        Ok(states.to_dtype(self.dtype)?)
+    }
+
     fn product(&mut self, product: &Linear, of: &[Projection], x: Tensor) -> Result<Tensor> {
         let mut y = product.forward(&x)?;
         for (part, &projection) in of.iter().enumerate() {
@@ -102,15 +107,15 @@ impl Ops for DeviceLayer<'_> {
         self.kernels.place(&placing, &qkv, slots)
     }
 
-    fn attend(&mut self, queries: Tensor) -> Result<Tensor> {
-        let Arch { heads, kv_heads, head_dim, score_scale, .. } = *self.arch;
+    fn attend(&mut self, attention: &block::Attention<Norm, Linear>, queries: Tensor) -> Result<Tensor> {
+        let Arch { heads, kv_heads, head_dim, .. } = *self.arch;
         let attention = Attention {
             layer: self.layer,
             heads,
             kv_heads,
             head_dim,
-            scale: score_scale,
-            slopes: self.slopes,
+            scores: self.scores,
+            sinks: attention.sinks.as_deref(),
             window: self.arch.window(self.layer),
             slots: self.kv.slots(),
         };
@@ -134,7 +139,14 @@ impl Ops for DeviceLayer<'_> {
     }
 
     fn add(&mut self, states: &mut Tensor, out: Tensor) -> Result<()> {
+        let factor = self.arch.multipliers.residual;
+        let out = if factor == 1. { out } else { out.to_dtype(DType::F32)?.affine(factor, 0.)? };
         self.kernels.add(states, &out)
+    }
+
+    fn norm_states(&mut self, norm: &Norm, states: &mut Tensor) -> Result<()> {
+        *states = norm.forward(states)?;
+        Ok(())
     }
 
     fn add_both(&mut self, states: &mut Tensor, attention: Tensor, mlp: Tensor) -> Result<()> {
@@ -144,16 +156,21 @@ impl Ops for DeviceLayer<'_> {
 }
 
 impl DeviceLayer<'_> {
-    /// Rows' queries and keys with their heads' norms, where there are such.
+    /// Rows' queries and keys with their norms, and all of them clamped, where the family does so.
     fn normed_heads(&self, attention: &block::Attention<Norm, Linear>, qkv: Tensor) -> Result<Tensor> {
-        let (Some(q_norm), Some(k_norm)) = (&attention.q_norm, &attention.k_norm) else { return Ok(qkv) };
-        let normed = |part: usize, norm: &Norm| -> Result<Tensor> {
-            let x = attention.qkv.part(part, &qkv)?;
-            let (rows, width) = x.dims2()?;
-            Ok(norm.forward(&x.reshape((rows, (), self.arch.head_dim))?)?.reshape((rows, width))?)
+        if attention.q_norm.is_none() && attention.k_norm.is_none() && self.arch.clip_qkv.is_none() {
+            return Ok(qkv);
+        }
+        let normed = |part: usize, norm: &Option<Norm>| -> Result<Tensor> {
+            let x = attention.qkv.part(part, &qkv)?.to_dtype(DType::F32)?;
+            norm.as_ref().map_or(Ok(x.clone()), |norm| norm.forward(&x))
         };
-        let v = attention.qkv.part(2, &qkv)?.to_dtype(DType::F32)?;
-        Ok(Tensor::cat(&[normed(0, q_norm)?, normed(1, k_norm)?, v], 1)?)
+        let parts = [normed(0, &attention.q_norm)?, normed(1, &attention.k_norm)?, normed(2, &None)?];
+        let all = Tensor::cat(&parts, 1)?;
+        Ok(match self.arch.clip_qkv {
+            Some(most) => all.clamp(-most as f32, most as f32)?,
+            None => all,
+        })
     }
 }
 

@@ -27,7 +27,6 @@ use self::kernels::Kernels;
 use self::layer::{Block, DeviceLayer, Marked};
 use self::parts::{Adapted, Linear, Norm, Rope, brought};
 use super::adapter::Adapters;
-use super::alibi;
 use super::arch::{Arch, Positions};
 use super::block::block;
 use super::checkpoint::{Checkpoint, Precision, Weights};
@@ -36,6 +35,7 @@ use super::load::WeightSource;
 use super::names::TensorNames;
 use super::parts::Weight;
 use super::rope::RopeTable;
+use super::scores::Scores;
 use super::{Decoder, Matrix, Rows, States};
 
 /// A decoder-only transformer of any [`Family`](super::Family), on a device.
@@ -44,18 +44,21 @@ pub struct DeviceTransformer {
     device: Device,
     /// Of weights, keys and values, and of products.
     dtype: DType,
-    /// `[vocab, hidden]`
+    /// `[vocab, embedding width]`
     embedding: Tensor,
-    /// `[context, hidden]`, where positions are learned
+    /// From the embedding to the states, where they are not as wide.
+    project_in: Option<Linear>,
+    /// `[positions, hidden]`, where they are learned
     positions: Option<Tensor>,
     embedding_norm: Option<Norm>,
     blocks: Vec<Block>,
-    norm: Norm,
+    norm: Option<Norm>,
+    /// From the states back to the embedding's width.
+    project_out: Option<Linear>,
     head: Linear,
     /// Of layers without and with a window, where positions are rotary.
     rope: Option<[Rope; 2]>,
-    /// `[heads]`, where positions are ALiBi
-    slopes: Option<Vec<f32>>,
+    scores: Scores,
     adapters: Adapters<Adapted>,
     kernels: &'static dyn Kernels,
 }
@@ -119,31 +122,41 @@ impl DeviceTransformer {
         // As they stand in their files, until they are brought to the device.
         let precision = Precision::Stored;
         let source = WeightSource { arch: &arch, names, weights, precision, device: &Device::Cpu, asked };
-        let table = |name: &str, rows: usize| brought(&[&source.table(name, rows)?], dtype, device);
+        let (hidden, width) = (arch.hidden, arch.embedding_width());
+        let table = |name: &str, rows: usize, width: usize| {
+            brought(&[&source.table(name, rows, width)?], dtype, device)
+        };
         let norm = |norm: &NormWeights| Norm::new(norm, device);
-        let embedding = table(names.embedding, arch.vocab)?;
-        let head = if arch.tied { embedding.clone() } else { table(names.head, arch.vocab)? };
-        let learned = arch.positions == Positions::Learned;
-        let positions = learned.then(|| table(names.positions, arch.context)).transpose()?;
+        let embedding = table(names.embedding, arch.vocab, width)?;
+        let head = if arch.tied { embedding.clone() } else { table(names.head, arch.vocab, width)? };
+        let head_bias = source.head_bias()?.map(|bias| Tensor::new(bias, device)).transpose()?;
+        let positions = arch.position_rows().map(|rows| table(names.positions, rows, hidden)).transpose()?;
+        let projection = |which: usize, from: usize, to: usize| {
+            let weight = source.projection(names.projections[which], from, to)?;
+            weight.map(|weight| Linear::new(&[weight], dtype, device)).transpose()
+        };
+        let (project_in, project_out) = (projection(0, width, hidden)?, projection(1, hidden, width)?);
         let normed = arch.embedding_norm;
         let embedding_norm =
             normed.then(|| norm(&source.norm(names.embedding_norm, arch.hidden)?)).transpose()?;
         let product = |weights: Vec<Weight>| Linear::new(&weights, dtype, device);
         let block = |layer| source.block(layer)?.map(|weights| norm(&weights), product);
         let blocks = (0..arch.layers).map(block).collect::<Result<_>>()?;
-        let last_norm = norm(&source.norm(names.norm, arch.hidden)?)?;
+        let last_norm = arch.last_norm.then(|| norm(&source.norm(names.norm, hidden)?)).transpose()?;
         weights.refuse_surplus(&source.asked.borrow())?;
         Ok(Self {
             device: device.clone(),
             dtype,
             embedding,
+            project_in,
             positions,
             embedding_norm,
             blocks,
             norm: last_norm,
-            head: Linear::of(head),
-            rope: RopeTable::of(&arch).map(|tables| tables.map(|table| Rope::new(table, device))),
-            slopes: alibi::slopes(&arch),
+            project_out,
+            head: Linear::of(head, head_bias),
+            rope: RopeTable::of(&arch)?.map(|tables| tables.map(|table| Rope::new(table, device))),
+            scores: Scores::of(&arch),
             adapters: Adapters::default(),
             kernels,
             arch,
@@ -191,11 +204,14 @@ impl Decoder for DeviceTransformer {
             Ok(table.index_select(&Tensor::new(indices, &self.device)?, 0)?.to_dtype(DType::F32)?)
         };
         let mut states = rows(&self.embedding, tokens)?;
-        if self.arch.embedding_scaled {
-            states = states.affine((self.arch.hidden as f64).sqrt(), 0.)?;
+        if self.arch.multipliers.embedding != 1. {
+            states = states.affine(self.arch.multipliers.embedding, 0.)?;
         }
-        if let Some(learned) = &self.positions {
-            let positions: Vec<u32> = positions.iter().map(|&position| position as u32).collect();
+        if let Some(project) = &self.project_in {
+            states = project.forward(&states)?.to_dtype(DType::F32)?;
+        }
+        if let (Some(learned), Positions::Learned { first }) = (&self.positions, &self.arch.positions) {
+            let positions: Vec<u32> = positions.iter().map(|&position| (first + position) as u32).collect();
             states = (states + rows(learned, &positions)?)?;
         }
         if let Some(norm) = &self.embedding_norm {
@@ -217,7 +233,7 @@ impl Decoder for DeviceTransformer {
             dtype: self.dtype,
             kernels: self.kernels,
             rope: self.rope.as_ref().zip(self.arch.rotation(layer)).map(|(rope, which)| &rope[which]),
-            slopes: self.slopes.as_deref(),
+            scores: &self.scores,
             adapters: Marked::of(&self.adapters, layer, batch, &self.device)?,
             batch,
             kv,
@@ -226,7 +242,13 @@ impl Decoder for DeviceTransformer {
     }
 
     fn logits(&self, states: &DeviceStates) -> Result<Matrix> {
-        let logits = self.last(&states.0)?.to_dtype(DType::F32)?;
+        let mut logits = self.last(&states.0)?.to_dtype(DType::F32)?;
+        if self.arch.multipliers.logits != 1. {
+            logits = logits.affine(self.arch.multipliers.logits, 0.)?;
+        }
+        if let Some(cap) = self.arch.logit_cap {
+            logits = (logits.affine(1. / cap, 0.)?.tanh()? * cap)?;
+        }
         Ok(Matrix::from_rows(self.arch.vocab, logits.flatten_all()?.to_vec1()?))
     }
 
@@ -241,8 +263,15 @@ impl Decoder for DeviceTransformer {
 }
 
 impl DeviceTransformer {
-    /// Logits of states, in the weights' type.
+    /// Products of states with the vocabulary projection, in the weights' type: logits before scale and cap, which change no order.
     fn last(&self, states: &Tensor) -> Result<Tensor> {
-        self.head.forward(&self.kernels.norm(&self.norm, states, self.dtype)?)
+        let normed = match &self.norm {
+            Some(norm) => self.kernels.norm(norm, states, self.dtype)?,
+            None => states.to_dtype(self.dtype)?,
+        };
+        match &self.project_out {
+            Some(project) => self.head.forward(&project.forward(&normed)?),
+            None => self.head.forward(&normed),
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 
+use crate::model::arch::Pairs;
 use crate::model::cpu::rowwise::NormWeights;
 use crate::model::parts::Weight;
 use crate::model::rope::RopeTable;
@@ -57,10 +58,10 @@ impl Linear {
         Ok(Self { weight: brought(&matrices, dtype, device)?, bias: bias.transpose()?, borders })
     }
 
-    /// Of one matrix that is there already.
-    pub fn of(weight: Tensor) -> Self {
+    /// Of one matrix that is there already, and what is added to its product.
+    pub fn of(weight: Tensor, bias: Option<Tensor>) -> Self {
         let borders = vec![0, weight.dims()[0]];
-        Self { weight, bias: None, borders }
+        Self { weight, bias, borders }
     }
 
     /// `x [rows, in]` -> `[rows, out]`: as it comes out of the product, in the weights' type; f32 where there is a bias.
@@ -86,29 +87,46 @@ impl Linear {
     }
 }
 
-/// A norm of rows.
+/// A norm of rows, or of their parts one by one.
 pub struct Norm {
-    /// `[width]`
+    /// `[parts * width]`
     pub weight: Tensor,
-    /// `[width]`
+    /// `[parts * width]`
     pub bias: Option<Tensor>,
     /// Added to the mean square.
     pub eps: f32,
+    /// Where rows are normed part by part: the width of one, and ones and zeros for it.
+    parts: Option<(usize, [Tensor; 2])>,
 }
 
 impl Norm {
     /// The same norm on a device.
     pub fn new(norm: &NormWeights, device: &Device) -> Result<Self> {
-        let bias = norm.bias.as_ref().map(|bias| Tensor::new(bias.as_slice(), device)).transpose()?;
-        Ok(Self { weight: Tensor::new(norm.weight.as_slice(), device)?, bias, eps: norm.eps })
+        let vector = |values: &[f32]| Tensor::new(values, device);
+        let bias = norm.bias.as_ref().map(|bias| vector(bias)).transpose()?;
+        let parts = (norm.width < norm.weight.len()).then(|| -> Result<_> {
+            Ok((norm.width, [vector(&vec![1.; norm.width])?, vector(&vec![0.; norm.width])?]))
+        });
+        Ok(Self { weight: vector(&norm.weight)?, bias, eps: norm.eps, parts: parts.transpose()? })
     }
 
-    /// `x [.., width]` -> f32
+    /// `x [.., parts * width]` -> f32
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let x = x.to_dtype(DType::F32)?.contiguous()?;
+        let norm = |x: &Tensor, weight: &Tensor, bias: Option<&Tensor>| match bias {
+            Some(bias) => candle_nn::ops::layer_norm(x, weight, bias, self.eps),
+            None => candle_nn::ops::rms_norm(x, weight, self.eps),
+        };
+        let Some((width, [ones, zeros])) = &self.parts else {
+            return Ok(norm(&x, &self.weight, self.bias.as_ref())?);
+        };
+        let (rows, all) = x.dims2()?;
+        let parts = x.reshape((rows * all / width, *width))?;
+        let normed = norm(&parts, ones, self.bias.as_ref().map(|_| zeros))?.reshape((rows, all))?;
+        let normed = normed.broadcast_mul(&self.weight)?;
         Ok(match &self.bias {
-            Some(bias) => candle_nn::ops::layer_norm(&x, &self.weight, bias, self.eps)?,
-            None => candle_nn::ops::rms_norm(&x, &self.weight, self.eps)?,
+            Some(bias) => normed.broadcast_add(bias)?,
+            None => normed,
         })
     }
 }
@@ -133,7 +151,17 @@ impl Rope {
         let (cosines, sines) = (cosines.index_select(positions, 0)?, sines.index_select(positions, 0)?);
         let (width, dims) = (x.dim(2)?, 2 * cosines.dim(1)?);
         let rotated = x.narrow(2, 0, dims)?.contiguous()?.unsqueeze(0)?;
-        let rotated = candle_nn::rotary_emb::rope_thd(&rotated, &cosines, &sines)?.squeeze(0)?;
+        let rotated = match self.table.pairs() {
+            Pairs::Halves => candle_nn::rotary_emb::rope_thd(&rotated, &cosines, &sines)?.squeeze(0)?,
+            Pairs::Neighbours => {
+                // Heads come before rows there.
+                let heads = rotated.transpose(1, 2)?.contiguous()?;
+                candle_nn::rotary_emb::rope_i(&heads, &cosines, &sines)?
+                    .squeeze(0)?
+                    .transpose(0, 1)?
+                    .contiguous()?
+            }
+        };
         match width - dims {
             0 => Ok(rotated),
             rest => Ok(Tensor::cat(&[&rotated, &x.narrow(2, dims, rest)?], 2)?),

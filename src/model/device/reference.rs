@@ -56,6 +56,7 @@ impl Kernels for Reference {
         let inner = &inner.to_dtype(DType::F32)?;
         let acting = mlp.into.part(0, inner)?;
         let acting = match mlp.shape.activation {
+            Activation::Relu => acting.relu()?,
             Activation::Silu => acting.silu()?,
             Activation::Gelu => acting.gelu_erf()?,
             Activation::GeluTanh => acting.gelu()?,
@@ -89,20 +90,19 @@ impl Kernels for Reference {
 
 /// What each row reads: queries `[rows, heads, head_dim]` and the pool of slots -> `[rows, heads, head_dim]`.
 fn read(attention: &Attention, q: &[f32], pool: &[f32], rows: &[Row]) -> Vec<f32> {
-    let Attention { heads, kv_heads, head_dim: width, scale, slopes, slots, .. } = *attention;
+    let Attention { heads, kv_heads, head_dim: width, scores, sinks, slots, .. } = *attention;
     let (group, plane) = (heads / kv_heads, slots.count() * width);
     let stored = |plane_of: usize, slot: usize| &pool[plane_of * plane + slot * width..][..width];
     let head = |at: usize, q: &[f32], out: &mut [f32]| {
         let (spans, head) = (&rows[at / heads].spans, at % heads);
         let columns =
             || spans.iter().flat_map(|span| (0..span.count).map(|i| (span.slot + i, span.column + i)));
-        let slope = slopes.map_or(0., |slopes| slopes[head]);
         let score = |(slot, column): (usize, usize)| {
             let products = q.iter().zip(stored(head / group, slot)).map(|(q, k)| q * k);
-            products.sum::<f32>() * scale as f32 + slope * column as f32
+            scores.score(head, column, products.sum::<f32>())
         };
         let mut weights: Vec<f32> = columns().map(score).collect();
-        softmax(&mut weights);
+        softmax(&mut weights, sinks.map(|sinks| sinks[head]));
         for ((slot, _), weight) in columns().zip(&weights) {
             let values = stored(kv_heads + head / group, slot);
             out.iter_mut().zip(values).for_each(|(out, v)| *out += weight * v);

@@ -39,6 +39,11 @@ pub fn backward(mlp: &Mlp<Linear>, inner: &Matrix, back: &Matrix) -> Matrix {
 /// The function's slopes, in place of its inputs, and its values.
 fn with_slope(activation: Activation, x: &mut [f32], values: &mut [f32]) {
     match activation {
+        Activation::Relu => {
+            for (x, value) in x.iter_mut().zip(values) {
+                (*value, *x) = if *x < 0. { (0., 0.) } else { (*x, if *x == 0. { 0. } else { 1. }) };
+            }
+        }
         Activation::Silu => Sigmoid::SILU.with_slope(x, values),
         Activation::GeluTanh => Sigmoid::GELU_TANH.with_slope(x, values),
         Activation::Gelu => {

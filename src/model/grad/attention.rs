@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::Packed;
-use super::norm::heads_backward;
+use super::norm::part_backward;
 use crate::model::cpu::Matrix;
 use crate::model::cpu::lanes::LANES;
 use crate::model::cpu::product::Target;
@@ -49,9 +49,16 @@ pub fn backward(model: &Transformer, layer: usize, qkv: &Matrix, back: &Matrix, 
             }
         }
     });
-    for (norm, start, heads) in [(&parts.q_norm, starts[0], heads), (&parts.k_norm, starts[1], kv_heads)] {
+    if let Some(most) = model.arch().clip_qkv {
+        let mut unclipped = qkv.copied();
+        placement.norm_heads(parts, &mut unclipped);
+        let clipped = |value: f32| value.abs() > most as f32;
+        let pairs = out.data_mut().iter_mut().zip(unclipped.data());
+        pairs.filter(|(_, value)| clipped(**value)).for_each(|(back, _)| *back = 0.);
+    }
+    for (norm, start) in [(&parts.q_norm, starts[0]), (&parts.k_norm, starts[1])] {
         if let Some(norm) = norm {
-            heads_backward(norm, qkv, &mut out, start, heads);
+            part_backward(norm, qkv, &mut out, start);
         }
     }
     out
@@ -74,8 +81,8 @@ struct HeadTape<'a> {
 impl HeadTape<'_> {
     /// Writes the gradients of this head's keys and values and of its queries.
     fn backward(&self, out: Target) {
-        let Arch { heads, kv_heads, head_dim, score_scale, .. } = *self.model.arch();
-        let (n, group, scale) = (self.rows, heads / kv_heads, score_scale as f32);
+        let Arch { heads, kv_heads, head_dim, .. } = *self.model.arch();
+        let (n, group, scores) = (self.rows, heads / kv_heads, self.model.scores());
         let [of_q, of_k, of_v] = self.starts;
         let (n16, d16) = (n.next_multiple_of(LANES), head_dim.next_multiple_of(LANES));
         let key = of_k + self.kv_head * head_dim;
@@ -92,13 +99,20 @@ impl HeadTape<'_> {
             let queries = self.rows_of(self.qkv, of_q + head * head_dim, d16);
             let back = self.rows_of(self.back, head * head_dim, d16);
             small(&queries, [n, head_dim], &keys_t, &mut weights, Onto::Empty);
+            // Where scores are not bent, the scale is all there is.
+            let slopes: Option<Vec<f32>> =
+                scores.cap.map(|_| weights.iter().map(|&product| scores.slope(product)).collect());
             self.softmax(head, &mut weights, n16);
             small(&back, [n, head_dim], &values_t, &mut of_scores, Onto::Empty);
             for (weights, of_scores) in weights.chunks_exact(n16).zip(of_scores.chunks_exact_mut(n16)) {
                 let mean: f32 =
                     weights.iter().zip(of_scores.iter()).map(|(weight, back)| weight * back).sum();
                 let pairs = of_scores.iter_mut().zip(weights);
-                pairs.for_each(|(back, weight)| *back = scale * weight * (*back - mean));
+                pairs.for_each(|(back, weight)| *back = scores.scale * weight * (*back - mean));
+            }
+            if let Some(slopes) = slopes {
+                let bent = of_scores.iter_mut().zip(slopes);
+                bent.for_each(|(back, slope)| *back *= slope / scores.scale);
             }
             small(&of_scores, [n, n], &keys, &mut of_queries, Onto::Empty);
             small(&transpose(&of_scores, n, n16)[..n * n16], [n, n], &queries, &mut of_keys, Onto::Begun);
@@ -131,15 +145,15 @@ impl HeadTape<'_> {
 
     /// Products -> weights, `[rows, width]`: zeros in columns that a row does not read.
     fn softmax(&self, head: usize, scores: &mut [f32], width: usize) {
-        let (scale, window) = (self.model.arch().score_scale as f32, self.model.arch().window(self.layer));
-        let slope = self.model.slopes().map(|slopes| slopes[head]);
+        let (rule, window) = (self.model.scores(), self.model.arch().window(self.layer));
+        let sink = self.model.blocks()[self.layer].attention.sinks.as_ref().map(|sinks| sinks[head]);
         for (row, scores) in scores.chunks_exact_mut(width).enumerate() {
             let first = window.map_or(0, |window| (row + 1).saturating_sub(window));
             let seen = &mut scores[first..=row];
             for (column, score) in (first..).zip(seen.iter_mut()) {
-                *score = *score * scale + slope.map_or(0., |slope| slope * column as f32);
+                *score = rule.score(head, column, *score);
             }
-            softmax(seen);
+            softmax(seen, sink);
             scores[..first].fill(0.);
             scores[row + 1..].fill(0.);
         }

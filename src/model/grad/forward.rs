@@ -16,7 +16,7 @@ use crate::model::{Decoder, Projection, Transformer};
 /// What backward needs of one layer.
 #[derive(Default)]
 pub struct Tape {
-    /// `[rows, hidden]`, what enters the norms before attention and before the MLP.
+    /// `[rows, hidden]`, what enters the norms before attention and before the MLP; empty where there is no such norm.
     pub entering: Vec<Matrix>,
     /// `[rows, ..]`, as the products give them: not yet normed or rotated.
     pub qkv: Matrix,
@@ -24,6 +24,8 @@ pub struct Tape {
     pub inner: Matrix,
     /// `[rows, hidden]`, what attention and the MLP put out, where it is normed before it is added.
     pub outputs: Vec<Matrix>,
+    /// `[rows, hidden]`, the states after attention and after the MLP, where these are normed.
+    pub sums: Vec<Matrix>,
     /// At the adapted layer, what enters its projections.
     pub inputs: Inputs,
 }
@@ -70,6 +72,13 @@ impl Ops for Recorded<'_> {
         self.host.norm(norm, states)
     }
 
+    fn enter(&mut self, states: &Matrix) -> Result<Matrix> {
+        if let Some(saved) = &mut self.saved {
+            saved.entering.push(Matrix::default());
+        }
+        self.host.enter(states)
+    }
+
     fn product(&mut self, product: &Linear, of: &[Projection], x: Matrix) -> Result<Matrix> {
         let mut y = self.host.times(product, &x)?;
         if self.host.at.layer != self.pass.layer {
@@ -94,8 +103,8 @@ impl Ops for Recorded<'_> {
         self.host.place(attention, qkv)
     }
 
-    fn attend(&mut self, queries: Matrix) -> Result<Matrix> {
-        self.host.attend(queries)
+    fn attend(&mut self, attention: &Attention, queries: Matrix) -> Result<Matrix> {
+        self.host.attend(attention, queries)
     }
 
     fn silence(&mut self, out: Matrix) -> Result<Matrix> {
@@ -118,6 +127,13 @@ impl Ops for Recorded<'_> {
 
     fn add(&mut self, states: &mut Matrix, out: Matrix) -> Result<()> {
         self.host.add(states, out)
+    }
+
+    fn norm_states(&mut self, norm: &NormWeights, states: &mut Matrix) -> Result<()> {
+        if let Some(saved) = &mut self.saved {
+            saved.sums.push(states.copied());
+        }
+        self.host.norm_states(norm, states)
     }
 
     fn add_both(&mut self, states: &mut Matrix, attention: Matrix, mlp: Matrix) -> Result<()> {

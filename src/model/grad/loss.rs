@@ -3,7 +3,7 @@
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::{Transpose, norm, trimmed};
+use super::{Differentiable, norm, trimmed};
 use crate::model::cpu::Matrix;
 use crate::model::cpu::rowwise::{each_row, exponentials, greatest};
 use crate::model::{Decoder, Transformer};
@@ -34,15 +34,15 @@ impl Loss {
 /// back.
 pub const ROWS: usize = super::ROWS / 2;
 
-/// States after the last layer, `[rows, hidden]` -> the loss of the tokens `next`; with the vocabulary projection's transpose
-/// and a share, the states become the gradient of that share of the loss.
+/// States after the last layer, `[rows, hidden]` -> the loss of the tokens `next`; with the way back through the
+/// vocabulary projection and a share, the states become the gradient of that share of the loss.
 pub fn cross_entropy(
     model: &Transformer,
-    back: Option<(&Transpose, f32)>,
+    back: Option<(&Differentiable, f32)>,
     states: &mut Matrix,
     next: &[Option<u32>],
 ) -> Result<Loss> {
-    let hidden = states.width();
+    let arch = model.arch();
     let counted: Vec<usize> = (0..next.len()).filter(|&row| next[row].is_some()).collect();
     let mut loss = Loss { sum: 0., tokens: counted.len() };
     let (mut logits, mut of_rows) = (Matrix::default(), Vec::new());
@@ -50,23 +50,32 @@ pub fn cross_entropy(
     let together = counted.len().div_ceil(counted.len().div_ceil(ROWS).max(1)).max(1);
     for rows in counted.chunks(together) {
         let some = states.select(rows.iter().copied());
-        model.head().forward(&model.last_normed(&some), &mut logits)?;
-        let vocab = model.arch().vocab;
+        model.head().forward(&model.leaving(&some)?, &mut logits)?;
+        model.finish_logits(&mut logits);
+        let (vocab, cap) = (arch.vocab, arch.logit_cap.map(|cap| cap as f32));
         let stride = logits.width();
         let losses = logits.data_mut().par_chunks_mut(stride).zip(rows).map(|(logits, &row)| {
             let token = next[row].map_or(0, |token| token as usize);
             logits[vocab..].fill(0.);
-            row_loss(&mut logits[..vocab], token)
+            let slopes =
+                cap.map(|cap| logits[..vocab].iter().map(|x| 1. - (x / cap) * (x / cap)).collect::<Vec<_>>());
+            let loss = row_loss(&mut logits[..vocab], token);
+            logits.iter_mut().zip(slopes.iter().flatten()).for_each(|(back, slope)| *back *= slope);
+            loss
         });
         let losses: Vec<RowLoss> = losses.collect();
         loss.sum += losses.iter().map(|row| row.loss).sum::<f64>();
-        if let Some((head, share)) = back {
-            let mut of_normed = trimmed(&head.back(&logits), hidden);
-            each_row(&mut of_normed, |row, back| {
-                let factor = (f64::from(share) / losses[row].powers) as f32;
+        if let Some((way, share)) = back {
+            let mut of_leaving = trimmed(&way.head.back(&logits), arch.embedding_width());
+            each_row(&mut of_leaving, |row, back| {
+                let factor = (f64::from(share) * arch.multipliers.logits / losses[row].powers) as f32;
                 back.iter_mut().for_each(|back| *back *= factor);
             });
-            of_rows.push(norm::backward(model.last_norm(), &some, &of_normed));
+            let projected =
+                way.project_out.as_ref().map(|project| trimmed(&project.back(&of_leaving), arch.hidden));
+            let of_normed = projected.unwrap_or(of_leaving);
+            let last = model.last_norm();
+            of_rows.push(last.map_or(of_normed.copied(), |norm| norm::backward(norm, &some, &of_normed)));
         }
     }
     if back.is_some() {

@@ -4,6 +4,8 @@
 //! Rows of whole sequences are packed without padding, as everywhere. What backward needs of each layer is kept by
 //! forward; attention's weights are computed again, as they are larger than what they are made of.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 
 mod activation;
@@ -23,7 +25,8 @@ use self::forward::{Tape, forward};
 use self::parts::{Ends, Inputs};
 use self::transpose::{Transpose, VOCABULARY_PIECE};
 use super::arch::Wiring;
-use super::cpu::rowwise::add;
+use super::block::Norms;
+use super::cpu::rowwise::{NormWeights, add, scale};
 use super::cpu::{Matrix, Scratch};
 use super::host::Block;
 use super::{Adapter, Arch, Decoder, Projection, Transformer};
@@ -34,6 +37,7 @@ pub struct Differentiable<'a> {
     /// Of the layers from `first` on.
     transposes: Vec<Transposes>,
     first: usize,
+    project_out: Option<Transpose>,
     head: Transpose,
 }
 
@@ -77,7 +81,9 @@ impl<'a> Differentiable<'a> {
             })
         });
         let transposes = transposes.collect::<Result<_>>()?;
-        Ok(Self { model, transposes, first, head: Transpose::new(model.head(), Some(VOCABULARY_PIECE))? })
+        let project_out = model.project_out().map(|project| Transpose::new(project, None)).transpose()?;
+        let head = Transpose::new(model.head(), Some(VOCABULARY_PIECE))?;
+        Ok(Self { model, transposes, first, project_out, head })
     }
 
     /// The model.
@@ -121,7 +127,7 @@ impl<'a> Differentiable<'a> {
             tape.push(saved);
         }
         drop(scratch);
-        let loss = loss::cross_entropy(self.model, Some((&self.head, share)), &mut states, pass.next)?;
+        let loss = loss::cross_entropy(self.model, Some((self, share)), &mut states, pass.next)?;
         let mut back = states;
         while let Some(last) = tape.pop() {
             let at = pass.layer + tape.len();
@@ -143,6 +149,10 @@ impl<'a> Differentiable<'a> {
     ) {
         use Projection::{Down, Gate, K, O, Q, Up, V};
         let parallel = self.model.arch().wiring == Wiring::Parallel;
+        let block = &self.model.blocks()[layer];
+        if let Some(norm) = &block.mlp_norms.sum {
+            *back = norm::backward(norm, &saved.sums[1], back);
+        }
         let mut ends = Ends::new(pass, adapted);
         let mut of_middle = Matrix::default();
         if !parallel || !ends.end_before(&[Gate, Up, Down]) {
@@ -153,6 +163,9 @@ impl<'a> Differentiable<'a> {
         }
         if !parallel {
             add(back, &of_middle);
+        }
+        if let Some(norm) = &block.attention_norms.sum {
+            *back = norm::backward(norm, &saved.sums[0], back);
         }
         let of_entering = self.attention_backward(layer, saved, pass, back, &mut ends);
         if let Some(of_entering) = of_entering {
@@ -170,8 +183,7 @@ impl<'a> Differentiable<'a> {
     /// The gradient of what a block puts out -> what the MLP adds to the gradient of its norm's input.
     fn mlp_backward(&self, layer: usize, saved: &Tape, back: &Matrix, ends: &mut Ends) -> Matrix {
         let (block, transposes) = self.block(layer);
-        let through = block.after_mlp.as_ref().map(|norm| norm::backward(norm, &saved.outputs[1], back));
-        let of_out = through.as_ref().unwrap_or(back);
+        let of_out = &*self.through_addition(&block.mlp_norms, saved.outputs.get(1), back);
         let mut of_activated = transposes.down.back(of_out);
         ends.take(Projection::Down, |inputs| &inputs.activated, of_out, 0, Some(&mut of_activated));
         let of_inner = activation::backward(&block.mlp, &saved.inner, &of_activated);
@@ -180,7 +192,7 @@ impl<'a> Differentiable<'a> {
             let start = block.mlp.into.start(part);
             ends.take(projection, |inputs| &inputs.mlp_normed, &of_inner, start, Some(&mut of_normed));
         }
-        norm::backward(&block.mlp_norm, &saved.entering[1], &of_normed)
+        before(&block.mlp_norms, &saved.entering[1], of_normed)
     }
 
     /// The gradient of what follows attention's sum -> what attention adds to the gradient of its norm's input; `None` at
@@ -196,9 +208,7 @@ impl<'a> Differentiable<'a> {
         use Projection::{K, O, Q, V};
         let (block, transposes) = self.block(layer);
         let qkv = &block.attention.qkv;
-        let through =
-            block.after_attention.as_ref().map(|norm| norm::backward(norm, &saved.outputs[0], back));
-        let of_out = through.as_ref().unwrap_or(back);
+        let of_out = &*self.through_addition(&block.attention_norms, saved.outputs.first(), back);
         if ends.end_before(&[Q, K, V]) {
             ends.take(O, |inputs| &inputs.attended, of_out, 0, None);
             return None;
@@ -213,8 +223,31 @@ impl<'a> Differentiable<'a> {
             return None;
         }
         let of_normed = transposes.qkv.back(&of_qkv);
-        Some(norm::backward(&block.attention_norm, &saved.entering[0], &of_normed))
+        Some(before(&block.attention_norms, &saved.entering[0], of_normed))
     }
+
+    /// The gradient of what follows an addition -> that of what attention or the MLP puts out, `output` where that is normed.
+    fn through_addition<'b>(
+        &self,
+        norms: &Norms<NormWeights>,
+        output: Option<&Matrix>,
+        back: &'b Matrix,
+    ) -> Cow<'b, Matrix> {
+        let factor = self.model.arch().multipliers.residual as f32;
+        let mut back = Cow::Borrowed(back);
+        if factor != 1. {
+            scale(back.to_mut(), factor);
+        }
+        match (&norms.after, output) {
+            (Some(norm), Some(output)) => Cow::Owned(norm::backward(norm, output, &back)),
+            _ => back,
+        }
+    }
+}
+
+/// The gradient of what enters the products of attention or of the MLP -> that of the states, `[rows, hidden]`.
+fn before(norms: &Norms<NormWeights>, states: &Matrix, of_entering: Matrix) -> Matrix {
+    norms.before.as_ref().map_or(of_entering.copied(), |norm| norm::backward(norm, states, &of_entering))
 }
 
 /// Rows without what fills them up.
@@ -231,8 +264,11 @@ fn trimmed(matrix: &Matrix, width: usize) -> Matrix {
 pub fn pass_bytes(arch: &Arch, longest: usize) -> u64 {
     let attention = (arch.heads + 2 * arch.kv_heads) * arch.head_dim;
     let inner = arch.mlp().inner();
-    let sandwich = if arch.wiring == Wiring::Sandwich { 2 } else { 0 };
-    let kept = arch.layers * ((2 + sandwich) * arch.hidden + attention + inner);
+    let normed = match arch.wiring {
+        Wiring::Sandwich => 4,
+        Wiring::Sequential | Wiring::Parallel | Wiring::NormAfter | Wiring::PostNorm => 2,
+    };
+    let kept = arch.layers * (normed * arch.hidden + attention + inner);
     let row = kept + 10 * arch.hidden + 4 * inner;
     (TOGETHER * 4 * (ROWS.max(longest) * row + 2 * loss::ROWS * arch.vocab)) as u64
 }

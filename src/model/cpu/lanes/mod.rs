@@ -182,6 +182,20 @@ pub unsafe fn exp<L: Lanes>(x: L) -> L {
     }
 }
 
+/// The hyperbolic tangent of each lane, within 2e-7.
+///
+/// # Safety
+/// As [`Lanes`] says.
+#[inline(always)]
+pub unsafe fn tanh<L: Lanes>(x: L) -> L {
+    unsafe {
+        // (1 - e^-2x) / (1 + e^-2x), where e^-2x is at most e^20: there the quotient is -1 to the last bit.
+        let power = exp(x.max(L::splat(-10.)).mul(L::splat(-2.)));
+        let one = L::splat(1.);
+        one.sub(power).div(one.add(power))
+    }
+}
+
 /// Defines a function that runs `$body::<L>` as compiled for the widest vectors of this processor.
 macro_rules! dispatched {
     ($(#[$meta:meta])* $vis:vis unsafe fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident;) => {

@@ -10,6 +10,7 @@ use candle_core::{DType, Tensor};
 use super::launch::{Launch, room};
 use crate::model::device::SCORES;
 use crate::model::device::attend::{Attention, Row};
+use crate::model::scores::Gains;
 use crate::model::{Read, Reads, Rows};
 
 /// So many rows must read the same columns for these to be multiplied together, so many columns, and so many pairs.
@@ -30,7 +31,8 @@ impl Attention<'_> {
     pub fn by_kernels(&self, q: &Tensor, batch: &[Rows]) -> Result<Tensor> {
         let alike = self.alike(batch);
         let rows = self.rows(batch, &alike);
-        let slopes = self.slopes.map(|slopes| Tensor::new(slopes, q.device())).transpose()?;
+        let slopes = self.scores.gains.as_ref().and_then(Gains::slopes);
+        let slopes = slopes.map(|slopes| Tensor::new(slopes, q.device())).transpose()?;
         let begun = (!alike.is_empty()).then(|| -> Result<Begun> {
             let numbers = || room(&[rows.len(), self.heads], DType::F32, q.device());
             let values = room(&[rows.len(), self.heads, self.head_dim], q.dtype(), q.device())?;
@@ -98,7 +100,7 @@ impl Attention<'_> {
             let scores = queries.matmul(&keys.transpose(1, 2)?)?;
             let launch = Launch::new("weigh", q.dtype(), device)?.tensor(&scores)?.tensor(&which)?;
             let launch = launch.maybe(slopes)?.tensor(&begun.most)?.tensor(&begun.total)?;
-            let launch = launch.number(self.scale as f32).counts(&[self.heads, self.kv_heads, n, start])?;
+            let launch = launch.number(self.scores.scale).counts(&[self.heads, self.kv_heads, n, start])?;
             unsafe { launch.run([readers.len() * group, self.kv_heads, 1], THREADS, 0) }?;
             let some = scores.matmul(&values)?;
             let launch = Launch::new("give_readers", q.dtype(), device)?.tensor(&begun.values)?;
@@ -139,7 +141,7 @@ impl Attention<'_> {
         let launch = Launch::new(&name, q.dtype(), q.device())?.tensor(q)?.tensor(self.slots.pool())?;
         let launch = launch.tensor(&out)?.tensor(&spans)?.maybe(slopes)?;
         let launch = launch.maybe(begun.map(|begun| &begun.most))?.maybe(begun.map(|begun| &begun.total))?;
-        let launch = launch.maybe(begun.map(|begun| &begun.values))?.number(self.scale as f32);
+        let launch = launch.maybe(begun.map(|begun| &begun.values))?.number(self.scores.scale);
         let launch = launch.counts(&[rows.len(), self.heads, self.kv_heads, width, self.slots.count()])?;
         // SAFETY: spans name slots of the pool, and the other sizes are those of the tensors.
         unsafe { launch.run([rows.len(), self.kv_heads, group.div_ceil(heads)], THREADS, bytes) }?;

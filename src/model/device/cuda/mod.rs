@@ -1,6 +1,6 @@
 //! The steps between products on an NVIDIA GPU, each one pass over memory by a kernel of `kernels.cu`.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use candle_core::{DType, Tensor};
 
 mod attend;
@@ -13,7 +13,7 @@ use super::parts::{Linear, Norm};
 use super::slots::Slots;
 use crate::base::error::input;
 use crate::model::mlp::{Activation, Mlp};
-use crate::model::{Arch, Rows};
+use crate::model::{Alibi, Arch, Pairs, Positions, Rows};
 
 /// Our own kernels.
 pub struct Cuda;
@@ -32,7 +32,21 @@ impl Kernels for Cuda {
                 "heads of {head_dim} dimensions: the kernels for GPUs take even numbers up to {WIDEST}; --device cpu takes any"
             )));
         }
-        Ok(())
+        let neighbours =
+            matches!(&arch.positions, Positions::Rotary { all, .. } if all.pairs == Pairs::Neighbours);
+        let parts = [
+            ("caps of attention scores", arch.score_cap.is_some()),
+            ("sinks", arch.sinks),
+            ("ALiBi in bfloat16", arch.positions == Positions::Alibi(Alibi::Rounded)),
+            ("rotary positions of neighbouring dimensions", neighbours),
+            ("ReLU", arch.activation == Activation::Relu),
+        ];
+        match parts.into_iter().find(|(_, needed)| *needed) {
+            Some((part, _)) => {
+                Err(input(format!("{part}: there is no kernel for GPUs yet; --device cpu computes it")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn norm(&self, norm: &Norm, states: &Tensor, dtype: DType) -> Result<Tensor> {
@@ -74,6 +88,8 @@ impl Kernels for Cuda {
         let vector = if width.is_multiple_of(4) { 4 } else { 1 };
         let name = format!("activate_{}_{vector}", if inner.dtype() == dtype { "narrow" } else { "wide" });
         let kind = match mlp.shape.activation {
+            // Refused when the model was loaded.
+            Activation::Relu => bail!("there is no kernel of ReLU"),
             Activation::Silu => 0,
             Activation::Gelu => 1,
             Activation::GeluTanh => 2,
