@@ -3,7 +3,7 @@
 use super::layout::{Layout, by_context};
 use super::prefill::{DEVICE_PASS_ROWS, PASS_ROWS, context_room};
 use super::{Request, StopRule};
-use crate::model::{Arch, Precision, scratch_bytes};
+use crate::model::{Arch, FeedForwardShape, Precision, scratch_bytes};
 
 /// How much is computed at a time.
 #[derive(Debug, Clone, Copy)]
@@ -85,8 +85,9 @@ impl Memory {
     fn fixed(arch: &Arch, holding: Holding, rows: usize) -> Self {
         let attention = (2 * arch.heads + 2 * arch.kv_heads) * arch.head_dim;
         // Of what enters a product there is a copy, packed.
-        let packed = arch.hidden.max(arch.heads * arch.head_dim).max(arch.mlp().width);
-        let width = 6 * arch.hidden + attention + arch.mlp().inner() + packed;
+        let most = |of: fn(FeedForwardShape) -> usize| arch.feed_forwards().map(of).max().unwrap_or(0);
+        let packed = arch.hidden.max(arch.heads * arch.head_dim).max(most(|mlps| mlps.mlp.width));
+        let width = 6 * arch.hidden + attention + most(FeedForwardShape::between) + packed;
         let program = PROGRAM + A_TOKEN * arch.vocab as u64;
         Self {
             weights: weights(arch, holding.precision, holding.stored),

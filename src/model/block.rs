@@ -4,6 +4,7 @@
 use anyhow::Result;
 
 use super::arch::Wiring;
+use super::experts::{Choice, Experts, FeedForward};
 use super::mlp::Mlp;
 use super::projection::Projection;
 
@@ -15,8 +16,8 @@ pub struct Block<N, P> {
     pub attention: Attention<N, P>,
     /// The norms around the MLP.
     pub mlp_norms: Norms<N>,
-    /// The MLP.
-    pub mlp: Mlp<P>,
+    /// The MLP, or experts.
+    pub mlp: FeedForward<P>,
 }
 
 /// The norms around attention or around the MLP, those that the family has.
@@ -104,8 +105,8 @@ pub trait Ops {
     /// The states as they are, `[rows, hidden]`, where no norm precedes a part.
     fn enter(&mut self, states: &Self::States) -> Result<Self::Values>;
 
-    /// The outputs of these projections side by side, `[rows, in]` -> `[rows, out]`, with biases and with what the rows'
-    /// adapters add.
+    /// The outputs of a product, `[rows, in]` -> `[rows, out]`, with biases and with what the rows' adapters add to these
+    /// projections, which stand side by side.
     fn product(
         &mut self,
         product: &Self::Product,
@@ -137,6 +138,19 @@ pub trait Ops {
 
     /// The MLP's function, times the rest where there is a gate, `[rows, gate and up]` -> `[rows, width]`.
     fn activate(&mut self, mlp: &Mlp<Self::Product>, inner: Self::Values) -> Result<Self::Values>;
+
+    /// By expert the rows that choose it, from normed rows `[rows, hidden]`.
+    fn route(&mut self, experts: &Experts<Self::Product>, x: &Self::Values) -> Result<Vec<Choice>>;
+
+    /// Some rows, `[rows, width]` -> `[some, width]`.
+    fn gather(&mut self, x: &Self::Values, rows: &[usize]) -> Result<Self::Values>;
+
+    /// Zeros, `[rows, hidden]`.
+    fn zeros(&mut self) -> Result<Self::Values>;
+
+    /// Add what an expert puts out for the rows that chose it, `[some, hidden]` times their weights, to these rows of `sum`
+    /// `[rows, hidden]`.
+    fn scatter(&mut self, sum: &mut Self::Values, choice: &Choice, out: Self::Values) -> Result<()>;
 
     /// The norm of what attention or the MLP puts out, `[rows, hidden]`.
     fn norm_output(&mut self, norm: &Self::Norm, out: Self::Values) -> Result<Self::Values>;
@@ -176,20 +190,42 @@ pub fn block<B: Ops>(
     let out = ops.silence(out)?; // [rows, hidden]
     if wiring == Wiring::Parallel {
         let x = entering(ops, &block.mlp_norms, states)?; // [rows, hidden]
-        let mlp_out = mlp(ops, &block.mlp, x)?; // [rows, hidden]
+        let mlp_out = feed_forward(ops, &block.mlp, x)?; // [rows, hidden]
         return ops.add_both(states, out, mlp_out);
     }
     leaving(ops, norms, states, out)?; // [rows, hidden]
     let x = entering(ops, &block.mlp_norms, states)?; // [rows, hidden]
-    let out = mlp(ops, &block.mlp, x)?; // [rows, hidden]
+    let out = feed_forward(ops, &block.mlp, x)?; // [rows, hidden]
     leaving(ops, &block.mlp_norms, states, out) // [rows, hidden]
 }
 
-/// The MLP: rows that enter it `[rows, hidden]` -> what it adds to the states `[rows, hidden]`.
-fn mlp<B: Ops>(ops: &mut B, mlp: &Mlp<B::Product>, x: B::Values) -> Result<B::Values> {
-    let inner = ops.product(&mlp.into, mlp.shape.entering(), x)?; // [rows, gate and up]
+/// The MLP or the experts: rows that enter `[rows, hidden]` -> what is added to the states `[rows, hidden]`.
+fn feed_forward<B: Ops>(ops: &mut B, mlps: &FeedForward<B::Product>, x: B::Values) -> Result<B::Values> {
+    let experts = match mlps {
+        FeedForward::Dense(one) => return mlp(ops, one, [one.shape.entering(), &[Projection::Down]], x),
+        FeedForward::Experts(experts) => experts,
+    };
+    let choices = ops.route(experts, &x)?;
+    let mut sum = ops.zeros()?; // [rows, hidden]
+    for (expert, choice) in experts.mlps.iter().zip(&choices).filter(|(_, choice)| !choice.rows.is_empty()) {
+        let some = ops.gather(&x, &choice.rows)?; // [some, hidden]
+        // No adapter changes an expert.
+        let out = mlp(ops, expert, [&[], &[]], some)?; // [some, hidden]
+        ops.scatter(&mut sum, choice, out)?;
+    }
+    Ok(sum)
+}
+
+/// An MLP, whose products are these projections: rows that enter it `[rows, hidden]` -> what it puts out `[rows, hidden]`.
+fn mlp<B: Ops>(
+    ops: &mut B,
+    mlp: &Mlp<B::Product>,
+    of: [&[Projection]; 2],
+    x: B::Values,
+) -> Result<B::Values> {
+    let inner = ops.product(&mlp.into, of[0], x)?; // [rows, gate and up]
     let inner = ops.activate(mlp, inner)?; // [rows, width]
-    ops.product(&mlp.down, &[Projection::Down], inner) // [rows, hidden]
+    ops.product(&mlp.down, of[1], inner) // [rows, hidden]
 }
 
 /// The states as they enter attention or the MLP, `[rows, hidden]`.

@@ -8,6 +8,7 @@ use super::block::{self, Ops};
 use super::cpu::attend;
 use super::cpu::rowwise::{NormWeights, add, each_row, scale};
 use super::cpu::{Matrix, Scratch};
+use super::experts::{Choice, Experts};
 use super::kv::KvStore;
 use super::mlp::Mlp;
 use super::parts::{Linear, activate};
@@ -109,6 +110,38 @@ impl Ops for HostLayer<'_> {
     fn activate(&mut self, mlp: &Mlp<Linear>, mut inner: Matrix) -> Result<Matrix> {
         activate(mlp, &mut inner);
         Ok(inner)
+    }
+
+    fn route(&mut self, experts: &Experts<Linear>, x: &Matrix) -> Result<Vec<Choice>> {
+        let logits = self.times(&experts.router, x)?;
+        let choices = experts.routing.choose((0..logits.rows()).map(|row| logits.row(row)));
+        self.scratch.give(logits);
+        Ok(choices)
+    }
+
+    fn gather(&mut self, x: &Matrix, rows: &[usize]) -> Result<Matrix> {
+        let mut some = self.scratch.take(rows.len() * x.width());
+        some.reshape(rows.len(), x.width());
+        each_row(&mut some, |at, some| some.copy_from_slice(x.row(rows[at])));
+        Ok(some)
+    }
+
+    fn zeros(&mut self) -> Result<Matrix> {
+        let rows: usize = self.batch.iter().map(|rows| rows.positions.len()).sum();
+        let mut zeros = self.scratch.take(rows * self.at.arch.hidden);
+        zeros.reshape(rows, self.at.arch.hidden);
+        zeros.data_mut().fill(0.);
+        Ok(zeros)
+    }
+
+    fn scatter(&mut self, sum: &mut Matrix, choice: &Choice, out: Matrix) -> Result<()> {
+        each_row(sum, |row, sum| {
+            let Ok(at) = choice.rows.binary_search(&row) else { return };
+            let weight = choice.weights[at];
+            sum.iter_mut().zip(out.row(at)).for_each(|(sum, out)| *sum += weight * out);
+        });
+        self.scratch.give(out);
+        Ok(())
     }
 
     fn norm_output(&mut self, norm: &NormWeights, mut out: Matrix) -> Result<Matrix> {

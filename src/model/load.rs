@@ -10,7 +10,7 @@ use super::arch::{Arch, NormKind, QkNorm, Wiring};
 use super::block::{Attention, Block, Norms};
 use super::checkpoint::{Held, Precision, Weights};
 use super::cpu::rowwise::NormWeights;
-use super::mlp::Mlp;
+use super::mlp::{Mlp, MlpShape};
 use super::names::{Qkv, TensorNames};
 use super::parts::Weight;
 use super::projection::Projection;
@@ -57,7 +57,7 @@ impl WeightSource<'_> {
             attention_norms: norms(names.attention_norm, names.after_attention)?,
             attention: Attention { qkv, q_norm, k_norm, sinks, output: vec![output] },
             mlp_norms: norms(names.mlp_norm, names.after_mlp)?,
-            mlp: self.mlp(&name)?,
+            mlp: self.feed_forward(layer, &name)?,
         })
     }
 
@@ -86,8 +86,8 @@ impl WeightSource<'_> {
         Ok([Some(norm(0, heads)?), Some(norm(1, kv_heads)?)])
     }
 
-    fn mlp(&self, name: &dyn Fn(&str) -> String) -> Result<Mlp<Vec<Weight>>> {
-        let shape = self.arch.mlp();
+    /// The MLP of a layer.
+    pub(super) fn mlp(&self, shape: MlpShape, name: &dyn Fn(&str) -> String) -> Result<Mlp<Vec<Weight>>> {
         let weight = |projection: Projection| {
             let [inputs, outputs] = shape.sizes(projection).context("a projection of the MLP")?;
             let part = match projection {
@@ -156,7 +156,7 @@ impl WeightSource<'_> {
     }
 
     /// The weight of a product from `from` to `to` values.
-    fn weight(&self, name: &str, from: usize, to: usize, bias: bool) -> Result<Weight> {
+    pub(super) fn weight(&self, name: &str, from: usize, to: usize, bias: bool) -> Result<Weight> {
         let stored = if self.names.transposed { [from, to] } else { [to, from] };
         let weight = self.ask(&format!("{name}.weight"), &stored)?;
         let weight = if self.names.transposed { weight.transposed()? } else { weight };
@@ -215,7 +215,7 @@ impl WeightSource<'_> {
         NormWeights { weight, bias, width, eps: self.arch.norm_eps as f32 }
     }
 
-    fn ask(&self, name: &str, shape: &[usize]) -> Result<Held> {
+    pub(super) fn ask(&self, name: &str, shape: &[usize]) -> Result<Held> {
         self.asked.borrow_mut().insert(name.into());
         self.weights.tensor(name, shape)
     }

@@ -1,4 +1,5 @@
-//! The MLP of a block: what it computes, how large it is, and its products in whatever form they are held.
+//! The MLP of a block: what it computes, how large it is, and its products in whatever form they are held. A block has one, or
+//! several of which each row chooses some ([`experts`](super::experts)).
 
 use anyhow::Result;
 use serde::Serialize;

@@ -14,10 +14,12 @@ mod block;
 mod checkpoint;
 pub mod cpu;
 mod device;
+mod experts;
 pub mod grad;
 mod host;
 mod kv;
 mod load;
+mod load_experts;
 mod look;
 mod mlp;
 mod names;
@@ -30,12 +32,13 @@ mod transformer;
 
 pub use adapter::{Adapter, Adapters, LowRank};
 pub use arch::{
-    Alibi, Arch, Biases, Family, Fields, Llama3Scaling, LongScaling, Multipliers, NormKind, Pairs, Positions,
-    QkNorm, Rope, RopeScaling, Sizes, Wiring, not_applied, not_applied_gguf, unread, unread_gguf,
+    Alibi, Arch, Biases, Family, Fields, Llama3Scaling, LongScaling, Mixture, Multipliers, NormKind, Pairs,
+    Positions, QkNorm, Rope, RopeScaling, Sizes, Wiring, not_applied, not_applied_gguf, unread, unread_gguf,
 };
 pub use checkpoint::{Checkpoint, Held, INDEX, Precision, SINGLE, Weights};
 pub use cpu::Matrix;
 pub use device::{DeviceKv, DeviceStates, DeviceTransformer, free_bytes, gpu, scratch_bytes};
+pub use experts::{FeedForwardShape, Routing, Scoring};
 pub use kv::{BlockId, Extent, KvCache, KvStore, Read};
 pub use mlp::{Activation, MlpShape};
 pub use names::{Qkv, TensorNames, module_name};

@@ -37,6 +37,10 @@ pub struct TensorNames {
     pub up: &'static str,
     /// Out of the MLP.
     pub down: &'static str,
+    /// The router of experts: as files have it, then as transformers' own modules do.
+    pub router: &'static [&'static str],
+    /// The experts, in each of the ways in which files hold them.
+    pub experts: &'static [ExpertNames],
     /// Norm after the MLP, before it is added.
     pub after_mlp: &'static str,
     /// From the embedding to the states, and from the last states back.
@@ -60,6 +64,15 @@ pub enum Qkv {
     ByGroup(&'static str),
 }
 
+/// How the experts of a layer are stored.
+#[derive(Clone, Copy)]
+pub enum ExpertNames {
+    /// Each in matrices of its own: what stands before its number, and behind it gate, up and down.
+    Apart(&'static str, [&'static str; 3]),
+    /// All in two tensors: `[experts, gates, then ups, hidden]` and `[experts, hidden, width]`. These are their whole names.
+    Stacked([&'static str; 2]),
+}
+
 const LLAMA: TensorNames = TensorNames {
     embedding: "model.embed_tokens",
     positions: "",
@@ -77,6 +90,8 @@ const LLAMA: TensorNames = TensorNames {
     gate: "mlp.gate_proj",
     up: "mlp.up_proj",
     down: "mlp.down_proj",
+    router: &[],
+    experts: &[],
     after_mlp: "",
     projections: ["", ""],
     norm: "model.norm",
@@ -139,6 +154,21 @@ const GEMMA3: TensorNames = TensorNames {
     ..LLAMA
 };
 
+const MIXTRAL: TensorNames = TensorNames {
+    router: &["block_sparse_moe.gate", "mlp.gate"],
+    experts: &[ExpertNames::Apart("block_sparse_moe.experts", ["w1", "w3", "w2"]), STACKED],
+    ..LLAMA
+};
+
+const QWEN3_MOE: TensorNames = TensorNames {
+    router: &["mlp.gate"],
+    experts: &[ExpertNames::Apart("mlp.experts", ["gate_proj", "up_proj", "down_proj"]), STACKED],
+    ..LLAMA
+};
+
+/// As transformers' own modules hold most families' experts.
+const STACKED: ExpertNames = ExpertNames::Stacked(["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]);
+
 impl TensorNames {
     /// The names of an architecture's tensors.
     pub fn of(arch: &Arch) -> &'static Self {
@@ -155,6 +185,8 @@ impl TensorNames {
             Family::Gpt2 => &GPT2,
             Family::GptNeox => &GPT_NEOX,
             Family::Gemma3 => &GEMMA3,
+            Family::Mixtral => &MIXTRAL,
+            Family::Qwen3Moe => &QWEN3_MOE,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::ModelsArgs;
 use crate::config::{ModelChoice, files};
 use crate::engine::{kv_bytes_a_token, weights};
 use crate::hub::ModelFiles;
-use crate::model::{Arch, Checkpoint, Precision};
+use crate::model::{Arch, Checkpoint, Precision, Routing};
 use crate::run::{describe, locate};
 
 /// List, or show one.
@@ -81,7 +81,7 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
         say(&choice.name)?;
     }
     say(&format!(
-        "  {} family, {} parameters\n{}\n  {} layers, hidden size {}, {} heads of size {}, {} key/value heads\n  MLP size {}, \
+        "  {} family, {} parameters\n{}\n  {} layers, hidden size {}, {} heads of size {}, {} key/value heads\n  MLP size {}{}, \
          vocabulary {}, context {} tokens\n  weights as f32 {:.2} GiB, as f16 or bf16 {:.2} GiB; KV cache {:.1} KiB per token",
         json!(arch.family).as_str().unwrap_or_default(),
         parameters(&arch),
@@ -92,12 +92,21 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
         arch.head_dim,
         arch.kv_heads,
         arch.intermediate,
+        experts(&arch),
         arch.vocab,
         arch.context,
         gib(weights(&arch, Precision::F32, None)),
         gib(weights(&arch, Precision::Bf16, None)),
         kv_bytes_a_token(&arch) as f64 / 1024.,
     ))
+}
+
+/// How many experts a model has, where it has some.
+fn experts(arch: &Arch) -> String {
+    arch.experts.as_ref().map_or_else(String::new, |mixture| {
+        let Routing { experts, chosen, .. } = mixture.routing;
+        format!(", {experts} experts of size {}, of which a token takes {chosen}", mixture.width)
+    })
 }
 
 /// What a model's own files say of it, and how many bytes its weights take as stored, where they are here.

@@ -13,7 +13,7 @@ use icl_mask::prompt::{Profile, Prompt, Segments};
 use crate::drawn::Drawn;
 use crate::tiny;
 
-pub const FAMILIES: [&str; 21] = [
+pub const FAMILIES: [&str; 23] = [
     "llama-2",
     "llama-3.1",
     "llama-3.2",
@@ -35,6 +35,8 @@ pub const FAMILIES: [&str; 21] = [
     "mistral-v0.3",
     "ministral",
     "smollm3",
+    "qwen3-moe",
+    "mixtral",
 ];
 
 /// Largest difference, as a share of the largest absolute value expected in the same vector.

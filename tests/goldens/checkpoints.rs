@@ -15,7 +15,7 @@ use icl_mask::model::{Checkpoint, Decoder, Precision, Transformer};
 const SAME_WEIGHTS: f32 = 1e-5;
 
 /// Folder or file, whose logits it must give, and under which name they are stored.
-const CHECKPOINTS: [(&str, &str, &str); 31] = [
+const CHECKPOINTS: [(&str, &str, &str); 36] = [
     ("llama", "llama", "logits"),
     ("llama/model.gguf", "llama", "logits"),
     ("llama-sharded", "llama", "logits"),
@@ -47,6 +47,11 @@ const CHECKPOINTS: [(&str, &str, &str); 31] = [
     ("smollm3", "smollm3", "logits"),
     ("smollm3/model.gguf", "smollm3", "logits"),
     ("smollm3-published", "smollm3", "logits"),
+    ("qwen3-moe", "qwen3-moe", "logits"),
+    ("qwen3-moe/model.gguf", "qwen3-moe", "logits"),
+    ("mixtral", "mixtral", "logits"),
+    ("mixtral/model.gguf", "mixtral", "logits"),
+    ("mixtral-published", "mixtral", "logits"),
 ];
 
 fn path(name: &str) -> PathBuf {

@@ -136,13 +136,17 @@ impl Targets {
 /// The modules that PEFT changes where `target_modules` is not said.
 fn usual(family: Family) -> &'static [&'static str] {
     match family {
-        Family::Llama | Family::Qwen2 | Family::Qwen3 | Family::Mistral | Family::GptNeo | Family::Gemma3 => {
-            &["q_proj", "v_proj"]
-        }
+        Family::Llama
+        | Family::Qwen2
+        | Family::Qwen3
+        | Family::Mistral
+        | Family::Mixtral
+        | Family::GptNeo
+        | Family::Gemma3 => &["q_proj", "v_proj"],
         Family::Bloom | Family::GptNeox => &["query_key_value"],
         Family::Gpt2 => &["c_attn"],
         // PEFT asks for them.
-        Family::Starcoder2 | Family::Ministral | Family::Smollm3 => &[],
+        Family::Starcoder2 | Family::Ministral | Family::Smollm3 | Family::Qwen3Moe => &[],
     }
 }
 

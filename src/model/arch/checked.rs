@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use super::{Arch, LongScaling, Positions, Rope, RopeScaling};
+use super::{Arch, LongScaling, Mixture, Positions, Rope, RopeScaling};
 use crate::base::error::input;
+use crate::model::experts::Routing;
 
 impl Arch {
     /// Refuse what cannot be.
@@ -63,9 +64,30 @@ impl Arch {
         if self.windows.iter().flatten().any(|&window| window == 0) {
             return Err(input("an attention window of 0 cannot be: the file is damaged"));
         }
+        self.experts.as_ref().map_or(Ok(()), Mixture::check)
+    }
+}
+
+impl Mixture {
+    fn check(&self) -> Result<()> {
+        let Routing { experts, chosen, .. } = self.routing;
+        if experts > MOST_EXPERTS
+            || chosen == 0
+            || chosen > experts
+            || self.width == 0
+            || self.width > 1 << 28
+        {
+            return Err(input(format!(
+                "a choice of {chosen} of {experts} experts of size {} cannot be: the file is damaged",
+                self.width
+            )));
+        }
         Ok(())
     }
 }
+
+/// No layer has more.
+const MOST_EXPERTS: usize = 1 << 16;
 
 impl Rope {
     fn check(&self) -> Result<()> {

@@ -33,11 +33,15 @@ pub enum Family {
     Ministral,
     /// SmolLM3: Llama in which some layers know no positions.
     Smollm3,
+    /// Mixtral: Mistral with experts.
+    Mixtral,
+    /// Qwen3-MoE: Qwen3 with experts, in all layers or in some.
+    Qwen3Moe,
 }
 
 impl Family {
     /// `model_type` in a `config.json`, `general.architecture` in GGUF, and the family.
-    const NAMES: [(&str, Option<&str>, Family); 13] = [
+    const NAMES: [(&str, Option<&str>, Family); 15] = [
         ("llama", Some("llama"), Family::Llama),
         ("qwen2", Some("qwen2"), Family::Qwen2),
         ("gpt_neo", None, Family::GptNeo),
@@ -53,6 +57,9 @@ impl Family {
         ("mistral", None, Family::Mistral),
         ("ministral", None, Family::Ministral),
         ("smollm3", Some("smollm3"), Family::Smollm3),
+        // llama.cpp's converter writes it as a `llama` too.
+        ("mixtral", None, Family::Mixtral),
+        ("qwen3_moe", Some("qwen3moe"), Family::Qwen3Moe),
     ];
 
     /// The family of a `model_type`.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use candle_core::quantized::gguf_file::Content;
 
+use super::gguf_experts;
 use super::gguf_keys::{GgufKeys, Metadata};
 use super::known_gguf::refuse_not_computed;
 use super::{
@@ -23,6 +24,13 @@ const GEMMA3_27B_LAYERS: usize = 62;
 /// In SmolLM3 every fourth layer is not rotated. GGUF files do not say so; llama.cpp knows it.
 const SMOLLM3_PATTERN: usize = 4;
 
+impl Family {
+    /// Whether rows of queries and keys stand in GGUF files pair by pair of what is rotated together, instead of half by half.
+    pub fn is_in_pairs(self) -> bool {
+        matches!(self, Self::Llama | Self::Smollm3 | Self::Mixtral)
+    }
+}
+
 impl Arch {
     /// Read the metadata of a GGUF file.
     ///
@@ -32,12 +40,14 @@ impl Arch {
     pub fn from_gguf(content: &Content) -> Result<Self> {
         let metadata = Metadata(&content.metadata);
         let name = metadata.string("general.architecture")?;
-        let family = Family::of_gguf(name)?;
         let keys = GgufKeys { metadata, name };
+        let family = match Family::of_gguf(name)? {
+            Family::Llama if gguf_experts::count(&keys)? > 0 => Family::Mixtral,
+            family => family,
+        };
         let arch = sizes(family, content, &keys)?;
         let arch = match family {
-            // Its queries and keys stand in the file pair by pair.
-            Family::Llama | Family::Smollm3 if !arch.head_dim.is_multiple_of(2) => {
+            family if family.is_in_pairs() && !arch.head_dim.is_multiple_of(2) => {
                 return Err(input(format!(
                     "heads of size {} cannot be rotated pair by pair: the file is damaged",
                     arch.head_dim
@@ -80,7 +90,8 @@ fn sizes(family: Family, content: &Content, keys: &GgufKeys) -> Result<Arch> {
     let embedding = content.tensor_infos.get("token_embd.weight");
     let embedding = embedding.ok_or_else(|| input("tensor `token_embd.weight` is missing"))?;
     let has = |name: &str| content.tensor_infos.contains_key(name);
-    let gated = has("blk.0.ffn_gate.weight");
+    let gate = ["blk.0.ffn_gate.weight", "blk.0.ffn_gate_exps.weight", "blk.0.ffn_gate.0.weight"];
+    let gated = gate.into_iter().any(has);
     let norm = if has("output_norm.bias") { NormKind::Layer } else { NormKind::Rms };
     let epsilon = if norm == NormKind::Layer { "layer_norm_epsilon" } else { "layer_norm_rms_epsilon" };
     let sizes = Sizes {
@@ -94,6 +105,7 @@ fn sizes(family: Family, content: &Content, keys: &GgufKeys) -> Result<Arch> {
         context: keys.size("context_length")?,
     };
     Ok(Arch {
+        experts: gguf_experts::mixture(family, keys)?,
         norm,
         norm_eps: keys.float(&format!("attention.{epsilon}"))?,
         positions: rotary(keys, head_dim)?,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::json_experts;
 use super::json_fields::{activation, divided};
 use super::json_older;
 use super::json_rope::{self, Rotated};
@@ -42,6 +43,8 @@ impl Arch {
             Family::Qwen3 => qwen3(fields)?,
             Family::Mistral | Family::Ministral => mistral(fields, family)?,
             Family::Smollm3 => smollm3(fields)?,
+            Family::Mixtral => json_experts::mixtral(fields)?,
+            Family::Qwen3Moe => json_experts::qwen3_moe(fields)?,
             Family::GptNeo => json_older::gpt_neo(fields)?,
             Family::Bloom => json_older::bloom(fields)?,
             Family::Starcoder2 => starcoder2(fields)?,
@@ -63,7 +66,7 @@ impl Arch {
 }
 
 /// The sizes that most families write alike; the rest as in Llama.
-fn common(fields: &Fields, family: Family) -> Result<Arch> {
+pub(super) fn common(fields: &Fields, family: Family) -> Result<Arch> {
     let (hidden, heads) = (fields.get("hidden_size")?, fields.get("num_attention_heads")?);
     let head_dim = fields.find("head_dim")?.map_or_else(|| divided(hidden, heads), Ok)?;
     let layers = listable(fields.get("num_hidden_layers")?)?;
@@ -82,7 +85,7 @@ fn common(fields: &Fields, family: Family) -> Result<Arch> {
 }
 
 /// Rotary positions as most families write them: whole heads.
-fn rotary(fields: &Fields, head_dim: usize) -> Result<Positions> {
+pub(super) fn rotary(fields: &Fields, head_dim: usize) -> Result<Positions> {
     Rotated::whole(fields, head_dim).positions()
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::Value;
 
+use super::known_experts::{EXPERTS, MIXTRAL, QWEN3_MOE};
 use super::known_generation::{GENERATE, GENERATION, read};
 use super::{Family, Fields};
 use crate::base::error::input;
@@ -352,6 +353,8 @@ fn keys_of(family: Family) -> Vec<Keys> {
         Family::Qwen3 => vec![ALL, SIZES, ROTARY, QWEN2, QWEN3],
         Family::Mistral | Family::Ministral => vec![ALL, SIZES, ROTARY, MISTRAL],
         Family::Smollm3 => vec![ALL, SIZES, ROTARY, QWEN2, SMOLLM3],
+        Family::Mixtral => vec![ALL, SIZES, ROTARY, EXPERTS, MIXTRAL],
+        Family::Qwen3Moe => vec![ALL, SIZES, ROTARY, EXPERTS, QWEN3_MOE],
         Family::Starcoder2 => vec![ALL, SIZES, ROTARY, STARCODER2],
         Family::GptNeox => vec![ALL, SIZES, GPT_NEOX],
         Family::Gemma3 => vec![ALL, SIZES, ROTARY, GEMMA3],

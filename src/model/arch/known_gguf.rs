@@ -33,6 +33,12 @@ const OF_ARCHITECTURE: Keys = Keys {
         "embedding_length",
         "embedding_scale",
         "expert_count",
+        "expert_feed_forward_length",
+        "expert_gating_func",
+        "expert_shared_count",
+        "expert_used_count",
+        "expert_weights_norm",
+        "expert_weights_scale",
         "feed_forward_length",
         "final_logit_softcapping",
         "logit_scale",
@@ -49,7 +55,6 @@ const OF_ARCHITECTURE: Keys = Keys {
     // The vocabulary is as large as the embedding; rows of queries and keys of `llama` are known to be in pairs; the original
     // context matters to scalings that are refused.
     harmless: &[
-        "expert_used_count",
         "rope.scaling.finetuned",
         "rope.scaling.original_context_length",
         "tensor_data_layout",
@@ -99,10 +104,11 @@ pub fn not_applied_gguf(metadata: &HashMap<String, Value>) -> BTreeMap<String, s
 }
 
 /// Numbers that this decoder computes with one value alone: where it is not written, llama.cpp takes the same.
-const NEUTRAL: [(&str, f64); 6] = [
+const NEUTRAL: [(&str, f64); 7] = [
     ("attention.clamp_kqv", 0.),
     ("attn_logit_softcapping", 0.),
     ("embedding_scale", 1.),
+    ("expert_weights_scale", 1.),
     ("final_logit_softcapping", 0.),
     ("residual_scale", 1.),
     ("rope.scaling.attn_factor", 1.),
@@ -140,12 +146,6 @@ pub(super) fn refuse_not_computed(keys: &GgufKeys, arch: &Arch) -> Result<()> {
             "metadata `{}` is {dims}, but this architecture rotates all {} dimensions of a head",
             keys.key("rope.dimension_count"),
             arch.head_dim
-        )));
-    }
-    if keys.optional_size("expert_count")?.is_some_and(|experts| experts > 0) {
-        return Err(input(format!(
-            "metadata `{}`: a mixture of experts is not computed",
-            keys.key("expert_count")
         )));
     }
     if keys.optional_flag("attention.causal")? == Some(false) {

@@ -10,12 +10,15 @@ mod checked;
 mod family;
 mod fields;
 mod gguf;
+mod gguf_experts;
 mod gguf_keys;
 mod json;
+mod json_experts;
 mod json_fields;
 mod json_older;
 mod json_rope;
 mod known;
+mod known_experts;
 mod known_generation;
 mod known_gguf;
 mod rotary;
@@ -27,6 +30,7 @@ pub use known_generation::not_applied;
 pub use known_gguf::{not_applied_gguf, unread_gguf};
 pub use rotary::{Llama3Scaling, LongScaling, Pairs, Rope, RopeScaling, YarnScaling};
 
+use super::experts::{FeedForwardShape, Routing};
 use super::mlp::{Activation, MlpShape};
 use super::names::TensorNames;
 use super::projection::Projection;
@@ -49,6 +53,9 @@ pub struct Arch {
     pub head_dim: usize,
     /// Width inside the MLP.
     pub intermediate: usize,
+    /// The experts that layers have in place of an MLP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experts: Option<Mixture>,
     /// Rows of the embedding.
     pub vocab: usize,
     /// Longest sequence, in tokens.
@@ -117,6 +124,19 @@ pub struct Sizes {
     pub intermediate: usize,
     pub vocab: usize,
     pub context: usize,
+}
+
+/// A mixture of experts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Mixture {
+    /// How many experts there are, and how rows choose among them.
+    #[serde(flatten)]
+    pub routing: Routing,
+    /// Width inside an expert.
+    pub width: usize,
+    /// By layer, whether it has an MLP instead. Empty where none has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dense: Vec<bool>,
 }
 
 fn no_windows(windows: &[Option<usize>]) -> bool {
@@ -274,6 +294,7 @@ impl Arch {
             kv_heads,
             head_dim,
             intermediate,
+            experts: None,
             vocab,
             context,
             norm: NormKind::Rms,
@@ -340,15 +361,23 @@ impl Arch {
         (!unrotated).then(|| usize::from(self.window(layer).is_some()))
     }
 
-    /// The MLP of a layer.
-    pub fn mlp(&self) -> MlpShape {
-        MlpShape {
+    /// The MLP of a layer, or its experts.
+    pub fn feed_forward(&self, layer: usize) -> FeedForwardShape {
+        let here = |mixture: &&Mixture| !mixture.dense.get(layer).copied().unwrap_or(false);
+        let mixture = self.experts.as_ref().filter(here);
+        let mlp = MlpShape {
             hidden: self.hidden,
-            width: self.intermediate,
+            width: mixture.map_or(self.intermediate, |mixture| mixture.width),
             gated: self.gated,
             bias: self.bias.mlp,
             activation: self.activation,
-        }
+        };
+        FeedForwardShape { mlp, routing: mixture.map(|mixture| mixture.routing) }
+    }
+
+    /// Those of all layers.
+    pub fn feed_forwards(&self) -> impl Iterator<Item = FeedForwardShape> + '_ {
+        (0..self.layers).map(|layer| self.feed_forward(layer))
     }
 
     /// Parameters of the model, counted once where the embedding is tied.
@@ -379,25 +408,28 @@ impl Arch {
             + when(self.embedding_norm, norm)
             + self.position_rows().unwrap_or(0) * self.hidden;
         (outside + self.layers * (attention + norms * norm)) as u64
-            + self.layers as u64 * self.mlp().parameters()
+            + self.feed_forwards().map(FeedForwardShape::parameters).sum::<u64>()
     }
 
     /// Multiply-add pairs of one row through all layers, matrix products only, without the vocabulary projection.
     pub fn multiply_adds_per_row(&self) -> u64 {
         let attention = self.hidden * self.head_dim * (2 * self.heads + 2 * self.kv_heads);
-        self.layers as u64 * (attention as u64 + self.mlp().multiply_adds())
+        (self.layers * attention) as u64
+            + self.feed_forwards().map(FeedForwardShape::multiply_adds).sum::<u64>()
     }
 }
 
 impl Projection {
-    /// Inputs and outputs in an architecture; `None` where it has no such projection.
+    /// Inputs and outputs in an architecture; `None` where it has no such projection, or where experts have it: no adapter
+    /// changes these.
     pub fn sizes(self, arch: &Arch) -> Option<[usize; 2]> {
         let (q, kv) = (arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim);
         match self {
             Self::Q => Some([arch.hidden, q]),
             Self::K | Self::V => Some([arch.hidden, kv]),
             Self::O => Some([q, arch.hidden]),
-            Self::Gate | Self::Up | Self::Down => arch.mlp().sizes(self),
+            Self::Gate | Self::Up | Self::Down if arch.experts.is_some() => None,
+            Self::Gate | Self::Up | Self::Down => arch.feed_forward(0).mlp.sizes(self),
         }
     }
 }

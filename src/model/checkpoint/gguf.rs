@@ -10,7 +10,7 @@ use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::{Content, Value};
 use memmap2::Mmap;
 
-use super::gguf_layout::{TensorLayout, layout, name, row_order};
+use super::gguf_layout::{OfExpert, TensorLayout, layout, name, of_expert, row_order};
 use super::gguf_parts::FilePart;
 use super::held::Mapped;
 use super::{Held, Weights, misshapen, surplus};
@@ -131,10 +131,41 @@ impl GgufFile {
     }
 }
 
+impl GgufFile {
+    /// The file's name of a tensor, or of the one that it is a part of.
+    fn name(&self, hugging_face: &str) -> String {
+        match of_expert(hugging_face) {
+            Some(OfExpert { of_all, .. }) if self.content.tensor_infos.contains_key(&of_all) => of_all,
+            Some(OfExpert { alone, .. }) => alone,
+            None => name(&self.arch, hugging_face),
+        }
+    }
+
+    /// A tensor by its GGUF name; of those that hold several experts' the expert's part.
+    fn stored(&self, name: &str, hugging_face: &str, shape: &[usize]) -> Result<Held> {
+        let mapped = self.mapped(name)?;
+        let OfExpert { expert, .. } = match of_expert(hugging_face) {
+            Some(expert) if expert.of_all == name => expert,
+            _ => return Ok(Held::from(mapped)),
+        };
+        let experts = self.arch.experts.as_ref().map_or(0, |mixture| mixture.routing.experts);
+        let expected = [&[experts], shape].concat();
+        let found = self.content.tensor_infos[name].shape.dims();
+        if found != expected {
+            return Err(misshapen(&self.path.display().to_string(), name, found, &expected));
+        }
+        Held::from(mapped).part(expert, [shape[0], shape[1..].iter().product()])
+    }
+}
+
 impl Weights for GgufFile {
+    fn holds(&self, hugging_face: &str) -> bool {
+        self.content.tensor_infos.contains_key(&self.name(hugging_face))
+    }
+
     fn tensor(&self, hugging_face: &str, shape: &[usize]) -> Result<Held> {
-        let name = name(&self.arch, hugging_face);
-        let stored = Held::from(self.mapped(&name)?);
+        let name = self.name(hugging_face);
+        let stored = self.stored(&name, hugging_face, shape)?;
         let layout = layout(&self.arch, hugging_face);
         let held = match layout {
             TensorLayout::Transposed => stored.transposed()?,
@@ -152,7 +183,7 @@ impl Weights for GgufFile {
     }
 
     fn refuse_surplus(&self, asked: &BTreeSet<String>) -> Result<()> {
-        let known: BTreeSet<String> = asked.iter().map(|asked| name(&self.arch, asked)).collect();
+        let known: BTreeSet<String> = asked.iter().map(|asked| self.name(asked)).collect();
         let factors = |name: &str| self.arch.family == Family::Llama && name == ROPE_FACTORS;
         let mut more: Vec<&str> = self.content.tensor_infos.keys().map(String::as_str).collect();
         more.retain(|name| !known.contains(*name) && !factors(name));

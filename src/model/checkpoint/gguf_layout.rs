@@ -35,7 +35,7 @@ const NAMES: [(&str, &str); 14] = [
     ("gpt_neox.layers.", "blk."),
 ];
 
-const PARTS: [(&str, &str); 27] = [
+const PARTS: [(&str, &str); 29] = [
     ("self_attn.q_proj", "attn_q"),
     ("self_attn.k_proj", "attn_k"),
     ("self_attn.v_proj", "attn_v"),
@@ -45,6 +45,8 @@ const PARTS: [(&str, &str); 27] = [
     ("mlp.gate_proj", "ffn_gate"),
     ("mlp.up_proj", "ffn_up"),
     ("mlp.down_proj", "ffn_down"),
+    ("mlp.gate.", "ffn_gate_inp."),
+    ("block_sparse_moe.gate.", "ffn_gate_inp."),
     ("pre_feedforward_layernorm", "ffn_norm"),
     ("post_feedforward_layernorm", "post_ffw_norm"),
     ("input_layernorm", "attn_norm"),
@@ -82,12 +84,45 @@ pub fn name(arch: &Arch, hugging_face: &str) -> String {
     format!("blk.{layer}.{part}")
 }
 
+/// A tensor of one expert.
+pub struct OfExpert {
+    /// Its number.
+    pub expert: usize,
+    /// The tensor that holds those of all experts of the layer.
+    pub of_all: String,
+    /// Its name in older files, which hold each by itself.
+    pub alone: String,
+}
+
+/// What transformers' files call gate, up and down of an expert.
+const OF_EXPERTS: [(&str, &str); 6] = [
+    ("gate_proj", "gate"),
+    ("up_proj", "up"),
+    ("down_proj", "down"),
+    ("w1", "gate"),
+    ("w3", "up"),
+    ("w2", "down"),
+];
+
+/// Where a tensor stands, if it is an expert's.
+pub fn of_expert(hugging_face: &str) -> Option<OfExpert> {
+    let (layer, rest) = hugging_face.strip_prefix("model.layers.")?.split_once('.')?;
+    let (expert, rest) = rest.split_once(".experts.")?.1.split_once('.')?;
+    let (part, kind) = rest.split_once('.')?;
+    let part = OF_EXPERTS.iter().find(|(name, _)| *name == part)?.1;
+    Some(OfExpert {
+        expert: expert.parse().ok()?,
+        of_all: format!("blk.{layer}.ffn_{part}_exps.{kind}"),
+        alone: format!("blk.{layer}.ffn_{part}.{expert}.{kind}"),
+    })
+}
+
 /// How a tensor stands in the file, by the name that transformers gives it.
 pub fn layout(arch: &Arch, hugging_face: &str) -> TensorLayout {
     let has = |part: &str| hugging_face.contains(part);
     match arch.family {
-        Family::Llama | Family::Smollm3 if has(".q_proj.") => TensorLayout::Pairs { heads: arch.heads },
-        Family::Llama | Family::Smollm3 if has(".k_proj.") => TensorLayout::Pairs { heads: arch.kv_heads },
+        family if family.is_in_pairs() && has(".q_proj.") => TensorLayout::Pairs { heads: arch.heads },
+        family if family.is_in_pairs() && has(".k_proj.") => TensorLayout::Pairs { heads: arch.kv_heads },
         Family::Bloom | Family::GptNeox if has("query_key_value") => TensorLayout::Stacked,
         Family::Gpt2 if has(".c_") && hugging_face.ends_with("weight") => TensorLayout::Transposed,
         Family::Gemma3 if has("norm") => TensorLayout::PlusOne,

@@ -131,6 +131,23 @@ impl Held {
         self.transposed
     }
 
+    /// One of the matrices `[rows, columns]` that stand one behind the other in a tensor.
+    ///
+    /// # Errors
+    /// A tensor that is transposed or of which rows were taken, or has no such part.
+    pub fn part(&self, index: usize, [rows, columns]: [usize; 2]) -> Result<Self> {
+        ensure!(self.rows.is_none() && !self.transposed, "a part of a tensor that is not as it stands");
+        let [all, width] = self.shape();
+        ensure!((index + 1) * rows * columns <= all * width, "part {index} of {rows} x {columns} values");
+        Ok(match &self.data {
+            Data::Dense(tensor) => {
+                let part = tensor.flatten_all()?.narrow(0, index * rows * columns, rows * columns)?;
+                part.reshape((rows, columns))?.into()
+            }
+            Data::Mapped(mapped) => mapped.part(index, [rows, columns])?.into(),
+        })
+    }
+
     /// These rows, in this order.
     pub fn rows(&self, order: impl Iterator<Item = usize>) -> Self {
         let old = |row: usize| self.rows.as_ref().map_or(row as u32, |rows| rows[row]);
@@ -270,6 +287,21 @@ impl Mapped {
             },
         )?;
         Ok(Tensor::from_vec(wide, (indices.len(), columns), &Device::Cpu)?.to_device(device)?)
+    }
+
+    /// One of the matrices of this shape that it is, one behind the other.
+    fn part(&self, index: usize, shape: [usize; 2]) -> Result<Self> {
+        let (kind, [rows, columns]) = (self.kind, shape);
+        if !columns.is_multiple_of(kind.block_size()) {
+            return Err(input(format!(
+                "{}: tensor `{}` has rows of {columns} values, no whole number of blocks of {}",
+                self.path,
+                self.name,
+                kind.block_size()
+            )));
+        }
+        let bytes = rows * columns / kind.block_size() * kind.type_size();
+        Ok(Self { at: self.at + index * bytes, shape, ..self.clone() })
     }
 
     /// Its elements stand in the file as this type is in memory.

@@ -36,6 +36,11 @@ pub trait Weights {
     /// an unreadable type, or cut off.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Held>;
 
+    /// Whether a tensor `name` is known to be there: of several names of the same weights the first one is, if there is none.
+    fn holds(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Refuse a checkpoint that holds more than was asked for: it is of another model than its configuration says.
     ///
     /// # Errors

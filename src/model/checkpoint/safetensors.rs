@@ -159,6 +159,10 @@ impl Weights for SafetensorsFolder {
         Ok(Held::from(self.mapped(found)?))
     }
 
+    fn holds(&self, name: &str) -> bool {
+        self.taken(name).is_some()
+    }
+
     fn refuse_surplus(&self, asked: &BTreeSet<String>) -> Result<()> {
         let known: BTreeSet<&str> = asked.iter().filter_map(|name| self.taken(name)).collect();
         let [_, head] = self.embedding_and_head();

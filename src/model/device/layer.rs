@@ -9,6 +9,7 @@ use super::kv::DeviceKv;
 use super::parts::{Adapted, Linear, Norm, Rope};
 use crate::model::adapter::{Adapter, Adapters};
 use crate::model::block::{self, Ops};
+use crate::model::experts::{Choice, Experts};
 use crate::model::mlp::Mlp;
 use crate::model::projection::Projection;
 use crate::model::scores::Scores;
@@ -134,6 +135,28 @@ impl Ops for DeviceLayer<'_> {
         self.kernels.activate(mlp, &inner, self.dtype)
     }
 
+    fn route(&mut self, experts: &Experts<Linear>, x: &Tensor) -> Result<Vec<Choice>> {
+        // Few numbers a row, which the machine's own processor reads.
+        let logits = experts.router.forward(x)?.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+        Ok(experts.routing.choose(logits.iter().map(Vec::as_slice)))
+    }
+
+    fn gather(&mut self, x: &Tensor, rows: &[usize]) -> Result<Tensor> {
+        Ok(x.index_select(&indices(rows, x.device())?, 0)?)
+    }
+
+    fn zeros(&mut self) -> Result<Tensor> {
+        let rows: usize = self.batch.iter().map(|rows| rows.positions.len()).sum();
+        Ok(Tensor::zeros((rows, self.arch.hidden), DType::F32, self.kv.slots().pool().device())?)
+    }
+
+    fn scatter(&mut self, sum: &mut Tensor, choice: &Choice, out: Tensor) -> Result<()> {
+        let weights = Tensor::new(choice.weights.as_slice(), out.device())?.unsqueeze(1)?;
+        let out = out.to_dtype(DType::F32)?.broadcast_mul(&weights)?;
+        *sum = sum.index_add(&indices(&choice.rows, out.device())?, &out, 0)?;
+        Ok(())
+    }
+
     fn norm_output(&mut self, norm: &Norm, out: Tensor) -> Result<Tensor> {
         norm.forward(&out)
     }
@@ -172,6 +195,11 @@ impl DeviceLayer<'_> {
             None => all,
         })
     }
+}
+
+/// Numbers of rows, on a device.
+fn indices(rows: &[usize], device: &Device) -> Result<Tensor> {
+    Ok(Tensor::new(rows.iter().map(|&row| row as u32).collect::<Vec<_>>(), device)?)
 }
 
 /// A number for each row, `[rows, 1]`.

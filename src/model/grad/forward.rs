@@ -3,11 +3,13 @@
 use anyhow::Result;
 
 use super::Pass;
+use super::experts::Routed;
 use super::parts::Inputs;
 use crate::model::adapter::{Adapters, RowAdapters};
 use crate::model::block::{self, Ops};
 use crate::model::cpu::rowwise::NormWeights;
 use crate::model::cpu::{Matrix, Scratch};
+use crate::model::experts::{Choice, Experts};
 use crate::model::host::{Attention, HostLayer};
 use crate::model::mlp::Mlp;
 use crate::model::parts::Linear;
@@ -20,8 +22,10 @@ pub struct Tape {
     pub entering: Vec<Matrix>,
     /// `[rows, ..]`, as the products give them: not yet normed or rotated.
     pub qkv: Matrix,
-    /// `[rows, ..]`, gate and up as the products give them.
-    pub inner: Matrix,
+    /// `[rows, ..]`, gate and up as the products give them: of the MLP, or of each expert that rows chose.
+    pub inner: Vec<Matrix>,
+    /// Where there are experts, what rows chose.
+    pub routed: Routed,
     /// `[rows, hidden]`, what attention and the MLP put out, where it is normed before it is added.
     pub outputs: Vec<Matrix>,
     /// `[rows, hidden]`, the states after attention and after the MLP, where these are normed.
@@ -81,15 +85,16 @@ impl Ops for Recorded<'_> {
 
     fn product(&mut self, product: &Linear, of: &[Projection], x: Matrix) -> Result<Matrix> {
         let mut y = self.host.times(product, &x)?;
-        if self.host.at.layer != self.pass.layer {
+        let first = of.first().filter(|_| self.host.at.layer == self.pass.layer);
+        let Some(&first) = first else {
             self.host.scratch.give(x);
             return Ok(y);
-        }
+        };
         for (part, &projection) in of.iter().enumerate() {
             self.pass.add(projection, &x, &mut y, product.start(part));
         }
         match &mut self.saved {
-            Some(saved) => *saved.inputs.of(of[0]) = x,
+            Some(saved) => *saved.inputs.of(first) = x,
             None => self.host.scratch.give(x),
         }
         Ok(y)
@@ -113,9 +118,36 @@ impl Ops for Recorded<'_> {
 
     fn activate(&mut self, mlp: &Mlp<Linear>, inner: Matrix) -> Result<Matrix> {
         if let Some(saved) = &mut self.saved {
-            saved.inner = inner.copied();
+            saved.inner.push(inner.copied());
         }
         self.host.activate(mlp, inner)
+    }
+
+    fn route(&mut self, experts: &Experts<Linear>, x: &Matrix) -> Result<Vec<Choice>> {
+        let logits = self.host.times(&experts.router, x)?;
+        let choices = experts.routing.choose((0..logits.rows()).map(|row| logits.row(row)));
+        match &mut self.saved {
+            Some(saved) => {
+                saved.routed = Routed { logits, choices: choices.clone(), outputs: Vec::new() };
+            }
+            None => self.host.scratch.give(logits),
+        }
+        Ok(choices)
+    }
+
+    fn gather(&mut self, x: &Matrix, rows: &[usize]) -> Result<Matrix> {
+        self.host.gather(x, rows)
+    }
+
+    fn zeros(&mut self) -> Result<Matrix> {
+        self.host.zeros()
+    }
+
+    fn scatter(&mut self, sum: &mut Matrix, choice: &Choice, out: Matrix) -> Result<()> {
+        if let Some(saved) = &mut self.saved {
+            saved.routed.outputs.push(super::trimmed(&out, sum.width()));
+        }
+        self.host.scatter(sum, choice, out)
     }
 
     fn norm_output(&mut self, norm: &NormWeights, out: Matrix) -> Result<Matrix> {

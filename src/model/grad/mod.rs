@@ -10,6 +10,7 @@ use anyhow::Result;
 
 mod activation;
 mod attention;
+mod experts;
 mod forward;
 mod loss;
 mod norm;
@@ -28,7 +29,10 @@ use super::arch::Wiring;
 use super::block::Norms;
 use super::cpu::rowwise::{NormWeights, add, scale};
 use super::cpu::{Matrix, Scratch};
+use super::experts::{FeedForward, FeedForwardShape};
 use super::host::Block;
+use super::mlp::Mlp;
+use super::parts::Linear;
 use super::{Adapter, Arch, Decoder, Projection, Transformer};
 
 /// A frozen decoder made ready for gradients: beside each weight of the layers from the first one on its transpose.
@@ -45,8 +49,7 @@ pub struct Differentiable<'a> {
 struct Transposes {
     qkv: Transpose,
     o: Transpose,
-    into: Transpose,
-    down: Transpose,
+    mlp: FeedForward<Transpose>,
 }
 
 /// What goes through the layers from the adapted one on.
@@ -76,8 +79,7 @@ impl<'a> Differentiable<'a> {
             Ok(Transposes {
                 qkv: Transpose::new(&block.attention.qkv, None)?,
                 o: Transpose::new(&block.attention.output, None)?,
-                into: Transpose::new(&block.mlp.into, None)?,
-                down: Transpose::new(&block.mlp.down, None)?,
+                mlp: block.mlp.as_ref().map(|product| Transpose::new(product, None))?,
             })
         });
         let transposes = transposes.collect::<Result<_>>()?;
@@ -184,14 +186,15 @@ impl<'a> Differentiable<'a> {
     fn mlp_backward(&self, layer: usize, saved: &Tape, back: &Matrix, ends: &mut Ends) -> Matrix {
         let (block, transposes) = self.block(layer);
         let of_out = &*self.through_addition(&block.mlp_norms, saved.outputs.get(1), back);
-        let mut of_activated = transposes.down.back(of_out);
-        ends.take(Projection::Down, |inputs| &inputs.activated, of_out, 0, Some(&mut of_activated));
-        let of_inner = activation::backward(&block.mlp, &saved.inner, &of_activated);
-        let mut of_normed = transposes.into.back(&of_inner);
-        for (part, &projection) in block.mlp.shape.entering().iter().enumerate() {
-            let start = block.mlp.into.start(part);
-            ends.take(projection, |inputs| &inputs.mlp_normed, &of_inner, start, Some(&mut of_normed));
-        }
+        let of_normed = match (&block.mlp, &transposes.mlp) {
+            (FeedForward::Experts(experts), FeedForward::Experts(transposes)) => {
+                experts::backward(experts, transposes, saved, of_out)
+            }
+            (FeedForward::Dense(mlp), FeedForward::Dense(transposes)) => {
+                dense_backward(mlp, transposes, saved, of_out, ends)
+            }
+            _ => unreachable!("transposes of another model"),
+        };
         before(&block.mlp_norms, &saved.entering[1], of_normed)
     }
 
@@ -250,6 +253,26 @@ fn before(norms: &Norms<NormWeights>, states: &Matrix, of_entering: Matrix) -> M
     norms.before.as_ref().map_or(of_entering.copied(), |norm| norm::backward(norm, states, &of_entering))
 }
 
+/// The gradient of what an MLP puts out -> that of the normed rows.
+fn dense_backward(
+    mlp: &Mlp<Linear>,
+    transposes: &Mlp<Transpose>,
+    saved: &Tape,
+    of_out: &Matrix,
+    ends: &mut Ends,
+) -> Matrix {
+    let inner = &saved.inner[0];
+    let mut of_activated = transposes.down.back(of_out);
+    ends.take(Projection::Down, |inputs| &inputs.activated, of_out, 0, Some(&mut of_activated));
+    let of_inner = activation::backward(mlp, inner, &of_activated);
+    let mut of_normed = transposes.into.back(&of_inner);
+    for (part, &projection) in mlp.shape.entering().iter().enumerate() {
+        let start = mlp.into.start(part);
+        ends.take(projection, |inputs| &inputs.mlp_normed, &of_inner, start, Some(&mut of_normed));
+    }
+    of_normed
+}
+
 /// Rows without what fills them up.
 fn trimmed(matrix: &Matrix, width: usize) -> Matrix {
     if matrix.width() == width {
@@ -263,13 +286,14 @@ fn trimmed(matrix: &Matrix, width: usize) -> Matrix {
 /// Bytes of all passes with gradients that are computed at a time, whose rows are [`ROWS`] or those of one text that is longer.
 pub fn pass_bytes(arch: &Arch, longest: usize) -> u64 {
     let attention = (arch.heads + 2 * arch.kv_heads) * arch.head_dim;
-    let inner = arch.mlp().inner();
+    let between = arch.feed_forwards().map(FeedForwardShape::between).max().unwrap_or(0);
+    let of_mlps: usize = arch.feed_forwards().map(FeedForwardShape::kept).sum();
     let normed = match arch.wiring {
         Wiring::Sandwich => 4,
         Wiring::Sequential | Wiring::Parallel | Wiring::NormAfter | Wiring::PostNorm => 2,
     };
-    let kept = arch.layers * (normed * arch.hidden + attention + inner);
-    let row = kept + 10 * arch.hidden + 4 * inner;
+    let kept = arch.layers * (normed * arch.hidden + attention) + of_mlps;
+    let row = kept + 10 * arch.hidden + 4 * between;
     (TOGETHER * 4 * (ROWS.max(longest) * row + 2 * loss::ROWS * arch.vocab)) as u64
 }
 

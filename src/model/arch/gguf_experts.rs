@@ -1,0 +1,48 @@
+//! Experts, as GGUF metadata have them.
+
+use anyhow::Result;
+
+use super::gguf_keys::GgufKeys;
+use super::{Family, Mixture};
+use crate::base::error::input;
+use crate::model::experts::{Routing, Scoring};
+
+/// How many experts a layer has; 0: an MLP.
+pub(super) fn count(keys: &GgufKeys) -> Result<usize> {
+    Ok(keys.optional_size("expert_count")?.unwrap_or(0))
+}
+
+/// llama.cpp's number for a softmax.
+const SOFTMAX: usize = 1;
+
+/// The experts of a family that has them.
+pub(super) fn mixture(family: Family, keys: &GgufKeys) -> Result<Option<Mixture>> {
+    let experts = count(keys)?;
+    let scoring = match family {
+        _ if experts == 0 => return Ok(None),
+        Family::Mixtral => Scoring::Renormed,
+        // Not every converter writes it; llama.cpp knows it.
+        Family::Qwen3Moe if keys.optional_flag("expert_weights_norm")?.unwrap_or(true) => Scoring::Renormed,
+        Family::Qwen3Moe => Scoring::All,
+        _ => {
+            return Err(input(format!(
+                "metadata `{}` is {experts}, but experts are not computed for this architecture",
+                keys.key("expert_count")
+            )));
+        }
+    };
+    // 0 stands for what the architecture has.
+    let gating = keys.optional_size("expert_gating_func")?.filter(|gating| ![0, SOFTMAX].contains(gating));
+    let shared = keys.optional_size("expert_shared_count")?.filter(|shared| *shared > 0);
+    for (key, found) in [("expert_gating_func", gating), ("expert_shared_count", shared)] {
+        if let Some(found) = found {
+            return Err(input(format!("metadata `{}` is {found}, which is not computed", keys.key(key))));
+        }
+    }
+    let width = match keys.optional_size("expert_feed_forward_length")? {
+        Some(width) => width,
+        None => keys.size("feed_forward_length")?,
+    };
+    let routing = Routing { experts, chosen: keys.size("expert_used_count")?, scoring };
+    Ok(Some(Mixture { routing, width, dense: Vec::new() }))
+}

@@ -1,0 +1,95 @@
+//! Families with experts.
+
+use anyhow::Result;
+
+use super::json::{common, rotary};
+use super::json_fields::activation;
+use super::json_rope::Rotated;
+use super::{Arch, Biases, Family, Fields, Mixture, QkNorm};
+use crate::base::error::input;
+use crate::model::experts::{Routing, Scoring};
+
+/// Experts in all layers, whose number and whose share that a row chooses stand in these fields.
+fn mixture(fields: &Fields, experts: &str, scoring: Scoring, width: usize) -> Result<Mixture> {
+    let routing =
+        Routing { experts: fields.get(experts)?, chosen: fields.get("num_experts_per_tok")?, scoring };
+    Ok(Mixture { routing, width, dense: Vec::new() })
+}
+
+/// The number of experts has two names in most families, of which this one wins.
+const ALIAS: (&str, &str) = ("num_experts", "num_local_experts");
+
+/// The description of a model of this family.
+pub(super) fn mixtral(fields: &Fields) -> Result<Arch> {
+    let fields = &fields.without_aliases(&[ALIAS]).with_defaults(&[
+        ("vocab_size", 32_000),
+        ("hidden_size", 4096),
+        ("intermediate_size", 14_336),
+        ("num_hidden_layers", 32),
+        ("num_attention_heads", 32),
+        ("num_key_value_heads", 8),
+        ("max_position_embeddings", 131_072),
+        ("num_local_experts", 8),
+        ("num_experts_per_tok", 2),
+    ]);
+    let arch = common(fields, Family::Mixtral)?;
+    let theta = ("rope_theta", 1_000_000.);
+    Ok(Arch {
+        norm_eps: fields.get_or("rms_norm_eps", 1e-5)?,
+        positions: Rotated { theta, ..Rotated::whole(fields, arch.head_dim) }.positions()?,
+        activation: activation(fields, "hidden_act", "silu")?,
+        windows: vec![fields.find("sliding_window")?; arch.layers],
+        experts: Some(mixture(fields, "num_local_experts", Scoring::Renormed, arch.intermediate)?),
+        ..arch
+    })
+}
+
+/// The description of a model of this family.
+pub(super) fn qwen3_moe(fields: &Fields) -> Result<Arch> {
+    let fields = &fields.without_aliases(&[ALIAS]).with_defaults(&[
+        ("vocab_size", 151_936),
+        ("hidden_size", 2048),
+        ("intermediate_size", 6144),
+        ("num_hidden_layers", 24),
+        ("num_attention_heads", 32),
+        ("num_key_value_heads", 4),
+        ("max_position_embeddings", 32_768),
+        ("sliding_window", 4096),
+        ("num_local_experts", 128),
+        ("num_experts_per_tok", 8),
+        ("moe_intermediate_size", 768),
+    ]);
+    let arch = common(fields, Family::Qwen3Moe)?;
+    let bias = fields.get_or("attention_bias", false)?;
+    let window: Option<usize> = match fields.get_or("use_sliding_window", false)? {
+        true => fields.find("sliding_window")?,
+        false => None,
+    };
+    Ok(Arch {
+        norm_eps: fields.get_or("rms_norm_eps", 1e-6)?,
+        positions: rotary(fields, arch.head_dim)?,
+        qk_norm: Some(QkNorm::Head),
+        bias: Biases { qkv: bias, output: bias, ..Biases::NONE },
+        activation: activation(fields, "hidden_act", "silu")?,
+        windows: vec![window; arch.layers],
+        experts: qwen3_experts(fields, arch.layers)?,
+        ..arch
+    })
+}
+
+/// A layer has an MLP where it is listed, or where it is not one of every so many; all have where there are no experts.
+fn qwen3_experts(fields: &Fields, layers: usize) -> Result<Option<Mixture>> {
+    let scoring = if fields.get_or("norm_topk_prob", false)? { Scoring::Renormed } else { Scoring::All };
+    let step: usize = fields.get_or("decoder_sparse_step", 1)?;
+    if step == 0 {
+        return Err(input("field `decoder_sparse_step` is 0, which cannot be: the file is damaged"));
+    }
+    let listed: Vec<usize> = fields.find("mlp_only_layers")?.unwrap_or_default();
+    let all = mixture(fields, "num_local_experts", scoring, fields.get("moe_intermediate_size")?)?;
+    if all.routing.experts == 0 {
+        return Ok(None);
+    }
+    let is_dense = |layer: usize| listed.contains(&layer) || !(layer + 1).is_multiple_of(step);
+    let dense: Vec<bool> = (0..layers).map(is_dense).collect();
+    Ok(Some(Mixture { dense: if dense.contains(&true) { dense } else { Vec::new() }, ..all }))
+}

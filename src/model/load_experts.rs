@@ -1,0 +1,70 @@
+//! Experts, in each of the ways in which files hold them.
+
+use anyhow::{Context, Result};
+
+use super::checkpoint::Held;
+use super::experts::{Experts, FeedForward, Routing};
+use super::load::WeightSource;
+use super::mlp::{Mlp, MlpShape};
+use super::names::ExpertNames;
+use super::parts::Weight;
+
+/// A part of a layer -> its whole name.
+type Name<'a> = &'a dyn Fn(&str) -> String;
+
+impl WeightSource<'_> {
+    /// The MLP of a layer, or its experts.
+    pub(super) fn feed_forward(&self, layer: usize, name: Name) -> Result<FeedForward<Vec<Weight>>> {
+        let shape = self.arch.feed_forward(layer);
+        Ok(match shape.routing {
+            None => FeedForward::Dense(self.mlp(shape.mlp, name)?),
+            Some(routing) => FeedForward::Experts(self.experts(shape.mlp, routing, name)?),
+        })
+    }
+
+    fn experts(&self, shape: MlpShape, routing: Routing, name: Name) -> Result<Experts<Vec<Weight>>> {
+        let is_there = |part: &&&str| self.weights.holds(&format!("{}.weight", name(part)));
+        let router = self.names.router;
+        let router = router.iter().find(is_there).or(router.first()).context("a router")?;
+        let router = self.weight(&name(router), shape.hidden, routing.experts, shape.bias)?;
+        let stored = self.names.experts;
+        let is_there = |way: &&ExpertNames| match way {
+            ExpertNames::Apart(experts, [gate, ..]) => {
+                self.weights.holds(&format!("{}.0.{gate}.weight", name(experts)))
+            }
+            ExpertNames::Stacked([into, _]) => self.weights.holds(&name(into)),
+        };
+        let stored = *stored.iter().find(is_there).or(stored.first()).context("experts")?;
+        let mlps = match stored {
+            ExpertNames::Apart(experts, parts) => (0..routing.experts)
+                .map(|expert| self.apart(shape, &format!("{}.{expert}", name(experts)), parts))
+                .collect(),
+            ExpertNames::Stacked(both) => self.stacked(shape, routing.experts, both.map(name)),
+        };
+        Ok(Experts { router: vec![router], mlps: mlps?, routing })
+    }
+
+    /// An expert in matrices of its own.
+    fn apart(&self, shape: MlpShape, expert: &str, parts: [&str; 3]) -> Result<Mlp<Vec<Weight>>> {
+        let MlpShape { hidden, width, bias, .. } = shape;
+        let [gate, up, down] = parts.map(|part| format!("{expert}.{part}"));
+        let into = vec![self.weight(&gate, hidden, width, bias)?, self.weight(&up, hidden, width, bias)?];
+        Ok(Mlp { into, down: vec![self.weight(&down, width, hidden, bias)?], shape })
+    }
+
+    /// Experts that stand one behind the other in two tensors.
+    fn stacked(&self, shape: MlpShape, experts: usize, names: [String; 2]) -> Result<Vec<Mlp<Vec<Weight>>>> {
+        let MlpShape { hidden, width, .. } = shape;
+        let into = self.ask(&names[0], &[experts, 2 * width, hidden])?;
+        let down = self.ask(&names[1], &[experts, hidden, width])?;
+        let part = |of: &Held, index: usize, sizes: [usize; 2]| -> Result<Weight> {
+            let matrix = of.part(index, sizes)?.prepared(self.precision, self.device)?;
+            Ok(Weight { matrix, bias: None })
+        };
+        let expert = |at: usize| {
+            let [gate, up] = [2 * at, 2 * at + 1].map(|half| part(&into, half, [width, hidden]));
+            Ok(Mlp { into: vec![gate?, up?], down: vec![part(&down, at, [hidden, width])?], shape })
+        };
+        (0..experts).map(expert).collect()
+    }
+}
