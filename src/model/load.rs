@@ -221,7 +221,7 @@ impl WeightSource<'_> {
     }
 
     /// Vectors are small: always held as f32.
-    fn vector(&self, held: Held) -> Result<Vec<f32>> {
+    pub(super) fn vector(&self, held: Held) -> Result<Vec<f32>> {
         let vector = held.prepared(Precision::F32, self.device)?.widen(self.device)?;
         Ok(vector.flatten_all()?.to_vec1()?)
     }

@@ -9,6 +9,42 @@ use super::mlp::{Mlp, MlpShape};
 use super::names::ExpertNames;
 use super::parts::Weight;
 
+/// A matrix of each expert, with biases.
+struct OfAll {
+    /// `[experts, from, to]`, or if packed `[experts, to, from]`
+    matrices: Held,
+    packed: bool,
+    /// `[experts, to]`
+    biases: Vec<f32>,
+    from: usize,
+    to: usize,
+}
+
+impl OfAll {
+    /// Some outputs of an expert's.
+    fn weight(
+        &self,
+        source: &WeightSource,
+        expert: usize,
+        outputs: impl Iterator<Item = usize> + Clone,
+    ) -> Result<Weight> {
+        let matrix = match self.packed {
+            true => self.matrices.part(expert, [self.to, self.from])?,
+            false => self.matrices.part(expert, [self.from, self.to])?.transposed()?,
+        };
+        let matrix = matrix.rows(outputs.clone()).prepared(source.precision, source.device)?;
+        Ok(Weight {
+            matrix,
+            bias: Some(outputs.map(|output| self.biases[expert * self.to + output]).collect()),
+        })
+    }
+}
+
+/// What packed weights are called in place of a tensor.
+fn blocks(name: &str) -> String {
+    format!("{name}_blocks")
+}
+
 /// A part of a layer -> its whole name.
 type Name<'a> = &'a dyn Fn(&str) -> String;
 
@@ -33,6 +69,9 @@ impl WeightSource<'_> {
                 self.weights.holds(&format!("{}.0.{gate}.weight", name(experts)))
             }
             ExpertNames::Stacked([into, _]) => self.weights.holds(&name(into)),
+            ExpertNames::InTurn([into, _]) => {
+                self.weights.holds(&name(into)) || self.weights.holds(&blocks(&name(into)))
+            }
         };
         let stored = *stored.iter().find(is_there).or(stored.first()).context("experts")?;
         let mlps = match stored {
@@ -40,6 +79,7 @@ impl WeightSource<'_> {
                 .map(|expert| self.apart(shape, &format!("{}.{expert}", name(experts)), parts))
                 .collect(),
             ExpertNames::Stacked(both) => self.stacked(shape, routing.experts, both.map(name)),
+            ExpertNames::InTurn(both) => self.in_turn(shape, routing.experts, both.map(name)),
         };
         Ok(Experts { router: vec![router], mlps: mlps?, routing })
     }
@@ -50,6 +90,30 @@ impl WeightSource<'_> {
         let [gate, up, down] = parts.map(|part| format!("{expert}.{part}"));
         let into = vec![self.weight(&gate, hidden, width, bias)?, self.weight(&up, hidden, width, bias)?];
         Ok(Mlp { into, down: vec![self.weight(&down, width, hidden, bias)?], shape })
+    }
+
+    /// Experts that stand one behind the other in two tensors, gates and ups in turn.
+    fn in_turn(&self, shape: MlpShape, experts: usize, names: [String; 2]) -> Result<Vec<Mlp<Vec<Weight>>>> {
+        let MlpShape { hidden, width, .. } = shape;
+        let [into, down] = [(&names[0], hidden, 2 * width), (&names[1], width, hidden)]
+            .map(|(name, from, to)| self.of_all(name, [experts, from, to]));
+        let (into, down) = (into?, down?);
+        let expert = |at: usize| {
+            let half = |half: usize| into.weight(self, at, (half..2 * width).step_by(2));
+            Ok(Mlp { into: vec![half(0)?, half(1)?], down: vec![down.weight(self, at, 0..hidden)?], shape })
+        };
+        (0..experts).map(expert).collect()
+    }
+
+    /// The matrices of all experts, from `from` to `to` values, and their biases.
+    fn of_all(&self, name: &str, [experts, from, to]: [usize; 3]) -> Result<OfAll> {
+        let packed = self.weights.holds(&blocks(name));
+        let matrices = match packed {
+            true => self.ask(&blocks(name), &[experts, to, from])?,
+            false => self.ask(name, &[experts, from, to])?,
+        };
+        let biases = self.vector(self.ask(&format!("{name}_bias"), &[experts, to])?)?;
+        Ok(OfAll { matrices, packed, biases, from, to })
     }
 
     /// Experts that stand one behind the other in two tensors.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::projection::Projection;
 
 /// An MLP's function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// x times its sigmoid.
@@ -18,10 +18,29 @@ pub enum Activation {
     Gelu,
     /// GELU's approximation by tanh.
     GeluTanh,
+    /// gpt-oss's: gate and up are clamped first, and 1 is added to up.
+    ClampedSwiglu(ClampedSwiglu),
+}
+
+/// `(up + 1) * gate * sigmoid(alpha * gate)`, where no gate is more than `limit`, and no up further from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ClampedSwiglu {
+    /// Of gates and ups.
+    pub limit: f32,
+    /// The gate is multiplied by this before its sigmoid.
+    pub alpha: f32,
+}
+
+impl ClampedSwiglu {
+    /// Gates clamped; ups clamped and 1 more.
+    pub fn clamp(self, gates: &mut [f32], ups: &mut [f32]) {
+        gates.iter_mut().for_each(|gate| *gate = gate.min(self.limit));
+        ups.iter_mut().for_each(|up| *up = up.clamp(-self.limit, self.limit) + 1.);
+    }
 }
 
 /// What an MLP computes and its sizes. All counts of parameters, work and memory come from here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MlpShape {
     /// Width of the rows that enter and leave it.
     pub hidden: usize,

@@ -71,6 +71,9 @@ pub enum ExpertNames {
     Apart(&'static str, [&'static str; 3]),
     /// All in two tensors: `[experts, gates, then ups, hidden]` and `[experts, hidden, width]`. These are their whole names.
     Stacked([&'static str; 2]),
+    /// All in two tensors `[experts, hidden, gates and ups in turn]` and `[experts, width, hidden]`, with biases, or packed. These
+    /// are their whole names.
+    InTurn([&'static str; 2]),
 }
 
 const LLAMA: TensorNames = TensorNames {
@@ -162,9 +165,36 @@ const MIXTRAL: TensorNames = TensorNames {
 
 const QWEN3_MOE: TensorNames = TensorNames {
     router: &["mlp.gate"],
-    experts: &[ExpertNames::Apart("mlp.experts", ["gate_proj", "up_proj", "down_proj"]), STACKED],
+    experts: &[ExpertNames::Apart("mlp.experts", PARTS), STACKED],
     ..LLAMA
 };
+
+/// The last way is that of GGUF files, here and below.
+const GRANITEMOE: TensorNames = TensorNames {
+    router: &["block_sparse_moe.router.layer", "block_sparse_moe.router"],
+    experts: &[
+        ExpertNames::Stacked([
+            "block_sparse_moe.input_linear.weight",
+            "block_sparse_moe.output_linear.weight",
+        ]),
+        ExpertNames::Stacked(["block_sparse_moe.experts.gate_up_proj", "block_sparse_moe.experts.down_proj"]),
+        ExpertNames::Apart("block_sparse_moe.experts", PARTS),
+    ],
+    ..LLAMA
+};
+
+const GPT_OSS: TensorNames = TensorNames {
+    sinks: "self_attn.sinks",
+    router: &["mlp.router"],
+    experts: &[
+        ExpertNames::InTurn(["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]),
+        ExpertNames::Apart("mlp.experts", PARTS),
+    ],
+    ..LLAMA
+};
+
+/// What most files call gate, up and down.
+const PARTS: [&str; 3] = ["gate_proj", "up_proj", "down_proj"];
 
 /// As transformers' own modules hold most families' experts.
 const STACKED: ExpertNames = ExpertNames::Stacked(["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]);
@@ -186,7 +216,9 @@ impl TensorNames {
             Family::GptNeox => &GPT_NEOX,
             Family::Gemma3 => &GEMMA3,
             Family::Mixtral => &MIXTRAL,
-            Family::Qwen3Moe => &QWEN3_MOE,
+            Family::Qwen3Moe | Family::Olmoe => &QWEN3_MOE,
+            Family::Granitemoe => &GRANITEMOE,
+            Family::GptOss => &GPT_OSS,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::cpu::Matrix;
 use super::cpu::lanes::LANES;
 use super::cpu::product::{Best, Panels};
 use super::cpu::rowwise::{Sigmoid, add_bias, each_row, greatest};
-use super::mlp::{Activation, Mlp, MlpShape};
+use super::mlp::{Activation, ClampedSwiglu, Mlp, MlpShape};
 
 /// A matrix `[out, in]` and what is added to its product.
 pub struct Weight {
@@ -179,6 +179,9 @@ pub fn activate(mlp: &Mlp<Linear>, inner: &mut Matrix) {
     each_row(inner, |_, row| {
         let (gate, up) = row.split_at_mut(up);
         if gated {
+            if let Activation::ClampedSwiglu(clamped) = activation {
+                clamped.clamp(&mut gate[..width], &mut up[..width]);
+            }
             activation.apply(&mut gate[..width]);
             gate.iter_mut().zip(up).for_each(|(gate, up)| *gate *= *up);
         } else {
@@ -192,6 +195,9 @@ impl Activation {
         match self {
             Self::Relu => values.iter_mut().filter(|x| **x < 0.).for_each(|x| *x = 0.),
             Self::Silu => Sigmoid::SILU.apply(values),
+            Self::ClampedSwiglu(ClampedSwiglu { alpha, .. }) => {
+                Sigmoid { scale: alpha, cubic: 0. }.apply(values);
+            }
             Self::GeluTanh => Sigmoid::GELU_TANH.apply(values),
             Self::Gelu => values
                 .iter_mut()

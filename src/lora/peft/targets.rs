@@ -146,7 +146,13 @@ fn usual(family: Family) -> &'static [&'static str] {
         Family::Bloom | Family::GptNeox => &["query_key_value"],
         Family::Gpt2 => &["c_attn"],
         // PEFT asks for them.
-        Family::Starcoder2 | Family::Ministral | Family::Smollm3 | Family::Qwen3Moe => &[],
+        Family::Starcoder2
+        | Family::Ministral
+        | Family::Smollm3
+        | Family::Qwen3Moe
+        | Family::Olmoe
+        | Family::Granitemoe
+        | Family::GptOss => &[],
     }
 }
 

@@ -37,11 +37,17 @@ pub enum Family {
     Mixtral,
     /// Qwen3-MoE: Qwen3 with experts, in all layers or in some.
     Qwen3Moe,
+    /// OLMoE: norms of queries and keys over all heads, experts.
+    Olmoe,
+    /// Granite MoE: multipliers and experts.
+    Granitemoe,
+    /// gpt-oss: sinks, biases, and experts of a function of their own.
+    GptOss,
 }
 
 impl Family {
     /// `model_type` in a `config.json`, `general.architecture` in GGUF, and the family.
-    const NAMES: [(&str, Option<&str>, Family); 15] = [
+    const NAMES: [(&str, Option<&str>, Family); 18] = [
         ("llama", Some("llama"), Family::Llama),
         ("qwen2", Some("qwen2"), Family::Qwen2),
         ("gpt_neo", None, Family::GptNeo),
@@ -60,6 +66,9 @@ impl Family {
         // llama.cpp's converter writes it as a `llama` too.
         ("mixtral", None, Family::Mixtral),
         ("qwen3_moe", Some("qwen3moe"), Family::Qwen3Moe),
+        ("olmoe", Some("olmoe"), Family::Olmoe),
+        ("granitemoe", Some("granitemoe"), Family::Granitemoe),
+        ("gpt_oss", Some("gpt-oss"), Family::GptOss),
     ];
 
     /// The family of a `model_type`.

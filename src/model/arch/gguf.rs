@@ -27,7 +27,7 @@ const SMOLLM3_PATTERN: usize = 4;
 impl Family {
     /// Whether rows of queries and keys stand in GGUF files pair by pair of what is rotated together, instead of half by half.
     pub fn is_in_pairs(self) -> bool {
-        matches!(self, Self::Llama | Self::Smollm3 | Self::Mixtral)
+        matches!(self, Self::Llama | Self::Smollm3 | Self::Mixtral | Self::Granitemoe)
     }
 }
 
@@ -73,6 +73,9 @@ impl Arch {
                 ..arch
             },
             Family::Gemma3 => gemma3(arch, &keys)?,
+            Family::Olmoe => Arch { qk_norm: Some(QkNorm::Whole), ..arch },
+            Family::Granitemoe => gguf_experts::granitemoe(arch, &keys)?,
+            Family::GptOss => gguf_experts::gpt_oss(arch, &keys)?,
             // The sizes and the tensors that are there say all of it.
             _ => arch,
         };
@@ -113,7 +116,7 @@ fn sizes(family: Family, content: &Content, keys: &GgufKeys) -> Result<Arch> {
         bias: Biases {
             qkv: has("blk.0.attn_q.bias") || has("blk.0.attn_qkv.bias"),
             output: has("blk.0.attn_output.bias"),
-            mlp: has("blk.0.ffn_up.bias"),
+            mlp: has("blk.0.ffn_up.bias") || has("blk.0.ffn_up_exps.bias"),
             head: false,
         },
         activation: if gated { Activation::Silu } else { Activation::GeluTanh },
@@ -132,6 +135,8 @@ fn rotary(keys: &GgufKeys, head_dim: usize) -> Result<Positions> {
     let scaling = match keys.optional_string("rope.scaling.type")? {
         Some("none") => RopeScaling::None,
         None | Some("linear") => factor.map_or(RopeScaling::None, RopeScaling::Linear),
+        // gpt-oss's own.
+        Some("yarn") if keys.name == "gpt-oss" => gguf_experts::yarn(keys)?,
         Some(other) => {
             return Err(input(format!(
                 "metadata `{}` is `{other}`, which is not supported (supported: none, linear)",

@@ -45,6 +45,9 @@ impl Arch {
             Family::Smollm3 => smollm3(fields)?,
             Family::Mixtral => json_experts::mixtral(fields)?,
             Family::Qwen3Moe => json_experts::qwen3_moe(fields)?,
+            Family::Olmoe => json_experts::olmoe(fields)?,
+            Family::Granitemoe => json_experts::granitemoe(fields)?,
+            Family::GptOss => json_experts::gpt_oss(fields)?,
             Family::GptNeo => json_older::gpt_neo(fields)?,
             Family::Bloom => json_older::bloom(fields)?,
             Family::Starcoder2 => starcoder2(fields)?,
@@ -322,7 +325,7 @@ fn gemma3(fields: &Fields) -> Result<Arch> {
 }
 
 /// `layer_types` (transformers 5), or the older rule where it is absent.
-fn layer_types(
+pub(super) fn layer_types(
     fields: &Fields,
     layers: usize,
     windowed: impl Fn(usize) -> bool,

@@ -1,13 +1,15 @@
 //! Families with experts.
 
 use anyhow::Result;
+use serde_json::{Value, json};
 
-use super::json::{common, rotary};
+use super::json::{common, layer_types, rotary};
 use super::json_fields::activation;
 use super::json_rope::Rotated;
-use super::{Arch, Biases, Family, Fields, Mixture, QkNorm};
+use super::{Activation, Arch, Biases, Family, Fields, Mixture, Multipliers, QkNorm};
 use crate::base::error::input;
 use crate::model::experts::{Routing, Scoring};
+use crate::model::mlp::ClampedSwiglu;
 
 /// Experts in all layers, whose number and whose share that a row chooses stand in these fields.
 fn mixture(fields: &Fields, experts: &str, scoring: Scoring, width: usize) -> Result<Mixture> {
@@ -77,15 +79,131 @@ pub(super) fn qwen3_moe(fields: &Fields) -> Result<Arch> {
     })
 }
 
+/// The description of a model of this family.
+pub(super) fn olmoe(fields: &Fields) -> Result<Arch> {
+    // Here the alias is the other name.
+    let fields = &fields.without_aliases(&[("num_local_experts", "num_experts")]).with_defaults(&[
+        ("vocab_size", 50_304),
+        ("hidden_size", 2048),
+        ("intermediate_size", 2048),
+        ("num_hidden_layers", 16),
+        ("num_attention_heads", 16),
+        ("max_position_embeddings", 4096),
+        ("num_experts", 64),
+        ("num_experts_per_tok", 8),
+    ]);
+    let arch = common(fields, Family::Olmoe)?;
+    let bias = fields.get_or("attention_bias", false)?;
+    let experts = mixture(fields, "num_experts", scoring(fields)?, arch.intermediate)?;
+    Ok(Arch {
+        norm_eps: fields.get_or("rms_norm_eps", 1e-5)?,
+        positions: rotary(fields, arch.head_dim)?,
+        qk_norm: Some(QkNorm::Whole),
+        clip_qkv: fields.find("clip_qkv")?,
+        bias: Biases { qkv: bias, output: bias, ..Biases::NONE },
+        activation: activation(fields, "hidden_act", "silu")?,
+        experts: Some(experts),
+        ..arch
+    })
+}
+
+/// The description of a model of this family.
+pub(super) fn granitemoe(fields: &Fields) -> Result<Arch> {
+    let fields = &fields.with_defaults(&[
+        ("vocab_size", 32_000),
+        ("hidden_size", 4096),
+        ("intermediate_size", 11_008),
+        ("num_hidden_layers", 32),
+        ("num_attention_heads", 32),
+        ("max_position_embeddings", 2048),
+        ("num_local_experts", 8),
+        ("num_experts_per_tok", 2),
+        // Absent from a model without shared experts, which are not computed.
+        ("shared_intermediate_size", 0),
+    ]);
+    fields.only("shared_intermediate_size", 0)?;
+    fields.only("position_embedding_type", "rope".to_string())?;
+    let arch = common(fields, Family::Granitemoe)?;
+    let bias = fields.get_or("attention_bias", false)?;
+    Ok(Arch {
+        norm_eps: fields.get_or("rms_norm_eps", 1e-6)?,
+        positions: rotary(fields, arch.head_dim)?,
+        score_scale: fields.get_or("attention_multiplier", 1.)?,
+        multipliers: Multipliers {
+            embedding: fields.get_or("embedding_multiplier", 1.)?,
+            residual: fields.get_or("residual_multiplier", 1.)?,
+            logits: 1. / fields.get_or("logits_scaling", 1.)?,
+        },
+        bias: Biases { qkv: bias, output: bias, ..Biases::NONE },
+        activation: activation(fields, "hidden_act", "silu")?,
+        experts: Some(mixture(fields, "num_local_experts", Scoring::Chosen, arch.intermediate)?),
+        ..arch
+    })
+}
+
+/// The description of a model of this family.
+pub(super) fn gpt_oss(fields: &Fields) -> Result<Arch> {
+    let mut fields = fields.without_aliases(&[ALIAS]).with_defaults(&[
+        ("vocab_size", 201_088),
+        ("hidden_size", 2880),
+        ("intermediate_size", 2880),
+        ("num_hidden_layers", 36),
+        ("num_attention_heads", 64),
+        ("num_key_value_heads", 8),
+        ("head_dim", 64),
+        ("max_position_embeddings", 131_072),
+        ("sliding_window", 128),
+        ("num_local_experts", 128),
+        ("num_experts_per_tok", 4),
+    ]);
+    if fields.object("rope_parameters")?.is_none() {
+        fields.0.insert("rope_parameters".into(), gpt_oss_rope());
+    }
+    let fields = &fields;
+    let arch = common(fields, Family::GptOss)?;
+    let bias = fields.get_or("attention_bias", true)?;
+    let (theta, window) = (("rope_theta", 150_000.), fields.find("sliding_window")?);
+    let function = ClampedSwiglu {
+        limit: fields.get_or("swiglu_limit", 7.)?,
+        alpha: fields.get_or("swiglu_alpha", 1.702)?,
+    };
+    Ok(Arch {
+        norm_eps: fields.get_or("rms_norm_eps", 1e-5)?,
+        positions: Rotated { theta, ..Rotated::whole(fields, arch.head_dim) }.positions()?,
+        windows: layer_types(fields, arch.layers, |layer| layer.is_multiple_of(2), window)?,
+        sinks: true,
+        bias: Biases { qkv: bias, output: bias, mlp: true, ..Biases::NONE },
+        activation: Activation::ClampedSwiglu(function),
+        experts: Some(mixture(fields, "num_local_experts", Scoring::Chosen, arch.intermediate)?),
+        ..arch
+    })
+}
+
+/// What transformers takes where nothing is written of rotary positions.
+fn gpt_oss_rope() -> Value {
+    json!({
+        "rope_type": "yarn",
+        "factor": 32.,
+        "beta_fast": 32.,
+        "beta_slow": 1.,
+        "truncate": false,
+        "original_max_position_embeddings": 4096,
+    })
+}
+
+/// Whether weights are divided by the sum of those chosen.
+fn scoring(fields: &Fields) -> Result<Scoring> {
+    Ok(if fields.get_or("norm_topk_prob", false)? { Scoring::Renormed } else { Scoring::All })
+}
+
 /// A layer has an MLP where it is listed, or where it is not one of every so many; all have where there are no experts.
 fn qwen3_experts(fields: &Fields, layers: usize) -> Result<Option<Mixture>> {
-    let scoring = if fields.get_or("norm_topk_prob", false)? { Scoring::Renormed } else { Scoring::All };
     let step: usize = fields.get_or("decoder_sparse_step", 1)?;
     if step == 0 {
         return Err(input("field `decoder_sparse_step` is 0, which cannot be: the file is damaged"));
     }
     let listed: Vec<usize> = fields.find("mlp_only_layers")?.unwrap_or_default();
-    let all = mixture(fields, "num_local_experts", scoring, fields.get("moe_intermediate_size")?)?;
+    let all = mixture(fields, "num_local_experts", scoring(fields)?, fields.get("moe_intermediate_size")?)?;
     if all.routing.experts == 0 {
         return Ok(None);
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::known_experts::{EXPERTS, MIXTRAL, QWEN3_MOE};
+use super::known_experts::{EXPERTS, GPT_OSS, GRANITEMOE, MIXTRAL, OLMOE, QWEN3_MOE};
 use super::known_generation::{GENERATE, GENERATION, read};
 use super::{Family, Fields};
 use crate::base::error::input;
@@ -355,6 +355,9 @@ fn keys_of(family: Family) -> Vec<Keys> {
         Family::Smollm3 => vec![ALL, SIZES, ROTARY, QWEN2, SMOLLM3],
         Family::Mixtral => vec![ALL, SIZES, ROTARY, EXPERTS, MIXTRAL],
         Family::Qwen3Moe => vec![ALL, SIZES, ROTARY, EXPERTS, QWEN3_MOE],
+        Family::Olmoe => vec![ALL, SIZES, ROTARY, EXPERTS, OLMOE],
+        Family::Granitemoe => vec![ALL, SIZES, ROTARY, EXPERTS, GRANITEMOE],
+        Family::GptOss => vec![ALL, SIZES, ROTARY, EXPERTS, GPT_OSS],
         Family::Starcoder2 => vec![ALL, SIZES, ROTARY, STARCODER2],
         Family::GptNeox => vec![ALL, SIZES, GPT_NEOX],
         Family::Gemma3 => vec![ALL, SIZES, ROTARY, GEMMA3],
@@ -366,8 +369,9 @@ fn keys_of(family: Family) -> Vec<Keys> {
 
 /// Refuse the values that would change the computation of any family.
 pub(super) fn refuse_not_computed(fields: &Fields) -> Result<()> {
-    for name in ["quantization_config", "transformers_weights"] {
-        fields.absent(name)?;
+    fields.absent("transformers_weights")?;
+    if !experts_are_mxfp4(fields)? {
+        fields.absent("quantization_config")?;
     }
     for name in ["per_layer_config", "pruned_heads"] {
         match fields.find::<Value>(name)? {
@@ -379,6 +383,15 @@ pub(super) fn refuse_not_computed(fields: &Fields) -> Result<()> {
     }
     fields.only("is_encoder_decoder", false)?;
     fields.only("add_cross_attention", false)
+}
+
+/// Whether experts are stored as gpt-oss publishes them: four bits a weight.
+fn experts_are_mxfp4(fields: &Fields) -> Result<bool> {
+    let Some(found) = fields.object("quantization_config")? else { return Ok(false) };
+    let is = |fields: &Fields, name: &str, word: &str| -> Result<bool> {
+        Ok(fields.find::<String>(name)?.as_deref() == Some(word))
+    };
+    Ok(is(fields, "model_type", "gpt_oss")? && is(&found, "quant_method", "mxfp4")?)
 }
 
 /// The file of a model's hyperparameters.

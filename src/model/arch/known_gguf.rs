@@ -49,17 +49,16 @@ const OF_ARCHITECTURE: Keys = Keys {
         "rope.scale_linear",
         "rope.scaling.attn_factor",
         "rope.scaling.factor",
+        "rope.scaling.original_context_length",
         "rope.scaling.type",
+        "rope.scaling.yarn_attn_factor",
+        "rope.scaling.yarn_beta_fast",
+        "rope.scaling.yarn_beta_slow",
         "use_parallel_residual",
     ],
     // The vocabulary is as large as the embedding; rows of queries and keys of `llama` are known to be in pairs; the original
     // context matters to scalings that are refused.
-    harmless: &[
-        "rope.scaling.finetuned",
-        "rope.scaling.original_context_length",
-        "tensor_data_layout",
-        "vocab_size",
-    ],
+    harmless: &["rope.scaling.finetuned", "tensor_data_layout", "vocab_size"],
 };
 
 /// Other keys.
@@ -104,13 +103,11 @@ pub fn not_applied_gguf(metadata: &HashMap<String, Value>) -> BTreeMap<String, s
 }
 
 /// Numbers that this decoder computes with one value alone: where it is not written, llama.cpp takes the same.
-const NEUTRAL: [(&str, f64); 7] = [
+const NEUTRAL: [(&str, f64); 5] = [
     ("attention.clamp_kqv", 0.),
     ("attn_logit_softcapping", 0.),
-    ("embedding_scale", 1.),
     ("expert_weights_scale", 1.),
     ("final_logit_softcapping", 0.),
-    ("residual_scale", 1.),
     ("rope.scaling.attn_factor", 1.),
 ];
 /// The slope of the first ALiBi head follows from it.
@@ -127,9 +124,11 @@ pub(super) fn refuse_not_computed(keys: &GgufKeys, arch: &Arch) -> Result<()> {
     NEUTRAL.iter().try_for_each(|(part, computed)| only(part, *computed))?;
     only("attention.max_alibi_bias", ALIBI_BIAS)?;
     only("attention.scale", arch.score_scale)?;
+    only("embedding_scale", arch.multipliers.embedding)?;
+    only("residual_scale", arch.multipliers.residual)?;
     // 0 stands for none; 1 changes nothing.
     if keys.optional_float("logit_scale")?.is_some_and(|scale| scale != 0.) {
-        only("logit_scale", 1.)?;
+        only("logit_scale", 1. / arch.multipliers.logits)?;
     }
     if let Some(width) = keys.optional_size("attention.value_length")?.filter(|width| *width != arch.head_dim)
     {

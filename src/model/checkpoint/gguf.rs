@@ -1,6 +1,6 @@
 //! GGUF files, read as Hugging Face names and layouts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use memmap2::Mmap;
 
 use super::gguf_layout::{OfExpert, TensorLayout, layout, name, of_expert, row_order};
 use super::gguf_parts::FilePart;
-use super::held::Mapped;
+use super::held::{Mapped, Storage};
 use super::{Held, Weights, misshapen, surplus};
 use crate::base::error::input;
 use crate::model::{Arch, Family, Positions, RopeScaling};
@@ -38,6 +38,8 @@ struct Home {
     path: PathBuf,
     map: Arc<Mmap>,
     data: u64,
+    /// Tensors of four bits an element, whose type candle does not know.
+    packed: HashSet<String>,
 }
 
 impl GgufFile {
@@ -48,10 +50,11 @@ impl GgufFile {
     /// An [`InputError`](crate::base::error::InputError) that names the file and what is missing or unknown in it.
     pub fn open(path: &Path) -> Result<Self> {
         let (mut content, mut homes, mut parts) = (None::<Content>, HashMap::new(), Vec::new());
-        for (index, FilePart { path, map, content: of_part }) in FilePart::all(path)?.into_iter().enumerate()
+        for (index, FilePart { path, map, content: of_part, packed }) in
+            FilePart::all(path)?.into_iter().enumerate()
         {
             homes.extend(of_part.tensor_infos.keys().map(|name| (name.clone(), index)));
-            parts.push(Home { path, map, data: of_part.tensor_data_offset });
+            parts.push(Home { path, map, data: of_part.tensor_data_offset, packed });
             match &mut content {
                 Some(content) => content.tensor_infos.extend(of_part.tensor_infos),
                 None => content = Some(of_part),
@@ -105,27 +108,31 @@ impl GgufFile {
         let Some((info, home)) = info.zip(home) else {
             return Err(input(format!("{}: tensor `{name}` is missing", self.path.display())));
         };
-        let home = &self.parts[*home];
-        let file = home.path.display();
+        let home = *home;
+        let Home { path, map, data, .. } = &self.parts[home];
+        let file = path.display();
         let dims = info.shape.dims();
         let shape = [dims.first().copied().unwrap_or(0), dims.iter().skip(1).product()];
-        let blocks = info.ggml_dtype.block_size();
+        let storage = match self.parts[home].packed.contains(name) {
+            true => Storage::Mxfp4,
+            false => Storage::Ggml(info.ggml_dtype),
+        };
+        let blocks = storage.block_size();
         if !shape[1].is_multiple_of(blocks) {
             return Err(input(format!(
                 "{file}: tensor `{name}` has rows of {} values, no whole number of blocks of {blocks}",
                 shape[1]
             )));
         }
-        if matches!(info.ggml_dtype, GgmlDType::Q8_1 | GgmlDType::Q8K) {
-            let kind = info.ggml_dtype;
+        if let Storage::Ggml(kind @ (GgmlDType::Q8_1 | GgmlDType::Q8K)) = storage {
             return Err(input(format!("{file}: tensor `{name}` is stored as {kind:?}, which is not read")));
         }
         Ok(Mapped {
-            file: home.map.clone(),
+            file: map.clone(),
             path: file.to_string().into(),
             name: name.into(),
-            at: (home.data + info.offset) as usize,
-            kind: info.ggml_dtype,
+            at: (data + info.offset) as usize,
+            storage,
             shape,
         })
     }

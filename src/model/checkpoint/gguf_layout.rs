@@ -35,7 +35,7 @@ const NAMES: [(&str, &str); 14] = [
     ("gpt_neox.layers.", "blk."),
 ];
 
-const PARTS: [(&str, &str); 29] = [
+const PARTS: [(&str, &str); 32] = [
     ("self_attn.q_proj", "attn_q"),
     ("self_attn.k_proj", "attn_k"),
     ("self_attn.v_proj", "attn_v"),
@@ -47,6 +47,9 @@ const PARTS: [(&str, &str); 29] = [
     ("mlp.down_proj", "ffn_down"),
     ("mlp.gate.", "ffn_gate_inp."),
     ("block_sparse_moe.gate.", "ffn_gate_inp."),
+    ("block_sparse_moe.router.layer.", "ffn_gate_inp."),
+    ("mlp.router.", "ffn_gate_inp."),
+    ("self_attn.sinks", "attn_sinks.weight"),
     ("pre_feedforward_layernorm", "ffn_norm"),
     ("post_feedforward_layernorm", "post_ffw_norm"),
     ("input_layernorm", "attn_norm"),
@@ -76,8 +79,9 @@ pub fn name(arch: &Arch, hugging_face: &str) -> String {
     let Some((layer, part)) = named.strip_prefix("blk.").and_then(|rest| rest.split_once('.')) else {
         return named;
     };
-    // The one name that stands for two things.
-    if arch.family == Family::Gemma3 && part.starts_with("post_attention_layernorm") {
+    // The one name that stands for two things; in gpt-oss it is another one's.
+    if matches!(arch.family, Family::Gemma3 | Family::GptOss) && part.starts_with("post_attention_layernorm")
+    {
         return format!("blk.{layer}.post_attention_norm.weight");
     }
     let part = PARTS.iter().find_map(|pair| replaced(part, pair)).unwrap_or_else(|| part.into());

@@ -9,6 +9,7 @@ use anyhow::Result;
 use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
 use memmap2::Mmap;
 
+use super::mxfp4;
 use crate::base::error::input;
 use crate::base::inputs;
 
@@ -17,6 +18,8 @@ pub(super) struct FilePart {
     pub path: PathBuf,
     pub map: Arc<Mmap>,
     pub content: Content,
+    /// Tensors of type [`MXFP4`], which candle does not know: `content` has another type for them.
+    pub packed: HashSet<String>,
 }
 
 impl FilePart {
@@ -27,9 +30,11 @@ impl FilePart {
         // SAFETY: as with every memory map, the file must not be changed while the process runs.
         let map = unsafe { Mmap::map(&file) };
         let map = Arc::new(map.map_err(|e| input(format!("{shown}: cannot be mapped ({e})")))?);
-        let content = Content::read(&mut Header { file: Cursor::new(&map[..]), reads_to_alignment: None })
+        let mut header = Header::of(&map);
+        let content = Content::read(&mut header)
             .map_err(|e| input(format!("{shown}: not a readable GGUF file ({})", first_line(&e))))?;
-        let part = Self { path: path.into(), map, content };
+        let packed = header.packed;
+        let part = Self { path: path.into(), map, content, packed };
         part.refuse_damaged()?;
         Ok(part)
     }
@@ -115,7 +120,7 @@ impl FilePart {
         let mut places = Vec::new();
         for (name, info) in &self.content.tensor_infos {
             let start = self.content.tensor_data_offset.checked_add(info.offset);
-            let bytes = bytes(info);
+            let bytes = bytes(info, self.packed.contains(name));
             let end = start.zip(bytes).and_then(|(start, bytes)| start.checked_add(bytes));
             let Some((start, end)) = start.zip(end).filter(|(_, end)| *end <= size) else {
                 return Err(input(format!(
@@ -169,10 +174,14 @@ fn refuse_mixed(path: &Path, parts: &[FilePart]) -> Result<()> {
     }
 }
 
-/// Bytes that a tensor of this type and shape takes.
-fn bytes(info: &TensorInfo) -> Option<u64> {
+/// Bytes that a tensor of this type and shape takes; `packed`: four bits an element.
+fn bytes(info: &TensorInfo, packed: bool) -> Option<u64> {
     let numbers = info.shape.dims().iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64))?;
-    (numbers / info.ggml_dtype.block_size() as u64).checked_mul(info.ggml_dtype.type_size() as u64)
+    let (block, size) = match packed {
+        true => (mxfp4::BLOCK, mxfp4::WITH_SCALE),
+        false => (info.ggml_dtype.block_size(), info.ggml_dtype.type_size()),
+    };
+    (numbers / block as u64).checked_mul(size as u64)
 }
 
 /// What is read in place needs no more.
@@ -180,13 +189,46 @@ const ALIGNMENT: u64 = 8;
 /// Of files that say none.
 const DEFAULT_ALIGNMENT: u64 = 32;
 
+/// llama.cpp's number of the type of four bits an element.
+const MXFP4: u32 = 39;
+/// What candle is told in its place; no tensor has it.
+const IN_ITS_PLACE: u32 = 9;
+
 /// A file as candle reads it: number by number, text by text. It divides by the alignment, whatever that is, so a 0 must not
-/// come so far.
+/// come so far. And it knows no MXFP4: a tensor's name, the number of its dimensions and they themselves are read one after the
+/// other, then its type, which is replaced.
 struct Header<'a> {
     file: Cursor<&'a [u8]>,
     /// After the key: the type is read, then the value.
     reads_to_alignment: Option<usize>,
+    /// The last three reads.
+    before: [Vec<u8>; 3],
+    /// Tensors whose type was replaced.
+    packed: HashSet<String>,
 }
+
+impl<'a> Header<'a> {
+    fn of(file: &'a [u8]) -> Self {
+        let before = Default::default();
+        Self { file: Cursor::new(file), reads_to_alignment: None, before, packed: HashSet::new() }
+    }
+
+    /// Replace a type that candle does not know. No other number of four bytes follows as many words of eight as the number of four
+    /// bytes before them says.
+    fn replace_type(&mut self, read: &mut [u8]) {
+        let [name, count, dimensions] = &self.before;
+        let number = |bytes: &[u8]| bytes.try_into().ok().map(u32::from_le_bytes);
+        let are_dimensions =
+            number(count).is_some_and(|count| dimensions.len() as u64 == 8 * u64::from(count));
+        if number(read) == Some(MXFP4) && are_dimensions && !dimensions.is_empty() {
+            self.packed.insert(String::from_utf8_lossy(name).trim_end_matches('\0').to_string());
+            read.copy_from_slice(&IN_ITS_PLACE.to_le_bytes());
+        }
+    }
+}
+
+/// The longest text that is kept to be a tensor's name.
+const LONGEST_NAME: usize = 1024;
 
 impl Read for Header<'_> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
@@ -198,6 +240,11 @@ impl Read for Header<'_> {
             }
             reads => reads.and_then(|reads| reads.checked_sub(1)),
         };
+        self.replace_type(&mut out[..count]);
+        self.before.rotate_left(1);
+        let kept = &out[..count.min(LONGEST_NAME)];
+        self.before[2].clear();
+        self.before[2].extend_from_slice(kept);
         Ok(count)
     }
 }

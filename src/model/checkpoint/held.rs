@@ -11,6 +11,7 @@ use memmap2::{Mmap, UncheckedAdvice};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::mxfp4;
 use crate::base::error::input;
 
 /// How weights are held in memory. Products are always computed in f32 on the CPU.
@@ -61,6 +62,57 @@ impl std::str::FromStr for Precision {
     }
 }
 
+/// How a tensor's elements are stored.
+#[derive(Clone)]
+pub enum Storage {
+    /// Each by itself, or in llama.cpp's blocks.
+    Ggml(GgmlDType),
+    /// In blocks of four bits an element, each behind its scale.
+    Mxfp4,
+    /// The same without scales, which stand in this file from this byte on.
+    Mxfp4Scaled(Arc<Mmap>, usize),
+}
+
+impl Storage {
+    /// Elements of a block.
+    pub fn block_size(&self) -> usize {
+        match self {
+            Self::Ggml(kind) => kind.block_size(),
+            Self::Mxfp4 | Self::Mxfp4Scaled(..) => mxfp4::BLOCK,
+        }
+    }
+
+    /// Bytes of a block.
+    fn type_size(&self) -> usize {
+        match self {
+            Self::Ggml(kind) => kind.type_size(),
+            Self::Mxfp4 => mxfp4::WITH_SCALE,
+            Self::Mxfp4Scaled(..) => mxfp4::HALVES,
+        }
+    }
+
+    /// Bytes of so many elements.
+    fn bytes(&self, elements: usize) -> usize {
+        elements / self.block_size() * self.type_size()
+    }
+
+    /// The same behind so many elements.
+    fn behind(&self, elements: usize) -> Self {
+        match self {
+            Self::Mxfp4Scaled(file, at) => Self::Mxfp4Scaled(file.clone(), at + elements / mxfp4::BLOCK),
+            other => other.clone(),
+        }
+    }
+
+    /// Its type, where each element or block stands by itself.
+    fn ggml(&self) -> Option<GgmlDType> {
+        match self {
+            Self::Ggml(kind) => Some(*kind),
+            Self::Mxfp4 | Self::Mxfp4Scaled(..) => None,
+        }
+    }
+}
+
 /// Where a tensor of a mapped file stands.
 #[derive(Clone)]
 pub struct Mapped {
@@ -72,8 +124,8 @@ pub struct Mapped {
     pub name: Arc<str>,
     /// Byte at which it begins.
     pub at: usize,
-    /// Type of its elements, or of the blocks that hold them.
-    pub kind: GgmlDType,
+    /// How its elements are stored.
+    pub storage: Storage,
     /// `[rows, columns]`; a vector is one column.
     pub shape: [usize; 2],
 }
@@ -251,7 +303,7 @@ impl Mapped {
             return Ok(false);
         }
         let elements = self.shape[0] * self.shape[1];
-        if self.kind == other.kind {
+        if self.storage.ggml().is_some() && self.storage.ggml() == other.storage.ggml() {
             return Ok(self.run(0, elements)? == other.run(0, elements)?);
         }
         for first in (0..self.shape[0]).step_by(ROWS_PER_TASK) {
@@ -291,38 +343,54 @@ impl Mapped {
 
     /// One of the matrices of this shape that it is, one behind the other.
     fn part(&self, index: usize, shape: [usize; 2]) -> Result<Self> {
-        let (kind, [rows, columns]) = (self.kind, shape);
-        if !columns.is_multiple_of(kind.block_size()) {
+        let [rows, columns] = shape;
+        if !columns.is_multiple_of(self.storage.block_size()) {
             return Err(input(format!(
                 "{}: tensor `{}` has rows of {columns} values, no whole number of blocks of {}",
                 self.path,
                 self.name,
-                kind.block_size()
+                self.storage.block_size()
             )));
         }
-        let bytes = rows * columns / kind.block_size() * kind.type_size();
-        Ok(Self { at: self.at + index * bytes, shape, ..self.clone() })
+        let before = index * rows * columns;
+        let (at, storage) = (self.at + self.storage.bytes(before), self.storage.behind(before));
+        Ok(Self { at, shape, storage, ..self.clone() })
     }
 
     /// Its elements stand in the file as this type is in memory.
     fn is(&self, dtype: DType) -> bool {
         let same =
             [(GgmlDType::F32, DType::F32), (GgmlDType::F16, DType::F16), (GgmlDType::BF16, DType::BF16)];
-        cfg!(target_endian = "little") && same.contains(&(self.kind, dtype))
+        cfg!(target_endian = "little")
+            && self.storage.ggml().is_some_and(|kind| same.contains(&(kind, dtype)))
     }
 
     /// The bytes of so many elements, from a row on.
     fn run(&self, first: usize, elements: usize) -> Result<&[u8]> {
-        let bytes = |elements: usize| elements / self.kind.block_size() * self.kind.type_size();
-        let from = self.at + bytes(first * self.shape[1]);
-        let raw = self.file.get(from..from + bytes(elements));
+        let from = self.at + self.storage.bytes(first * self.shape[1]);
+        let raw = self.file.get(from..from + self.storage.bytes(elements));
         raw.with_context(|| format!("{}: tensor `{}` is cut off", self.path, self.name))
     }
 
     /// Rows that follow each other, from `first` on, as many as `out` holds.
     fn widen_run(&self, first: usize, out: &mut [f32]) -> Result<()> {
         let raw = self.run(first, out.len())?;
-        match self.kind {
+        let kind = match &self.storage {
+            Storage::Ggml(kind) => *kind,
+            Storage::Mxfp4 => {
+                mxfp4::widen_halves(raw, out);
+                return Ok(());
+            }
+            Storage::Mxfp4Scaled(file, at) => {
+                let from = at + first * self.shape[1] / mxfp4::BLOCK;
+                let scales = file.get(from..from + out.len() / mxfp4::BLOCK);
+                let scales =
+                    scales.with_context(|| format!("{}: `{}` lacks scales", self.path, self.name))?;
+                mxfp4::widen_neighbours(raw, scales, out);
+                return Ok(());
+            }
+        };
+        match kind {
             GgmlDType::F32 => {
                 for (out, raw) in out.iter_mut().zip(raw.as_chunks::<4>().0) {
                     *out = f32::from_le_bytes(*raw);
@@ -369,7 +437,7 @@ impl Mapped {
 
     /// The file's pages of this tensor are not needed any more: they shall not count beside the copy in memory.
     fn leave(&self) {
-        let bytes = self.shape[0] * self.shape[1] / self.kind.block_size() * self.kind.type_size();
+        let bytes = self.storage.bytes(self.shape[0] * self.shape[1]);
         // SAFETY: the map is read-only and of a file: its pages are read again if someone asks. That the advice
         // fails costs memory only.
         let _ = unsafe { self.file.unchecked_advise_range(UncheckedAdvice::DontNeed, self.at, bytes) };

@@ -13,6 +13,7 @@ mod gguf;
 mod gguf_layout;
 mod gguf_parts;
 mod held;
+mod mxfp4;
 mod safetensors;
 
 pub use gguf::GgufFile;

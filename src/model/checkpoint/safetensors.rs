@@ -10,8 +10,8 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-use super::held::Mapped;
-use super::{Held, Weights, misshapen, surplus};
+use super::held::{Mapped, Storage};
+use super::{Held, Weights, misshapen, mxfp4, surplus};
 use crate::base::error::input;
 use crate::base::inputs::{self, MOST_SETTINGS};
 use crate::model::{Arch, TensorNames};
@@ -141,14 +141,69 @@ impl SafetensorsFolder {
             path: entry.path.clone(),
             name: found.into(),
             at: entry.at,
-            kind,
+            storage: Storage::Ggml(kind),
             shape: [rows.unwrap_or(1), columns],
         })
     }
 }
 
+/// How names of packed weights end, and those of their scales.
+const PACKED: [&str; 2] = ["_blocks", "_scales"];
+
+impl SafetensorsFolder {
+    /// A tensor `[.., rows, columns]` of four bits an element, which is stored as blocks and scales.
+    fn packed(&self, blocks: &str, shape: &[usize]) -> Result<Held> {
+        let missing = |name: &str| {
+            input(format!("{}: tensor `{name}` is missing from the safetensors", self.path.display()))
+        };
+        let scales = scales_of(blocks).ok_or_else(|| missing(blocks))?;
+        let of_blocks = self.found(blocks).ok_or_else(|| missing(blocks))?;
+        let of_scales = self.found(&scales).ok_or_else(|| missing(&scales))?;
+        let (before, columns) = shape.split_at(shape.len() - 1);
+        if !columns[0].is_multiple_of(mxfp4::BLOCK) {
+            return Err(misshapen(
+                &self.tensors[of_blocks].path,
+                of_blocks,
+                &self.tensors[of_blocks].shape,
+                shape,
+            ));
+        }
+        let in_blocks = [before, &[columns[0] / mxfp4::BLOCK]].concat();
+        let expected = [&in_blocks[..], &[mxfp4::HALVES]].concat();
+        for (name, expected) in [(of_blocks, &expected), (of_scales, &in_blocks)] {
+            let entry = &self.tensors[name];
+            if entry.shape != *expected {
+                return Err(misshapen(&entry.path, name, &entry.shape, expected));
+            }
+            if entry.dtype != Dtype::U8 {
+                return Err(input(format!(
+                    "{}: tensor `{name}` is stored as {:?}, but packed weights and their scales are U8",
+                    entry.path, entry.dtype
+                )));
+            }
+        }
+        let (blocks, scales) = (&self.tensors[of_blocks], &self.tensors[of_scales]);
+        Ok(Held::from(Mapped {
+            file: blocks.file.clone(),
+            path: blocks.path.clone(),
+            name: of_blocks.into(),
+            at: blocks.at,
+            storage: Storage::Mxfp4Scaled(scales.file.clone(), scales.at),
+            shape: [shape[0], shape[1..].iter().product()],
+        }))
+    }
+}
+
+/// What the scales of packed weights are called.
+fn scales_of(blocks: &str) -> Option<String> {
+    blocks.strip_suffix(PACKED[0]).map(|start| format!("{start}{}", PACKED[1]))
+}
+
 impl Weights for SafetensorsFolder {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Held> {
+        if name.ends_with(PACKED[0]) {
+            return self.packed(name, shape);
+        }
         let found = self.taken(name).ok_or_else(|| {
             input(format!("{}: tensor `{name}` is missing from the safetensors", self.path.display()))
         })?;
@@ -164,7 +219,8 @@ impl Weights for SafetensorsFolder {
     }
 
     fn refuse_surplus(&self, asked: &BTreeSet<String>) -> Result<()> {
-        let known: BTreeSet<&str> = asked.iter().filter_map(|name| self.taken(name)).collect();
+        let scales: Vec<String> = asked.iter().filter_map(|name| scales_of(name)).collect();
+        let known: BTreeSet<&str> = asked.iter().chain(&scales).filter_map(|name| self.taken(name)).collect();
         let [_, head] = self.embedding_and_head();
         // An equal copy of the embedding.
         let copy = if self.arch.tied { self.found(&head) } else { None };

@@ -11,7 +11,7 @@ use super::kernels::{Kernels, Placing};
 use super::parts::{Linear, Norm};
 use super::slots::Slots;
 use crate::model::cpu::softmax::softmax;
-use crate::model::mlp::{Activation, Mlp};
+use crate::model::mlp::{Activation, ClampedSwiglu, Mlp};
 use crate::model::{Arch, Rows};
 
 /// The reference: any device of candle's whose memory is the machine's own.
@@ -60,6 +60,9 @@ impl Kernels for Reference {
             Activation::Silu => acting.silu()?,
             Activation::Gelu => acting.gelu_erf()?,
             Activation::GeluTanh => acting.gelu()?,
+            Activation::ClampedSwiglu(function) => {
+                return Ok(clamped_swiglu(function, &acting, &mlp.into.part(1, inner)?)?.to_dtype(dtype)?);
+            }
         };
         let product = if mlp.shape.gated { (acting * mlp.into.part(1, inner)?)? } else { acting };
         Ok(product.to_dtype(dtype)?)
@@ -86,6 +89,14 @@ impl Kernels for Reference {
         let [keys, values] = slots.some(&Tensor::new(from, slots.pool().device())?)?;
         slots.write(&to, &keys.transpose(0, 1)?, &values.transpose(0, 1)?)
     }
+}
+
+/// The function of gates and ups, `[rows, width]`.
+fn clamped_swiglu(function: ClampedSwiglu, gates: &Tensor, ups: &Tensor) -> candle_core::Result<Tensor> {
+    let [limit, alpha] = [function.limit, function.alpha].map(f64::from);
+    let gates = gates.minimum(limit)?;
+    let acting = (&gates * candle_nn::ops::sigmoid(&gates.affine(alpha, 0.)?)?)?;
+    acting * (ups.clamp(-limit, limit)? + 1.)?
 }
 
 /// What each row reads: queries `[rows, heads, head_dim]` and the pool of slots -> `[rows, heads, head_dim]`.

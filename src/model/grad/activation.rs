@@ -1,10 +1,12 @@
 //! The MLP's function, back.
 
+use std::borrow::Cow;
+
 use candle_core::cpu::erf::erf_f32;
 
 use crate::model::cpu::Matrix;
 use crate::model::cpu::rowwise::{Sigmoid, each_row};
-use crate::model::mlp::{Activation, Mlp, MlpShape};
+use crate::model::mlp::{Activation, ClampedSwiglu, Mlp, MlpShape};
 use crate::model::parts::Linear;
 
 /// The gradient of what goes into the MLP's last product -> that of what the first ones put out, `inner`: gate and up, or up
@@ -26,11 +28,24 @@ pub fn backward(mlp: &Mlp<Linear>, inner: &Matrix, back: &Matrix) -> Matrix {
         let (gate, rest) = out.split_at_mut(up);
         let (gate, values) = (&mut gate[..width], &mut rest[..width]);
         gate.copy_from_slice(&inner[..width]);
+        let mut ups = Cow::Borrowed(&inner[up..up + width]);
+        if let Activation::ClampedSwiglu(clamped) = activation {
+            clamped.clamp(gate, ups.to_mut());
+        }
         with_slope(activation, gate, values);
-        let factors = inner[up..up + width].iter().zip(back);
+        let factors = ups.iter().zip(back);
         for ((slope, value), (up, back)) in gate.iter_mut().zip(values).zip(factors) {
             *slope *= up * back;
             *value *= back;
+        }
+        if let Activation::ClampedSwiglu(ClampedSwiglu { limit, .. }) = activation {
+            // Nothing moves what is clamped.
+            let clamped = |x: &f32, least: f32| *x < least || *x > limit;
+            let beyond = |out: &mut [f32], x: &[f32], least: f32| {
+                out.iter_mut().zip(x).filter(|(_, x)| clamped(x, least)).for_each(|(out, _)| *out = 0.);
+            };
+            beyond(&mut out[..width], &inner[..width], f32::NEG_INFINITY);
+            beyond(&mut out[up..up + width], &inner[up..up + width], -limit);
         }
     });
     out
@@ -45,6 +60,9 @@ fn with_slope(activation: Activation, x: &mut [f32], values: &mut [f32]) {
             }
         }
         Activation::Silu => Sigmoid::SILU.with_slope(x, values),
+        Activation::ClampedSwiglu(ClampedSwiglu { alpha, .. }) => {
+            Sigmoid { scale: alpha, cubic: 0. }.with_slope(x, values);
+        }
         Activation::GeluTanh => Sigmoid::GELU_TANH.with_slope(x, values),
         Activation::Gelu => {
             for (x, value) in x.iter_mut().zip(values) {

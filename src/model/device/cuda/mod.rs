@@ -40,6 +40,7 @@ impl Kernels for Cuda {
             ("ALiBi in bfloat16", arch.positions == Positions::Alibi(Alibi::Rounded)),
             ("rotary positions of neighbouring dimensions", neighbours),
             ("ReLU", arch.activation == Activation::Relu),
+            ("clamped gates", matches!(arch.activation, Activation::ClampedSwiglu(_))),
         ];
         match parts.into_iter().find(|(_, needed)| *needed) {
             Some((part, _)) => {
@@ -89,7 +90,7 @@ impl Kernels for Cuda {
         let name = format!("activate_{}_{vector}", if inner.dtype() == dtype { "narrow" } else { "wide" });
         let kind = match mlp.shape.activation {
             // Refused when the model was loaded.
-            Activation::Relu => bail!("there is no kernel of ReLU"),
+            Activation::Relu | Activation::ClampedSwiglu(_) => bail!("there is no kernel of this function"),
             Activation::Silu => 0,
             Activation::Gelu => 1,
             Activation::GeluTanh => 2,
