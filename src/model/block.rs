@@ -188,7 +188,7 @@ pub fn block<B: Ops>(
     let heads = ops.attend(attention, queries)?; // [rows, heads * head_dim]
     let out = ops.product(&attention.output, &[O], heads)?; // [rows, hidden]
     let out = ops.silence(out)?; // [rows, hidden]
-    if wiring == Wiring::Parallel {
+    if wiring.is_parallel() {
         let x = entering(ops, &block.mlp_norms, states)?; // [rows, hidden]
         let mlp_out = feed_forward(ops, &block.mlp, x)?; // [rows, hidden]
         return ops.add_both(states, out, mlp_out);

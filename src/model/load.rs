@@ -42,6 +42,8 @@ impl WeightSource<'_> {
             let none = Norms { before: None, after: None, sum: None };
             Ok(match wiring {
                 Wiring::Sequential | Wiring::Parallel => Norms { before: norm(before)?, ..none },
+                // It is held and computed twice: once for attention, once for the MLP.
+                Wiring::ParallelOneNorm => Norms { before: norm(names.attention_norm)?, ..none },
                 Wiring::Sandwich => Norms { before: norm(before)?, after: norm(after)?, sum: None },
                 Wiring::NormAfter => Norms { after: norm(after)?, ..none },
                 Wiring::PostNorm => Norms { sum: norm(before)?, ..none },

@@ -1,6 +1,6 @@
 //! What transformers calls the tensors of each family. One table: the loader, GGUF and adapters read it.
 
-use super::arch::{Arch, Family};
+use super::arch::{Arch, Family, Wiring};
 use super::projection::Projection;
 
 /// Tensor names of one family, without `.weight` and `.bias`; those of a block follow the block's own name.
@@ -150,7 +150,7 @@ const GPT_NEOX: TensorNames = TensorNames {
 
 const STARCODER2: TensorNames = TensorNames { up: "mlp.c_fc", down: "mlp.c_proj", ..LLAMA };
 
-const GEMMA3: TensorNames = TensorNames {
+const GEMMA: TensorNames = TensorNames {
     after_attention: "post_attention_layernorm",
     mlp_norm: "pre_feedforward_layernorm",
     after_mlp: "post_feedforward_layernorm",
@@ -198,6 +198,50 @@ const PARTS: [&str; 3] = ["gate_proj", "up_proj", "down_proj"];
 
 /// As transformers' own modules hold most families' experts.
 const STACKED: ExpertNames = ExpertNames::Stacked(["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]);
+/// Norms after attention and after the MLP, and none before.
+const OLMO: TensorNames = TensorNames {
+    after_attention: "post_attention_layernorm",
+    after_mlp: "post_feedforward_layernorm",
+    ..LLAMA
+};
+
+const PHI3: TensorNames =
+    TensorNames { qkv: Qkv::Stacked("self_attn.qkv_proj"), gate_up: Some("mlp.gate_up_proj"), ..LLAMA };
+
+const STABLELM: TensorNames = TensorNames {
+    qk_norms: ["self_attn.q_layernorm.norms", "self_attn.k_layernorm.norms"],
+    qk_norms_apart: true,
+    ..LLAMA
+};
+
+const GPTJ: TensorNames = TensorNames {
+    qkv: Qkv::Apart(["attn.q_proj", "attn.k_proj", "attn.v_proj"]),
+    output: "attn.out_proj",
+    up: "mlp.fc_in",
+    down: "mlp.fc_out",
+    transposed: false,
+    ..GPT2
+};
+
+const OPT: TensorNames = TensorNames {
+    embedding: "model.decoder.embed_tokens",
+    positions: "model.decoder.embed_positions",
+    blocks: "model.decoder.layers",
+    attention_norm: "self_attn_layer_norm",
+    output: "self_attn.out_proj",
+    mlp_norm: "final_layer_norm",
+    up: "fc1",
+    down: "fc2",
+    projections: ["model.decoder.project_in", "model.decoder.project_out"],
+    norm: "model.decoder.final_layer_norm",
+    ..LLAMA
+};
+
+/// The blocks of both older forms.
+const FALCON: TensorNames = TensorNames { embedding_norm: "", ..BLOOM };
+
+/// The form with a norm for attention and one for the MLP.
+const FALCON_TWO_NORMS: TensorNames = TensorNames { attention_norm: "ln_attn", mlp_norm: "ln_mlp", ..FALCON };
 
 impl TensorNames {
     /// The names of an architecture's tensors.
@@ -208,13 +252,23 @@ impl TensorNames {
             | Family::Qwen3
             | Family::Mistral
             | Family::Ministral
-            | Family::Smollm3 => &LLAMA,
+            | Family::Smollm3
+            | Family::Granite
+            | Family::Cohere => &LLAMA,
+            Family::Gemma2 => &GEMMA,
+            Family::Olmo2 | Family::Olmo3 => &OLMO,
+            Family::Phi3 => &PHI3,
+            Family::Stablelm => &STABLELM,
+            Family::Gptj => &GPTJ,
+            Family::Opt => &OPT,
+            Family::Falcon if arch.wiring == Wiring::Parallel => &FALCON_TWO_NORMS,
+            Family::Falcon => &FALCON,
             Family::GptNeo => &GPT_NEO,
             Family::Bloom => &BLOOM,
             Family::Starcoder2 => &STARCODER2,
             Family::Gpt2 => &GPT2,
             Family::GptNeox => &GPT_NEOX,
-            Family::Gemma3 => &GEMMA3,
+            Family::Gemma3 => &GEMMA,
             Family::Mixtral => &MIXTRAL,
             Family::Qwen3Moe | Family::Olmoe => &QWEN3_MOE,
             Family::Granitemoe => &GRANITEMOE,

@@ -1,6 +1,8 @@
 //! A run made ready: corpus read, demonstrations drawn, prompts tokenized, everything checked that can be without
 //! weights.
 
+use std::ops::RangeInclusive;
+
 use anyhow::Result;
 
 use super::adapted::AdapterHeader;
@@ -102,6 +104,17 @@ impl RunInputs {
             format,
             run,
         })
+    }
+
+    /// Lengths of its sequences in tokens, from the shortest prompt to the longest prompt with its answer.
+    pub fn lengths(&self) -> RangeInclusive<usize> {
+        let new = self.run.max_new_tokens;
+        let prompts =
+            self.prompts.iter().map(|prompt| (prompt.tokens.len(), prompt.tokens.len().saturating_add(new)));
+        let texts = self.texts.iter().map(|text| (text.tokens.len(), text.tokens.len()));
+        let all: Vec<(usize, usize)> = prompts.chain(texts).collect();
+        let shortest = all.iter().map(|(shortest, _)| *shortest).min().unwrap_or(0);
+        shortest..=all.iter().map(|(_, longest)| *longest).max().unwrap_or(shortest)
     }
 
     /// The sentence about test items that the default limit leaves out, if there are some.

@@ -22,7 +22,7 @@ pub enum ResidentModel {
 /// A file that cannot be read, or weights that are not the model's.
 pub fn on_host(choice: &ModelChoice, model: &OpenModel, dtype: Precision) -> Result<Transformer> {
     note(format!("loading {} ({})", choice.name, choice.path.display()));
-    Transformer::load(model.checkpoint()?, dtype)
+    Transformer::new(model.arch.clone(), model.checkpoint()?.weights(), dtype)
 }
 
 impl ResidentModel {
@@ -36,7 +36,8 @@ impl ResidentModel {
             Some(device) => {
                 note(format!("loading {} ({})", choice.name, choice.path.display()));
                 let dtype = dtype.dtype().context("--dtype stored is not supported on a GPU")?;
-                Self::Device(Box::new(DeviceTransformer::load(model.checkpoint()?, dtype, device)?))
+                let weights = model.checkpoint()?.weights();
+                Self::Device(Box::new(DeviceTransformer::new(model.arch.clone(), weights, dtype, device)?))
             }
         })
     }

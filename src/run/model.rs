@@ -1,5 +1,6 @@
 //! A model opened: its header and its tokenizer, no weights.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -30,6 +31,8 @@ pub struct OpenModel {
     path: PathBuf,
     /// Headers of its weights, where they were asked for.
     checkpoint: Option<Checkpoint>,
+    /// Of the sequences that it is to compute, once they are known.
+    lengths: Option<RangeInclusive<usize>>,
 }
 
 impl OpenModel {
@@ -60,7 +63,7 @@ impl OpenModel {
                 choice.name
             ));
         }
-        Ok(Self { arch, tokenizer, unread, not_applied, path, checkpoint })
+        Ok(Self { arch, tokenizer, unread, not_applied, path, checkpoint, lengths: None })
     }
 
     /// Refuse tokens that the model's embedding has no row for. A tokenizer may have such tokens, of images or for padding,
@@ -102,7 +105,20 @@ impl OpenModel {
             // Only the weights say whether embedding and head are one.
             self.arch = checkpoint.arch().clone();
             self.checkpoint = Some(checkpoint);
+            if let Some(lengths) = self.lengths.clone() {
+                self.take_lengths(lengths)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Say how long the sequences are, from the first step of the shortest to the last step of the longest.
+    ///
+    /// # Errors
+    /// The model cannot compute all of them in one call.
+    pub fn take_lengths(&mut self, lengths: RangeInclusive<usize>) -> Result<()> {
+        self.arch = self.arch.for_lengths(lengths.clone())?;
+        self.lengths = Some(lengths);
         Ok(())
     }
 

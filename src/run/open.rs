@@ -36,6 +36,14 @@ pub fn open(experiment: &Experiment, check: impl Fn(&Run, &Arch) -> Result<()>) 
             planned.push(RunPlan::new(run, model, &experiment.results)?);
         }
     }
+    for (_, model, planned) in &mut models {
+        let lengths: Vec<_> = planned.iter().map(|planned| planned.prepared.lengths()).collect();
+        let shortest = lengths.iter().map(|lengths| *lengths.start()).min();
+        let longest = lengths.iter().map(|lengths| *lengths.end()).max();
+        if let (Some(shortest), Some(longest)) = (shortest, longest) {
+            model.take_lengths(shortest..=longest)?;
+        }
+    }
     Ok(models)
 }
 

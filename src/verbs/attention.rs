@@ -60,7 +60,7 @@ pub fn attention(args: AttentionArgs) -> Result<()> {
         return Err(input(format!("--layer {}: {} has the layers 0 to {last}", args.layer, run.model.name)));
     }
     set_threads(experiment.threads)?;
-    let model = OpenModel::open(&run.model, ModelFiles::Weights)?;
+    let mut model = OpenModel::open(&run.model, ModelFiles::Weights)?;
     let heads = model.arch.heads;
     if let Some(head) = head.filter(|head| *head >= heads) {
         return Err(input(format!("--head {head}: {} has the heads 0 to {}", run.model.name, heads - 1)));
@@ -70,6 +70,8 @@ pub fn attention(args: AttentionArgs) -> Result<()> {
     if args.item >= items {
         return Err(input(format!("--item {}: there are {items} items, 0 to {}", args.item, items - 1)));
     }
+    let rows = prepared.prompts[args.item].tokens.len();
+    model.take_lengths(rows..=rows)?;
     check_memory(&prepared, condition, args.item, &model, &experiment)?;
     let mut decoder = on_host(&run.model, &model, experiment.dtype)?;
     if let Some(adapter) = &run.adapter {

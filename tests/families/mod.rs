@@ -13,7 +13,7 @@ use icl_mask::prompt::{Profile, Prompt, Segments};
 use crate::drawn::Drawn;
 use crate::tiny;
 
-pub const FAMILIES: [&str; 23] = [
+pub const FAMILIES: [&str; 42] = [
     "llama-2",
     "llama-3.1",
     "llama-3.2",
@@ -37,6 +37,25 @@ pub const FAMILIES: [&str; 23] = [
     "smollm3",
     "qwen3-moe",
     "mixtral",
+    "gemma2",
+    "gemma2-short",
+    "olmo2",
+    "olmo3",
+    "granite",
+    "phi3",
+    "phi3-long",
+    "phi4-mini",
+    "gptj",
+    "opt",
+    "opt-350m",
+    "falcon-rw",
+    "falcon-7b",
+    "falcon-40b",
+    "falcon-11b",
+    "cohere",
+    "cohere-plus",
+    "stablelm",
+    "stablelm-2-12b",
 ];
 
 /// Largest difference, as a share of the largest absolute value expected in the same vector.
@@ -51,9 +70,15 @@ pub fn arrays(family: &str, file: &str) -> HashMap<String, Tensor> {
     candle_core::safetensors::load(path(family, file), &Device::Cpu).unwrap()
 }
 
+/// What its file describes, for sequences of the lengths that goldens have.
+pub fn arch(family: &str) -> Arch {
+    let arch = Arch::from_config_json(&path(family, "config.json")).unwrap();
+    arch.for_lengths(7..=128).unwrap()
+}
+
 /// The model and its prompt, whose text plays no part.
 pub fn build(family: &str, draw: &Drawn, prompt_length: usize, segments: &Segments) -> (Transformer, Prompt) {
-    let arch = Arch::from_config_json(&path(family, "config.json")).unwrap();
+    let arch = arch(family);
     let mut prompt = tiny::prompts(&tiny::tokenizer("smollm"), Profile::Exact, 1, 1).remove(0);
     prompt.tokens = draw.token_ids(prompt_length, arch.vocab);
     prompt.segments = segments.clone();
@@ -62,8 +87,7 @@ pub fn build(family: &str, draw: &Drawn, prompt_length: usize, segments: &Segmen
 
 /// The model on the device of [`tiny::device`].
 pub fn on_device(family: &str, draw: &Drawn, dtype: DType) -> DeviceTransformer {
-    let arch = Arch::from_config_json(&path(family, "config.json")).unwrap();
-    DeviceTransformer::new(arch, draw, dtype, &tiny::device()).unwrap()
+    DeviceTransformer::new(arch(family), draw, dtype, &tiny::device()).unwrap()
 }
 
 /// The tokens of generations, by request.

@@ -142,8 +142,12 @@ fn usual(family: Family) -> &'static [&'static str] {
         | Family::Mistral
         | Family::Mixtral
         | Family::GptNeo
-        | Family::Gemma3 => &["q_proj", "v_proj"],
-        Family::Bloom | Family::GptNeox => &["query_key_value"],
+        | Family::Gemma2
+        | Family::Gemma3
+        | Family::Gptj
+        | Family::Opt
+        | Family::Stablelm => &["q_proj", "v_proj"],
+        Family::Bloom | Family::GptNeox | Family::Falcon => &["query_key_value"],
         Family::Gpt2 => &["c_attn"],
         // PEFT asks for them.
         Family::Starcoder2
@@ -152,7 +156,12 @@ fn usual(family: Family) -> &'static [&'static str] {
         | Family::Qwen3Moe
         | Family::Olmoe
         | Family::Granitemoe
-        | Family::GptOss => &[],
+        | Family::GptOss
+        | Family::Olmo2
+        | Family::Olmo3
+        | Family::Granite
+        | Family::Phi3
+        | Family::Cohere => &[],
     }
 }
 

@@ -43,11 +43,31 @@ pub enum Family {
     Granitemoe,
     /// gpt-oss: sinks, biases, and experts of a function of their own.
     GptOss,
+    /// Gemma 2: norms around both parts of a block, scores and logits that are bent below a cap, a window in every second layer.
+    Gemma2,
+    /// OLMo 2: norms after both parts of a block, and of all queries and all keys.
+    Olmo2,
+    /// OLMo 3: the same with a window in three layers of four.
+    Olmo3,
+    /// Granite 3: Llama with four multipliers.
+    Granite,
+    /// Phi-3, Phi-3.5, Phi-4 and Phi-4-mini: Llama with fused matrices; part of a head may be rotated.
+    Phi3,
+    /// GPT-J: attention and MLP side by side after one norm, neighbouring dimensions rotated.
+    Gptj,
+    /// OPT: learned positions, ReLU.
+    Opt,
+    /// Falcon, in its three forms.
+    Falcon,
+    /// Cohere's Command R: attention and MLP side by side after one norm without bias.
+    Cohere,
+    /// StableLM: Llama with layer norms, part of a head rotated.
+    Stablelm,
 }
 
 impl Family {
     /// `model_type` in a `config.json`, `general.architecture` in GGUF, and the family.
-    const NAMES: [(&str, Option<&str>, Family); 18] = [
+    const NAMES: [(&str, Option<&str>, Family); 28] = [
         ("llama", Some("llama"), Family::Llama),
         ("qwen2", Some("qwen2"), Family::Qwen2),
         ("gpt_neo", None, Family::GptNeo),
@@ -69,6 +89,17 @@ impl Family {
         ("olmoe", Some("olmoe"), Family::Olmoe),
         ("granitemoe", Some("granitemoe"), Family::Granitemoe),
         ("gpt_oss", Some("gpt-oss"), Family::GptOss),
+        ("gemma2", Some("gemma2"), Family::Gemma2),
+        ("olmo2", Some("olmo2"), Family::Olmo2),
+        // llama.cpp's converter writes it as an `olmo2` with windows.
+        ("olmo3", None, Family::Olmo3),
+        ("granite", Some("granite"), Family::Granite),
+        ("phi3", Some("phi3"), Family::Phi3),
+        ("gptj", None, Family::Gptj),
+        ("opt", None, Family::Opt),
+        ("falcon", Some("falcon"), Family::Falcon),
+        ("cohere", Some("command-r"), Family::Cohere),
+        ("stablelm", Some("stablelm"), Family::Stablelm),
     ];
 
     /// The family of a `model_type`.

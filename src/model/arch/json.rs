@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::json_experts;
 use super::json_fields::{activation, divided};
+use super::json_near;
 use super::json_older;
 use super::json_rope::{self, Rotated};
 use super::{
@@ -48,6 +49,15 @@ impl Arch {
             Family::Olmoe => json_experts::olmoe(fields)?,
             Family::Granitemoe => json_experts::granitemoe(fields)?,
             Family::GptOss => json_experts::gpt_oss(fields)?,
+            Family::Gemma2 => json_near::gemma2(fields)?,
+            Family::Olmo2 | Family::Olmo3 => json_near::olmo(fields, family)?,
+            Family::Granite => json_near::granite(fields, family)?,
+            Family::Phi3 => json_near::phi3(fields)?,
+            Family::Stablelm => json_near::stablelm(fields)?,
+            Family::Cohere => json_near::cohere(fields)?,
+            Family::Gptj => json_older::gptj(fields)?,
+            Family::Opt => json_older::opt(fields)?,
+            Family::Falcon => json_older::falcon(fields)?,
             Family::GptNeo => json_older::gpt_neo(fields)?,
             Family::Bloom => json_older::bloom(fields)?,
             Family::Starcoder2 => starcoder2(fields)?,

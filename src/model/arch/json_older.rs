@@ -1,12 +1,16 @@
-//! The oldest families: GPT-2, GPT-Neo and BLOOM, which have names of their own for their sizes and no rotary positions.
+//! Older families, which have names of their own for their sizes: GPT-2, GPT-Neo, BLOOM, GPT-J, OPT and Falcon.
 
 use anyhow::Result;
 
 use super::json_fields::{activation, divided};
-use super::{Activation, Alibi, Arch, Biases, Family, Fields, NormKind, Positions, Sizes, known, listable};
+use super::json_rope::Rotated;
+use super::{
+    Activation, Alibi, Arch, Biases, Family, Fields, NormKind, Pairs, Positions, Rope, RopeScaling, Sizes,
+    Wiring, known, listable,
+};
 use crate::base::error::input;
 
-/// GPT-2, GPT-Neo and BLOOM have older names for their sizes, and no rotary positions.
+/// Where these families write their sizes.
 struct Older<'a> {
     layers: &'a str,
     hidden: &'a str,
@@ -143,4 +147,126 @@ pub(super) fn bloom(fields: &Fields) -> Result<Arch> {
     };
     let positions = Positions::Alibi(Alibi::Exact);
     Ok(Arch { positions, embedding_norm: true, ..older.arch(fields, Family::Bloom)? })
+}
+
+/// The description of a model of this family.
+pub(super) fn gptj(fields: &Fields) -> Result<Arch> {
+    let fields = &fields.without_aliases(&known::GPT2_ALIASES).with_defaults(&[
+        ("vocab_size", 50_400),
+        ("n_embd", 4096),
+        ("n_layer", 28),
+        ("n_head", 16),
+        ("n_positions", 2048),
+        ("rotary_dim", 64),
+    ]);
+    let older = Older {
+        layers: "n_layer",
+        hidden: "n_embd",
+        heads: "n_head",
+        intermediate: Some("n_inner"),
+        context: fields.get("n_positions")?,
+    };
+    // transformers reads no other base and no rescaling here.
+    let dims = fields.get("rotary_dim")?;
+    let all = Rope { theta: 10_000., dims, pairs: Pairs::Neighbours, scaling: RopeScaling::None };
+    Ok(Arch {
+        positions: Positions::Rotary { all, windowed: None },
+        bias: Biases { mlp: true, head: true, ..Biases::NONE },
+        activation: activation(fields, "activation_function", "gelu_new")?,
+        wiring: Wiring::ParallelOneNorm,
+        tied: fields.get_or("tie_word_embeddings", false)?,
+        ..older.arch(fields, Family::Gptj)?
+    })
+}
+
+/// The description of a model of this family.
+pub(super) fn opt(fields: &Fields) -> Result<Arch> {
+    let fields = &fields.with_defaults(&[
+        ("vocab_size", 50_272),
+        ("hidden_size", 768),
+        ("num_hidden_layers", 12),
+        ("num_attention_heads", 12),
+        ("ffn_dim", 3072),
+        ("max_position_embeddings", 2048),
+    ]);
+    let older = Older {
+        layers: "num_hidden_layers",
+        hidden: "hidden_size",
+        heads: "num_attention_heads",
+        intermediate: Some("ffn_dim"),
+        context: fields.get("max_position_embeddings")?,
+    };
+    let arch = older.arch(fields, Family::Opt)?;
+    let before = fields.get_or("do_layer_norm_before", true)?;
+    let bias = fields.get_or("enable_bias", true)?;
+    Ok(Arch {
+        norm: match fields.get_or("layer_norm_elementwise_affine", true)? {
+            true => NormKind::Layer,
+            false => NormKind::LayerAlone,
+        },
+        // No field changes it.
+        norm_eps: 1e-5,
+        // The first two rows of the table are never read.
+        positions: Positions::Learned { first: 2 },
+        bias: Biases { qkv: bias, output: bias, mlp: bias, head: false },
+        activation: activation(fields, "activation_function", "relu")?,
+        wiring: if before { Wiring::Sequential } else { Wiring::PostNorm },
+        embedding_width: fields.find("word_embed_proj_dim")?.filter(|width| *width != arch.hidden),
+        last_norm: before && !fields.get_or("_remove_final_layer_norm", false)?,
+        ..arch
+    })
+}
+
+/// The description of a model of this family.
+pub(super) fn falcon(fields: &Fields) -> Result<Arch> {
+    let mut fields = fields.clone();
+    if fields.0.get("n_embed").is_some_and(|width| !width.is_null()) {
+        fields = fields.without_aliases(&[("n_embed", "hidden_size")]);
+    }
+    let fields = &fields.with_defaults(&[
+        ("vocab_size", 65_024),
+        ("hidden_size", 4544),
+        ("num_hidden_layers", 32),
+        ("num_attention_heads", 71),
+        ("max_position_embeddings", 2048),
+    ]);
+    let flag = |name: &str, absent: bool| fields.get_or(name, absent);
+    let (grouped, parallel) = (flag("new_decoder_architecture", false)?, flag("parallel_attn", true)?);
+    let norms: Option<usize> = fields.find("num_ln_in_parallel_attn")?;
+    let wiring = match (grouped, parallel, norms) {
+        (true, false, _) => {
+            return Err(input("fields `new_decoder_architecture` and `parallel_attn` contradict"));
+        }
+        (true, true, None | Some(2)) => Wiring::Parallel,
+        (_, true, None | Some(1)) => Wiring::ParallelOneNorm,
+        (false, false, None | Some(1)) => Wiring::Sequential,
+        (.., Some(norms)) => {
+            return Err(input(format!("field `num_ln_in_parallel_attn` is {norms}, which is not computed")));
+        }
+    };
+    let older = Older {
+        layers: "num_hidden_layers",
+        hidden: "hidden_size",
+        heads: "num_attention_heads",
+        intermediate: Some("ffn_hidden_size"),
+        context: fields.get("max_position_embeddings")?,
+    };
+    let arch = older.arch(fields, Family::Falcon)?;
+    let kv_heads = match (grouped, flag("multi_query", true)?) {
+        (true, _) => fields.find("num_kv_heads")?.unwrap_or(arch.heads),
+        (false, true) => 1,
+        (false, false) => arch.heads,
+    };
+    let bias = flag("bias", false)?;
+    Ok(Arch {
+        kv_heads,
+        positions: match flag("alibi", false)? {
+            true => Positions::Alibi(Alibi::Rounded),
+            false => Rotated::whole(fields, arch.head_dim).positions()?,
+        },
+        bias: Biases { qkv: bias, output: bias, mlp: bias, head: false },
+        activation: activation(fields, "activation", "gelu")?,
+        wiring,
+        ..arch
+    })
 }

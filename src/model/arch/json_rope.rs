@@ -30,22 +30,30 @@ impl<'a> Rotated<'a> {
 
     /// Rotary positions that are alike in all layers.
     pub fn positions(self) -> Result<Positions> {
-        let scaling = self.fields.object("rope_scaling")?.filter(|scaling| !scaling.0.is_empty());
-        let parameters = match scaling {
-            Some(scaling) => Some(scaling),
-            None => self.fields.object("rope_parameters")?,
-        };
         let original = self.fields.find("original_max_position_embeddings")?;
-        let all = self.rope(&parameters.unwrap_or_default(), original)?;
+        let all = self.rope(&self.parameters()?, original)?;
         Ok(Positions::Rotary { all, windowed: None })
+    }
+
+    /// The parameters: `rope_scaling` where it says something, else `rope_parameters`.
+    fn parameters(self) -> Result<Fields> {
+        match self.fields.object("rope_scaling")?.filter(|scaling| !scaling.0.is_empty()) {
+            Some(scaling) => Ok(scaling),
+            None => Ok(self.fields.object("rope_parameters")?.unwrap_or_default()),
+        }
+    }
+
+    /// The type that parameters name.
+    fn kind(parameters: &Fields) -> Result<Option<String>> {
+        match parameters.0.contains_key("rope_type") {
+            true => Ok(Some(parameters.get("rope_type")?)),
+            false => parameters.find("type"),
+        }
     }
 
     /// One set of frequencies. `original` wins over the parameters' own `original_max_position_embeddings`.
     fn rope(self, parameters: &Fields, original: Option<usize>) -> Result<Rope> {
-        let kind: Option<String> = match parameters.0.contains_key("rope_type") {
-            true => Some(parameters.get("rope_type")?),
-            false => parameters.find("type")?,
-        };
+        let kind = Self::kind(parameters)?;
         let kind = kind.as_deref().unwrap_or("default");
         let scaling = match kind {
             "default" => RopeScaling::None,
@@ -188,4 +196,45 @@ pub(super) fn gemma3(fields: &Fields, arch: &Arch) -> Result<Positions> {
         all: rotated("rope_theta", 1e6).rope(&full, None)?,
         windowed: Some(rotated("rope_local_base_freq", 1e4).rope(&windowed.unwrap_or_default(), None)?),
     })
+}
+
+/// OLMo 3's: layers with a window are never rescaled, and what stands outside `rope_parameters` is about the others alone.
+pub(super) fn olmo3(fields: &Fields, head_dim: usize) -> Result<Positions> {
+    let rotated = Rotated { theta: ("rope_theta", OLMO3_BASE), ..Rotated::whole(fields, head_dim) };
+    let both = fields.object("rope_parameters")?.unwrap_or_default();
+    let (full, windowed) = (both.object("full_attention")?, both.object("sliding_attention")?);
+    let mut windowed = windowed.unwrap_or_default();
+    windowed.0.entry("rope_theta").or_insert(OLMO3_BASE.into());
+    let mut full = full.unwrap_or_else(|| {
+        // transformers begins with this type, which a `type` of `rope_scaling` does not change.
+        Fields([("rope_type".to_string(), "default".into())].into_iter().collect())
+    });
+    full.0.extend(fields.object("rope_scaling")?.unwrap_or_default().0);
+    // transformers looks for it in the object around this one, where it is never.
+    full.0.remove("truncate");
+    Ok(Positions::Rotary { all: rotated.rope(&full, None)?, windowed: Some(rotated.rope(&windowed, None)?) })
+}
+
+/// The base of OLMo 3's frequencies where none is written.
+const OLMO3_BASE: f64 = 500_000.;
+
+/// Phi-3's: `yarn` and `su` are older names of `longrope`, and the context before the rescaling is written outside.
+pub(super) fn phi3(fields: &Fields, head_dim: usize) -> Result<Positions> {
+    let rotated = Rotated { share: Some(("partial_rotary_factor", 1.)), ..Rotated::whole(fields, head_dim) };
+    let mut parameters = rotated.parameters()?;
+    let kind = Rotated::kind(&parameters)?.unwrap_or_else(|| "default".into());
+    let original = match kind.as_str() {
+        // Of this name transformers renames the type alone.
+        "su" => parameters.get("original_max_position_embeddings")?,
+        "default" | "longrope" | "yarn" => fields.get_or("original_max_position_embeddings", 4096)?,
+        other => {
+            return Err(input(format!(
+                "rope scaling of type `{other}` is not one of this family's (supported: default, longrope)"
+            )));
+        }
+    };
+    if kind != "default" {
+        parameters.0.insert("rope_type".into(), "longrope".into());
+    }
+    Ok(Positions::Rotary { all: rotated.rope(&parameters, Some(original))?, windowed: None })
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::known_experts::{EXPERTS, GPT_OSS, GRANITEMOE, MIXTRAL, OLMOE, QWEN3_MOE};
 use super::known_generation::{GENERATE, GENERATION, read};
+use super::known_near::{self, NEAR};
 use super::{Family, Fields};
 use crate::base::error::input;
 use crate::base::keys::{Keys, Unread};
@@ -339,11 +340,13 @@ const ROPE: Keys = Keys {
         "attention_factor",
         "mscale",
         "mscale_all_dim",
+        "short_factor",
+        "long_factor",
     ],
     harmless: &[],
 };
 
-/// Gemma 3's `rope_parameters` are two.
+/// Where `rope_parameters` are two.
 const ROPE_BY_KIND: Keys = Keys { read: &["full_attention", "sliding_attention"], harmless: &[] };
 
 fn keys_of(family: Family) -> Vec<Keys> {
@@ -364,6 +367,15 @@ fn keys_of(family: Family) -> Vec<Keys> {
         Family::Gpt2 => vec![ALL, GPT2],
         Family::GptNeo => vec![ALL, GPT_NEO],
         Family::Bloom => vec![ALL, BLOOM],
+        Family::Gemma2 => vec![ALL, SIZES, ROTARY, NEAR, known_near::GEMMA2],
+        Family::Olmo2 | Family::Olmo3 => vec![ALL, SIZES, ROTARY, NEAR, known_near::OLMO],
+        Family::Granite => vec![ALL, SIZES, ROTARY, NEAR, known_near::GRANITE],
+        Family::Phi3 => vec![ALL, SIZES, ROTARY, NEAR, known_near::PHI3],
+        Family::Stablelm => vec![ALL, SIZES, ROTARY, NEAR, known_near::STABLELM],
+        Family::Cohere => vec![ALL, SIZES, ROTARY, NEAR, known_near::COHERE],
+        Family::Gptj => vec![ALL, GPT2, known_near::GPTJ],
+        Family::Opt => vec![ALL, known_near::OPT],
+        Family::Falcon => vec![ALL, SIZES, ROTARY, known_near::FALCON],
     }
 }
 
@@ -422,10 +434,12 @@ pub fn unread(folder: &Path) -> Result<Unread> {
 /// The keys of the fields of a model, and those of the objects in it.
 fn note_model(unread: &mut Unread, within: &str, family: Family, fields: &Fields) -> Result<()> {
     note(unread, within, &keys_of(family), fields);
+    // Of these families layers with a window have parameters of their own.
+    let by_kind = matches!(family, Family::Gemma3 | Family::Olmo3);
     for name in ["rope_parameters", "rope_scaling"] {
         let Some(rope) = fields.object(name)? else { continue };
         let place = format!("{within}{name}.");
-        if family != Family::Gemma3 || name == "rope_scaling" {
+        if !by_kind || name == "rope_scaling" {
             note(unread, &place, &[ROPE], &rope);
             continue;
         }

@@ -15,12 +15,14 @@ mod gguf_keys;
 mod json;
 mod json_experts;
 mod json_fields;
+mod json_near;
 mod json_older;
 mod json_rope;
 mod known;
 mod known_experts;
 mod known_generation;
 mod known_gguf;
+mod known_near;
 mod rotary;
 
 pub use family::Family;
@@ -32,7 +34,6 @@ pub use rotary::{Llama3Scaling, LongScaling, Pairs, Rope, RopeScaling, YarnScali
 
 use super::experts::{FeedForwardShape, Routing};
 use super::mlp::{Activation, MlpShape};
-use super::names::TensorNames;
 use super::projection::Projection;
 use crate::base::error::input;
 
@@ -262,8 +263,26 @@ pub enum Wiring {
     NormAfter,
     /// Attention, add, norm; MLP, add, norm.
     PostNorm,
-    /// Attention and MLP both read the block's input.
+    /// Attention and MLP both read the block's input, each through a norm of its own.
     Parallel,
+    /// Both read it through one norm.
+    ParallelOneNorm,
+}
+
+impl Wiring {
+    /// Attention and MLP both read the block's input.
+    pub fn is_parallel(self) -> bool {
+        matches!(self, Self::Parallel | Self::ParallelOneNorm)
+    }
+
+    /// Norms of the model's kind in a block.
+    pub fn norms(self) -> usize {
+        match self {
+            Self::Sandwich => 4,
+            Self::Sequential | Self::Parallel | Self::NormAfter | Self::PostNorm => 2,
+            Self::ParallelOneNorm => 1,
+        }
+    }
 }
 
 /// The usual scale of scores.
@@ -394,12 +413,6 @@ impl Arch {
                 Some(QkNorm::Head) => 2 * self.head_dim,
                 Some(QkNorm::OwnHead | QkNorm::Whole) => q + kv,
             };
-        let names = TensorNames::of(self);
-        let norms = match self.wiring {
-            Wiring::Sandwich => 4,
-            Wiring::Parallel if names.attention_norm == names.mlp_norm => 1,
-            Wiring::Sequential | Wiring::Parallel | Wiring::NormAfter | Wiring::PostNorm => 2,
-        };
         let (width, projected) = (self.embedding_width(), self.embedding_width.is_some());
         let outside = self.vocab * width * if self.tied { 1 } else { 2 }
             + when(projected, 2 * width * self.hidden)
@@ -407,7 +420,7 @@ impl Arch {
             + when(self.last_norm, norm)
             + when(self.embedding_norm, norm)
             + self.position_rows().unwrap_or(0) * self.hidden;
-        (outside + self.layers * (attention + norms * norm)) as u64
+        (outside + self.layers * (attention + self.wiring.norms() * norm)) as u64
             + self.feed_forwards().map(FeedForwardShape::parameters).sum::<u64>()
     }
 

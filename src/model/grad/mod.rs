@@ -25,7 +25,6 @@ pub use parts::{Gradient, Noise};
 use self::forward::{Tape, forward};
 use self::parts::{Ends, Inputs};
 use self::transpose::{Transpose, VOCABULARY_PIECE};
-use super::arch::Wiring;
 use super::block::Norms;
 use super::cpu::rowwise::{NormWeights, add, scale};
 use super::cpu::{Matrix, Scratch};
@@ -150,7 +149,7 @@ impl<'a> Differentiable<'a> {
         adapted: Option<(&Inputs, &mut Gradient)>,
     ) {
         use Projection::{Down, Gate, K, O, Q, Up, V};
-        let parallel = self.model.arch().wiring == Wiring::Parallel;
+        let parallel = self.model.arch().wiring.is_parallel();
         let block = &self.model.blocks()[layer];
         if let Some(norm) = &block.mlp_norms.sum {
             *back = norm::backward(norm, &saved.sums[1], back);
@@ -288,10 +287,7 @@ pub fn pass_bytes(arch: &Arch, longest: usize) -> u64 {
     let attention = (arch.heads + 2 * arch.kv_heads) * arch.head_dim;
     let between = arch.feed_forwards().map(FeedForwardShape::between).max().unwrap_or(0);
     let of_mlps: usize = arch.feed_forwards().map(FeedForwardShape::kept).sum();
-    let normed = match arch.wiring {
-        Wiring::Sandwich => 4,
-        Wiring::Sequential | Wiring::Parallel | Wiring::NormAfter | Wiring::PostNorm => 2,
-    };
+    let normed = arch.wiring.norms().max(2);
     let kept = arch.layers * (normed * arch.hidden + attention) + of_mlps;
     let row = kept + 10 * arch.hidden + 4 * between;
     (TOGETHER * 4 * (ROWS.max(longest) * row + 2 * loss::ROWS * arch.vocab)) as u64
