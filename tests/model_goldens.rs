@@ -259,6 +259,8 @@ fn masks_change_what_transformers_computes() {
             "starcoder2-short" => 2,
             "qwen3-yarn" => 4,
             "mistral-short" => 6,
+            "phi3" => 2,
+            "mixtral" => 4,
             _ => 0,
         };
         assert_eq!(behind_the_window, expected_number, "{family}");

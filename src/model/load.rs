@@ -74,7 +74,10 @@ impl WeightSource<'_> {
             let (weight, width) = match kind {
                 QkNorm::Whole => (weight(&name, &[heads * head_dim])?, heads * head_dim),
                 QkNorm::Head => (weight(&name, &[head_dim])?.repeat(heads), head_dim),
-                QkNorm::OwnHead if self.names.qk_norms_apart => {
+                // GGUF files have one tensor of them too.
+                QkNorm::OwnHead
+                    if self.names.qk_norms_apart && !self.weights.holds(&format!("{name}.weight")) =>
+                {
                     let each = (0..heads).map(|head| weight(&format!("{name}.{head}"), &[head_dim]));
                     (each.collect::<Result<Vec<_>>>()?.concat(), head_dim)
                 }

@@ -19,7 +19,7 @@ pub struct TensorNames {
     pub qkv: Qkv,
     /// Norms of queries and keys.
     pub qk_norms: [&'static str; 2],
-    /// Each head has a tensor of its own in them.
+    /// Each head has a tensor of its own in them, whose number follows.
     pub qk_norms_apart: bool,
     /// The heads' sinks.
     pub sinks: &'static str,

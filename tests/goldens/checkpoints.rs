@@ -15,7 +15,7 @@ use icl_mask::model::{Checkpoint, Decoder, Precision, Transformer};
 const SAME_WEIGHTS: f32 = 1e-5;
 
 /// Folder or file, whose logits it must give, and under which name they are stored.
-const CHECKPOINTS: [(&str, &str, &str); 36] = [
+const CHECKPOINTS: [(&str, &str, &str); 71] = [
     ("llama", "llama", "logits"),
     ("llama/model.gguf", "llama", "logits"),
     ("llama-sharded", "llama", "logits"),
@@ -52,6 +52,41 @@ const CHECKPOINTS: [(&str, &str, &str); 36] = [
     ("mixtral", "mixtral", "logits"),
     ("mixtral/model.gguf", "mixtral", "logits"),
     ("mixtral-published", "mixtral", "logits"),
+    ("gemma2", "gemma2", "logits"),
+    ("gemma2/model.gguf", "gemma2", "logits"),
+    ("gemma2-published", "gemma2", "logits"),
+    ("olmo2", "olmo2", "logits"),
+    ("olmo2/model.gguf", "olmo2", "logits"),
+    ("olmo3", "olmo3", "logits"),
+    ("olmo3/model.gguf", "olmo3", "logits"),
+    ("olmo3-published", "olmo3", "logits"),
+    ("phi3", "phi3", "logits"),
+    ("phi3/model.gguf", "phi3", "logits"),
+    ("phi3-published", "phi3", "logits"),
+    ("phi4-mini", "phi4-mini", "logits"),
+    ("phi4-mini/model.gguf", "phi4-mini", "logits"),
+    ("phi4-mini-published", "phi4-mini", "logits"),
+    ("granite", "granite", "logits"),
+    ("granite/model.gguf", "granite", "logits"),
+    ("gptj", "gptj", "logits"),
+    ("gptj-published", "gptj", "logits"),
+    ("opt", "opt", "logits"),
+    ("opt-350m", "opt-350m", "logits"),
+    ("opt-350m-published", "opt-350m", "logits"),
+    ("falcon-rw", "falcon-rw", "logits"),
+    ("falcon-7b", "falcon-7b", "logits"),
+    ("falcon-7b/model.gguf", "falcon-7b", "logits"),
+    ("falcon-7b-published", "falcon-7b", "logits"),
+    ("falcon-40b", "falcon-40b", "logits"),
+    ("falcon-40b/model.gguf", "falcon-40b", "logits"),
+    ("cohere", "cohere", "logits"),
+    ("cohere/model.gguf", "cohere", "logits"),
+    ("cohere-plus", "cohere-plus", "logits"),
+    ("cohere-plus/model.gguf", "cohere-plus", "logits"),
+    ("stablelm", "stablelm", "logits"),
+    ("stablelm/model.gguf", "stablelm", "logits"),
+    ("stablelm-12b", "stablelm-12b", "logits"),
+    ("stablelm-12b/model.gguf", "stablelm-12b", "logits"),
 ];
 
 fn path(name: &str) -> PathBuf {
@@ -67,7 +102,9 @@ fn expected(name: &str, logits: &str) -> (Vec<u32>, Vec<f32>) {
 }
 
 fn logits(path: &Path, precision: Precision, prompt: &[u32]) -> anyhow::Result<Vec<f32>> {
-    let model = Transformer::load(&Checkpoint::open(path)?, precision)?;
+    let checkpoint = Checkpoint::open(path)?;
+    let arch = checkpoint.arch().for_lengths(prompt.len()..=prompt.len())?;
+    let model = Transformer::new(arch, checkpoint.weights(), precision)?;
     let states = Plain::new(&model, &Plan::UNMASKED, prompt.len())?.feed(prompt, |_, _| ())?;
     Ok(model.logits(&states)?.data().to_vec())
 }
@@ -235,8 +272,8 @@ fn another_architecture_is_refused_with_those_known() {
     refused(folder.path(), &["config.json", "`mamba`", "gpt_neo, bloom, starcoder2"]);
     with("\"hidden_act\": \"silu\"", "\"hidden_act\": \"relu6\"");
     refused(folder.path(), &["config.json", "`hidden_act` is `relu6`"]);
-    with("\"rope_type\": \"default\"", "\"rope_type\": \"dynamic\"");
-    refused(folder.path(), &["config.json", "`dynamic` is not supported"]);
+    with("\"rope_type\": \"default\"", "\"rope_type\": \"mrope\"");
+    refused(folder.path(), &["config.json", "`mrope` is not supported"]);
     with("\"hidden_size\": 16", "\"hidden_size\": 18");
     refused(folder.path(), &["config.json"]);
     with("\"hidden_size\": 16", "\"hidden_size\": \"wide\"");

@@ -11,8 +11,8 @@ use icl_mask::config::files;
 use icl_mask::data::Example;
 use icl_mask::intervene::{Condition, Plan, Series};
 use icl_mask::model::{
-    Adapter, AdapterId, Adapters, Arch, Biases, DeviceTransformer, Family, Held, LowRank, Matrix, Positions,
-    Precision, Projection, Rope, RopeScaling, Sizes, Transformer, Weights,
+    Adapter, AdapterId, Adapters, Arch, Biases, DeviceTransformer, Family, Held, LowRank, Matrix, Pairs,
+    Positions, Precision, Projection, Rope, RopeScaling, Sizes, Transformer, Weights,
 };
 use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 

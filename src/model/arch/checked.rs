@@ -90,7 +90,8 @@ impl Mixture {
 const MOST_EXPERTS: usize = 1 << 16;
 
 impl Rope {
-    fn check(&self) -> Result<()> {
+    /// Frequencies must be numbers.
+    pub(in crate::model) fn check(&self) -> Result<()> {
         positive("base of the rotary frequencies (rope_theta, rope.freq_base)", self.theta)?;
         if let RopeScaling::Long(LongScaling { short, long, .. }) = &self.scaling {
             if let Some(list) = [short, long].into_iter().find(|list| list.len() != self.dims / 2) {

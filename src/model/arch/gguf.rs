@@ -5,10 +5,11 @@ use candle_core::quantized::gguf_file::Content;
 
 use super::gguf_experts;
 use super::gguf_keys::{GgufKeys, Metadata};
+use super::gguf_near;
 use super::known_gguf::refuse_not_computed;
 use super::{
     Activation, Alibi, Arch, Biases, Family, Multipliers, NormKind, Pairs, Positions, QkNorm, Rope,
-    RopeScaling, Sizes, Wiring, listable,
+    RopeScaling, Sizes, Wiring, YarnScaling, listable,
 };
 use crate::base::error::input;
 
@@ -27,7 +28,7 @@ const SMOLLM3_PATTERN: usize = 4;
 impl Family {
     /// Whether rows of queries and keys stand in GGUF files pair by pair of what is rotated together, instead of half by half.
     pub fn is_in_pairs(self) -> bool {
-        matches!(self, Self::Llama | Self::Smollm3 | Self::Mixtral | Self::Granitemoe)
+        matches!(self, Self::Llama | Self::Smollm3 | Self::Mixtral | Self::Granite | Self::Granitemoe)
     }
 }
 
@@ -74,10 +75,8 @@ impl Arch {
             },
             Family::Gemma3 => gemma3(arch, &keys)?,
             Family::Olmoe => Arch { qk_norm: Some(QkNorm::Whole), ..arch },
-            Family::Granitemoe => gguf_experts::granitemoe(arch, &keys)?,
             Family::GptOss => gguf_experts::gpt_oss(arch, &keys)?,
-            // The sizes and the tensors that are there say all of it.
-            _ => arch,
+            _ => gguf_near::near(arch, &keys, content)?,
         };
         refuse_not_computed(&keys, &arch)?;
         arch.checked()
@@ -95,8 +94,12 @@ fn sizes(family: Family, content: &Content, keys: &GgufKeys) -> Result<Arch> {
     let has = |name: &str| content.tensor_infos.contains_key(name);
     let gate = ["blk.0.ffn_gate.weight", "blk.0.ffn_gate_exps.weight", "blk.0.ffn_gate.0.weight"];
     let gated = gate.into_iter().any(has);
-    let norm = if has("output_norm.bias") { NormKind::Layer } else { NormKind::Rms };
-    let epsilon = if norm == NormKind::Layer { "layer_norm_epsilon" } else { "layer_norm_rms_epsilon" };
+    let norm = match family {
+        _ if has("output_norm.bias") => NormKind::Layer,
+        Family::Cohere => NormKind::LayerWithoutBias,
+        _ => NormKind::Rms,
+    };
+    let epsilon = if norm == NormKind::Rms { "layer_norm_rms_epsilon" } else { "layer_norm_epsilon" };
     let sizes = Sizes {
         layers,
         hidden,
@@ -135,11 +138,10 @@ fn rotary(keys: &GgufKeys, head_dim: usize) -> Result<Positions> {
     let scaling = match keys.optional_string("rope.scaling.type")? {
         Some("none") => RopeScaling::None,
         None | Some("linear") => factor.map_or(RopeScaling::None, RopeScaling::Linear),
-        // gpt-oss's own.
-        Some("yarn") if keys.name == "gpt-oss" => gguf_experts::yarn(keys)?,
+        Some("yarn") => RopeScaling::Yarn(yarn(keys, factor)?),
         Some(other) => {
             return Err(input(format!(
-                "metadata `{}` is `{other}`, which is not supported (supported: none, linear)",
+                "metadata `{}` is `{other}`, which is not supported (supported: none, linear, yarn)",
                 keys.key("rope.scaling.type")
             )));
         }
@@ -147,6 +149,27 @@ fn rotary(keys: &GgufKeys, head_dim: usize) -> Result<Positions> {
     let theta = keys.optional_float("rope.freq_base")?.unwrap_or(10_000.);
     let dims = keys.optional_size("rope.dimension_count")?.unwrap_or(head_dim);
     Ok(Positions::Rotary { all: Rope { theta, dims, pairs: Pairs::Halves, scaling }, windowed: None })
+}
+
+/// What is not written follows as in transformers.
+fn yarn(keys: &GgufKeys, factor: Option<f64>) -> Result<YarnScaling> {
+    let factor = factor.map_or_else(|| keys.float("rope.scaling.factor"), Ok)?;
+    let number =
+        |part: &str, absent: f64| -> Result<f64> { Ok(keys.optional_float(part)?.unwrap_or(absent)) };
+    let spread = if factor <= 1. { 1. } else { 0.1 * factor.ln() + 1. };
+    if number("rope.scaling.yarn_log_multiplier", 0.)? != 0. {
+        let key = keys.key("rope.scaling.yarn_log_multiplier");
+        return Err(input(format!("metadata `{key}` is not 0, and only 0 is computed")));
+    }
+    Ok(YarnScaling {
+        factor,
+        original_context: keys.size("rope.scaling.original_context_length")?,
+        beta_fast: number("rope.scaling.yarn_beta_fast", 32.)?,
+        beta_slow: number("rope.scaling.yarn_beta_slow", 1.)?,
+        // No published gpt-oss rounds its bounds; files do not say so.
+        truncate: keys.name != "gpt-oss",
+        attention_factor: number("rope.scaling.yarn_attn_factor", spread)?,
+    })
 }
 
 fn gemma3(arch: Arch, keys: &GgufKeys) -> Result<Arch> {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::gguf_keys::GgufKeys;
-use super::{Activation, Arch, Family, Mixture, Multipliers, RopeScaling, YarnScaling};
+use super::{Activation, Arch, Family, Mixture};
 use crate::base::error::input;
 use crate::model::experts::{Routing, Scoring};
 use crate::model::mlp::ClampedSwiglu;
@@ -56,20 +56,6 @@ pub(super) fn mixture(family: Family, keys: &GgufKeys) -> Result<Option<Mixture>
     Ok(Some(Mixture { routing, width, dense: Vec::new() }))
 }
 
-/// Granite's multipliers.
-pub(super) fn granitemoe(arch: Arch, keys: &GgufKeys) -> Result<Arch> {
-    let or_one = |part: &str| Ok::<f64, anyhow::Error>(keys.optional_float(part)?.unwrap_or(1.));
-    Ok(Arch {
-        score_scale: keys.optional_float("attention.scale")?.unwrap_or(arch.score_scale),
-        multipliers: Multipliers {
-            embedding: or_one("embedding_scale")?,
-            residual: or_one("residual_scale")?,
-            logits: 1. / or_one("logit_scale")?,
-        },
-        ..arch
-    })
-}
-
 /// What files do not say of gpt-oss: every second layer has the window, the first one among them.
 pub(super) fn gpt_oss(arch: Arch, keys: &GgufKeys) -> Result<Arch> {
     let window = keys.size("attention.sliding_window")?;
@@ -79,19 +65,4 @@ pub(super) fn gpt_oss(arch: Arch, keys: &GgufKeys) -> Result<Arch> {
         activation: Activation::ClampedSwiglu(ClampedSwiglu { limit: 7., alpha: 1.702 }),
         ..arch
     })
-}
-
-/// gpt-oss's rotary scaling, whose bounds are not rounded, in no published model.
-pub(super) fn yarn(keys: &GgufKeys) -> Result<RopeScaling> {
-    let key = |part: &str| format!("rope.scaling.{part}");
-    let factor = keys.float(&key("factor"))?;
-    let usual = if factor <= 1. { 1. } else { 0.1 * factor.ln() + 1. };
-    Ok(RopeScaling::Yarn(YarnScaling {
-        factor,
-        original_context: keys.size(&key("original_context_length"))?,
-        beta_fast: keys.optional_float(&key("yarn_beta_fast"))?.unwrap_or(32.),
-        beta_slow: keys.optional_float(&key("yarn_beta_slow"))?.unwrap_or(1.),
-        truncate: false,
-        attention_factor: keys.optional_float(&key("yarn_attn_factor"))?.unwrap_or(usual),
-    }))
 }

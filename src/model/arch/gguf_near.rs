@@ -25,7 +25,7 @@ pub(super) fn near(arch: Arch, keys: &GgufKeys, content: &Content) -> Result<Arc
     match arch.family {
         Family::Gemma2 => gemma2(arch, keys),
         Family::Olmo2 => olmo(arch, keys),
-        Family::Granite => granite(arch, keys),
+        Family::Granite | Family::Granitemoe => granite(arch, keys),
         Family::Phi3 => phi3(arch, keys),
         Family::Stablelm => Ok(Arch {
             qk_norm: arch.qk_norm.map(|_| QkNorm::OwnHead),
@@ -66,15 +66,17 @@ fn olmo(arch: Arch, keys: &GgufKeys) -> Result<Arch> {
     let arch = Arch { qk_norm: Some(QkNorm::Whole), wiring: Wiring::NormAfter, ..arch };
     let Some(window) = keys.optional_size("attention.sliding_window")? else { return Ok(arch) };
     let windowed = match keys.metadata.0.get(&keys.key("attention.sliding_window_pattern")) {
-        None => (1..=arch.layers).map(|layer| !layer.is_multiple_of(OLMO3_PATTERN)).collect(),
+        None => Some((1..=arch.layers).map(|layer| !layer.is_multiple_of(OLMO3_PATTERN)).collect()),
         Some(Value::Array(flags)) => flags.iter().map(|flag| flag.to_bool().ok()).collect(),
         Some(_) => None,
     };
-    let windowed: Vec<bool> = windowed
-        .filter(|windowed: &Vec<bool>| windowed.len() == arch.layers)
-        .ok_or_else(|| {
+    let windowed: Vec<bool> =
+        windowed.filter(|windowed: &Vec<bool>| windowed.len() == arch.layers).ok_or_else(|| {
             let key = keys.key("attention.sliding_window_pattern");
-            input(format!("metadata `{key}` is no list of truth values, one for each of {} layers", arch.layers))
+            input(format!(
+                "metadata `{key}` is no list of truth values, one for each of {} layers",
+                arch.layers
+            ))
         })?;
     let positions = match arch.positions {
         Positions::Rotary { all, .. } => {
@@ -124,8 +126,6 @@ fn cohere(arch: Arch, keys: &GgufKeys) -> Result<Arch> {
         other => other,
     };
     Ok(Arch {
-        norm: NormKind::LayerWithoutBias,
-        norm_eps: keys.float("attention.layer_norm_epsilon")?,
         positions,
         qk_norm: arch.qk_norm.map(|_| QkNorm::OwnHead),
         wiring: Wiring::ParallelOneNorm,

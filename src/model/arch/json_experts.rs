@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::json::{common, layer_types, rotary};
 use super::json_fields::activation;
+use super::json_near;
 use super::json_rope::Rotated;
-use super::{Activation, Arch, Biases, Family, Fields, Mixture, Multipliers, QkNorm};
+use super::{Activation, Arch, Biases, Family, Fields, Mixture, QkNorm};
 use crate::base::error::input;
 use crate::model::experts::{Routing, Scoring};
 use crate::model::mlp::ClampedSwiglu;
@@ -110,12 +111,6 @@ pub(super) fn olmoe(fields: &Fields) -> Result<Arch> {
 /// The description of a model of this family.
 pub(super) fn granitemoe(fields: &Fields) -> Result<Arch> {
     let fields = &fields.with_defaults(&[
-        ("vocab_size", 32_000),
-        ("hidden_size", 4096),
-        ("intermediate_size", 11_008),
-        ("num_hidden_layers", 32),
-        ("num_attention_heads", 32),
-        ("max_position_embeddings", 2048),
         ("num_local_experts", 8),
         ("num_experts_per_tok", 2),
         // Absent from a model without shared experts, which are not computed.
@@ -123,19 +118,10 @@ pub(super) fn granitemoe(fields: &Fields) -> Result<Arch> {
     ]);
     fields.only("shared_intermediate_size", 0)?;
     fields.only("position_embedding_type", "rope".to_string())?;
-    let arch = common(fields, Family::Granitemoe)?;
-    let bias = fields.get_or("attention_bias", false)?;
+    let arch = json_near::granite(fields, Family::Granitemoe)?;
     Ok(Arch {
-        norm_eps: fields.get_or("rms_norm_eps", 1e-6)?,
-        positions: rotary(fields, arch.head_dim)?,
-        score_scale: fields.get_or("attention_multiplier", 1.)?,
-        multipliers: Multipliers {
-            embedding: fields.get_or("embedding_multiplier", 1.)?,
-            residual: fields.get_or("residual_multiplier", 1.)?,
-            logits: 1. / fields.get_or("logits_scaling", 1.)?,
-        },
-        bias: Biases { qkv: bias, output: bias, ..Biases::NONE },
-        activation: activation(fields, "hidden_act", "silu")?,
+        // transformers does not read `mlp_bias` here.
+        bias: Biases { mlp: false, ..arch.bias },
         experts: Some(mixture(fields, "num_local_experts", Scoring::Chosen, arch.intermediate)?),
         ..arch
     })

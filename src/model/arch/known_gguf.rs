@@ -49,16 +49,17 @@ const OF_ARCHITECTURE: Keys = Keys {
         "rope.scale_linear",
         "rope.scaling.attn_factor",
         "rope.scaling.factor",
+        "rope.scaling.finetuned",
         "rope.scaling.original_context_length",
         "rope.scaling.type",
         "rope.scaling.yarn_attn_factor",
         "rope.scaling.yarn_beta_fast",
         "rope.scaling.yarn_beta_slow",
+        "rope.scaling.yarn_log_multiplier",
         "use_parallel_residual",
     ],
-    // The vocabulary is as large as the embedding; rows of queries and keys of `llama` are known to be in pairs; the original
-    // context matters to scalings that are refused.
-    harmless: &["rope.scaling.finetuned", "tensor_data_layout", "vocab_size"],
+    // The vocabulary is as large as the embedding; the order of rows of queries and keys is known of each architecture.
+    harmless: &["tensor_data_layout", "vocab_size"],
 };
 
 /// Other keys.
@@ -102,14 +103,6 @@ pub fn not_applied_gguf(metadata: &HashMap<String, Value>) -> BTreeMap<String, s
     if penalty == 1. { BTreeMap::new() } else { [(PENALTY.to_string(), penalty.into())].into() }
 }
 
-/// Numbers that this decoder computes with one value alone: where it is not written, llama.cpp takes the same.
-const NEUTRAL: [(&str, f64); 5] = [
-    ("attention.clamp_kqv", 0.),
-    ("attn_logit_softcapping", 0.),
-    ("expert_weights_scale", 1.),
-    ("final_logit_softcapping", 0.),
-    ("rope.scaling.attn_factor", 1.),
-];
 /// The slope of the first ALiBi head follows from it.
 const ALIBI_BIAS: f64 = 8.;
 
@@ -121,14 +114,27 @@ pub(super) fn refuse_not_computed(keys: &GgufKeys, arch: &Arch) -> Result<()> {
         }
         _ => Ok(()),
     };
-    NEUTRAL.iter().try_for_each(|(part, computed)| only(part, *computed))?;
-    only("attention.max_alibi_bias", ALIBI_BIAS)?;
-    only("attention.scale", arch.score_scale)?;
-    only("embedding_scale", arch.multipliers.embedding)?;
-    only("residual_scale", arch.multipliers.residual)?;
-    // 0 stands for none; 1 changes nothing.
+    let granite = matches!(arch.family, Family::Granite | Family::Granitemoe);
+    // Where a number is not written, llama.cpp takes the one that is computed too. For a cap 0 stands for none.
+    let computed = [
+        ("attention.clamp_kqv", arch.clip_qkv.unwrap_or(0.)),
+        ("attention.max_alibi_bias", ALIBI_BIAS),
+        ("attention.scale", arch.score_scale),
+        ("attn_logit_softcapping", arch.score_cap.unwrap_or(0.)),
+        ("embedding_scale", if granite { arch.multipliers.embedding } else { 1. }),
+        ("expert_weights_scale", 1.),
+        ("final_logit_softcapping", arch.logit_cap.unwrap_or(0.)),
+        ("residual_scale", arch.multipliers.residual),
+    ];
+    computed.iter().try_for_each(|(part, computed)| only(part, *computed))?;
+    // Factors of Phi-3's are read with them.
+    if arch.family != Family::Phi3 {
+        only("rope.scaling.attn_factor", 1.)?;
+    }
+    // 0 stands for none; 1 changes nothing. Granite divides by it.
     if keys.optional_float("logit_scale")?.is_some_and(|scale| scale != 0.) {
-        only("logit_scale", 1. / arch.multipliers.logits)?;
+        let logits = arch.multipliers.logits;
+        only("logit_scale", if granite { 1. / logits } else { logits })?;
     }
     if let Some(width) = keys.optional_size("attention.value_length")?.filter(|width| *width != arch.head_dim)
     {
@@ -138,7 +144,8 @@ pub(super) fn refuse_not_computed(keys: &GgufKeys, arch: &Arch) -> Result<()> {
             arch.head_dim
         )));
     }
-    let whole = matches!(arch.positions, Positions::Rotary { .. }) && arch.family != Family::GptNeox;
+    let whole = matches!(arch.positions, Positions::Rotary { .. })
+        && !matches!(arch.family, Family::GptNeox | Family::Phi3 | Family::Stablelm);
     let rotated = keys.optional_size("rope.dimension_count")?;
     if let Some(dims) = rotated.filter(|dims| whole && *dims != arch.head_dim) {
         return Err(input(format!(

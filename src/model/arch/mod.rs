@@ -12,6 +12,7 @@ mod fields;
 mod gguf;
 mod gguf_experts;
 mod gguf_keys;
+mod gguf_near;
 mod json;
 mod json_experts;
 mod json_fields;
@@ -27,6 +28,7 @@ mod rotary;
 
 pub use family::Family;
 pub use fields::Fields;
+pub(super) use gguf_keys::{GgufKeys, Metadata};
 pub use known::unread;
 pub use known_generation::not_applied;
 pub use known_gguf::{not_applied_gguf, unread_gguf};

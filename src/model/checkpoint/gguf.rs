@@ -15,10 +15,14 @@ use super::gguf_parts::FilePart;
 use super::held::{Mapped, Storage};
 use super::{Held, Weights, misshapen, surplus};
 use crate::base::error::input;
-use crate::model::{Arch, Family, Positions, RopeScaling};
+use crate::model::arch::{GgufKeys, Metadata};
+use crate::model::{Arch, Family, LongScaling, Positions, RopeScaling};
 
 /// The factors of Llama 3.1's rotary frequencies.
 const ROPE_FACTORS: &str = "rope_freqs.weight";
+
+/// The factors of Phi-3's rotary frequencies, for long sequences and for short ones.
+const LONG_FACTORS: [&str; 2] = ["rope_factors_long.weight", "rope_factors_short.weight"];
 
 /// A GGUF file, or the parts of a split one: headers read, tensors mapped.
 pub struct GgufFile {
@@ -67,6 +71,9 @@ impl GgufFile {
         if this.arch.family == Family::Llama && this.content.tensor_infos.contains_key(ROPE_FACTORS) {
             this.read_rope_factors()?;
         }
+        if this.has_long_factors() {
+            this.read_long_factors()?;
+        }
         Ok(this)
     }
 
@@ -100,6 +107,26 @@ impl GgufFile {
         let factors = factors.into_iter().map(|factor| factor * linear).collect();
         all.scaling = RopeScaling::Factors(factors);
         all.scaling.check().with_context(|| format!("{file}: tensor `{ROPE_FACTORS}`"))
+    }
+
+    fn has_long_factors(&self) -> bool {
+        let has = |name: &&str| self.content.tensor_infos.contains_key(*name);
+        self.arch.family == Family::Phi3 && LONG_FACTORS.iter().any(has)
+    }
+
+    fn read_long_factors(&mut self) -> Result<()> {
+        let [long, short] = LONG_FACTORS.map(|name| self.mapped(name)?.vector());
+        let keys = GgufKeys { metadata: Metadata(&self.content.metadata), name: self.architecture() };
+        let scaling = RopeScaling::Long(LongScaling {
+            short: short?,
+            long: long?,
+            original_context: keys.size("rope.scaling.original_context_length")?,
+            attention_factor: keys.optional_float("rope.scaling.attn_factor")?.unwrap_or(1.),
+        });
+        let Positions::Rotary { all, .. } = &mut self.arch.positions else { return Ok(()) };
+        all.scaling = scaling;
+        all.check()
+            .with_context(|| format!("{}: tensors `{}`", self.path.display(), LONG_FACTORS.join("` and `")))
     }
 
     /// A tensor by its GGUF name, as it is stored.
@@ -191,7 +218,11 @@ impl Weights for GgufFile {
 
     fn refuse_surplus(&self, asked: &BTreeSet<String>) -> Result<()> {
         let known: BTreeSet<String> = asked.iter().map(|asked| self.name(asked)).collect();
-        let factors = |name: &str| self.arch.family == Family::Llama && name == ROPE_FACTORS;
+        let factors = |name: &str| match self.arch.family {
+            Family::Llama => name == ROPE_FACTORS,
+            Family::Phi3 => LONG_FACTORS.contains(&name),
+            _ => false,
+        };
         let mut more: Vec<&str> = self.content.tensor_infos.keys().map(String::as_str).collect();
         more.retain(|name| !known.contains(*name) && !factors(name));
         more.sort_unstable();

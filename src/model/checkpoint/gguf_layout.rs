@@ -1,6 +1,6 @@
 //! Hugging Face's tensor names -> llama.cpp's, and what llama.cpp's converter does to a tensor on the way.
 
-use crate::model::{Arch, Family};
+use crate::model::{Arch, Family, Wiring};
 
 /// How a tensor stands in a GGUF file, seen from transformers' layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub enum TensorLayout {
     Same,
     /// Rows of each of so many heads are pairs `x0 y0 x1 y1 ...` instead of halves `x0 x1 ... y0 y1 ...`.
     Pairs { heads: usize },
-    /// Rows are all queries, all keys, all values, instead of those three head by head.
+    /// Rows are all queries, all keys, all values, instead of those head of keys by head of keys.
     Stacked,
     /// Transposed.
     Transposed,
@@ -35,13 +35,17 @@ const NAMES: [(&str, &str); 14] = [
     ("gpt_neox.layers.", "blk."),
 ];
 
-const PARTS: [(&str, &str); 32] = [
+const PARTS: [(&str, &str); 38] = [
     ("self_attn.q_proj", "attn_q"),
     ("self_attn.k_proj", "attn_k"),
     ("self_attn.v_proj", "attn_v"),
     ("self_attn.o_proj", "attn_output"),
     ("self_attn.q_norm", "attn_q_norm"),
     ("self_attn.k_norm", "attn_k_norm"),
+    ("self_attn.q_layernorm.norms", "attn_q_norm"),
+    ("self_attn.k_layernorm.norms", "attn_k_norm"),
+    ("self_attn.qkv_proj", "attn_qkv"),
+    ("mlp.gate_up_proj", "ffn_up"),
     ("mlp.gate_proj", "ffn_gate"),
     ("mlp.up_proj", "ffn_up"),
     ("mlp.down_proj", "ffn_down"),
@@ -59,6 +63,8 @@ const PARTS: [(&str, &str); 32] = [
     ("attention.dense", "attn_output"),
     ("mlp.dense_h_to_4h", "ffn_up"),
     ("mlp.dense_4h_to_h", "ffn_down"),
+    ("ln_attn", "attn_norm_2"),
+    ("ln_mlp", "attn_norm"),
     ("ln_1", "attn_norm"),
     ("ln_2", "ffn_norm"),
     ("attn.c_attn", "attn_qkv"),
@@ -80,8 +86,8 @@ pub fn name(arch: &Arch, hugging_face: &str) -> String {
         return named;
     };
     // The one name that stands for two things; in gpt-oss it is another one's.
-    if matches!(arch.family, Family::Gemma3 | Family::GptOss) && part.starts_with("post_attention_layernorm")
-    {
+    let after = matches!(arch.wiring, Wiring::Sandwich | Wiring::NormAfter) || arch.family == Family::GptOss;
+    if after && part.starts_with("post_attention_layernorm") {
         return format!("blk.{layer}.post_attention_norm.weight");
     }
     let part = PARTS.iter().find_map(|pair| replaced(part, pair)).unwrap_or_else(|| part.into());
@@ -127,9 +133,9 @@ pub fn layout(arch: &Arch, hugging_face: &str) -> TensorLayout {
     match arch.family {
         family if family.is_in_pairs() && has(".q_proj.") => TensorLayout::Pairs { heads: arch.heads },
         family if family.is_in_pairs() && has(".k_proj.") => TensorLayout::Pairs { heads: arch.kv_heads },
-        Family::Bloom | Family::GptNeox if has("query_key_value") => TensorLayout::Stacked,
+        Family::Bloom | Family::GptNeox | Family::Falcon if has("query_key_value") => TensorLayout::Stacked,
         Family::Gpt2 if has(".c_") && hugging_face.ends_with("weight") => TensorLayout::Transposed,
-        Family::Gemma3 if has("norm") => TensorLayout::PlusOne,
+        Family::Gemma2 | Family::Gemma3 if has("norm") => TensorLayout::PlusOne,
         _ => TensorLayout::Same,
     }
 }
@@ -142,10 +148,17 @@ pub fn row_order(arch: &Arch, layout: TensorLayout) -> Option<Box<dyn Iterator<I
             let (head, half, pair) = (row / dim, row % dim / (dim / 2), row % (dim / 2));
             head * dim + 2 * pair + half
         }))),
-        TensorLayout::Stacked => Some(Box::new((0..3 * heads * dim).map(move |row| {
-            let (head, part, column) = (row / (3 * dim), row / dim % 3, row % dim);
-            (part * heads + head) * dim + column
-        }))),
+        TensorLayout::Stacked => {
+            let (kv_heads, group) = (arch.kv_heads, heads / arch.kv_heads);
+            Some(Box::new((0..(heads + 2 * kv_heads) * dim).map(move |row| {
+                let (kv_head, part, column) = (row / ((group + 2) * dim), row / dim % (group + 2), row % dim);
+                let head = match part.checked_sub(group) {
+                    None => kv_head * group + part,
+                    Some(which) => heads + which * kv_heads + kv_head,
+                };
+                head * dim + column
+            })))
+        }
         TensorLayout::Same | TensorLayout::Transposed | TensorLayout::PlusOne => None,
     }
 }
