@@ -3,6 +3,7 @@
 # the table of docs/parity.md. Random weights at real head sizes; nothing is downloaded but Python packages.
 #
 #   bin/parity-families.sh [FAMILY ...] > docs/parity-families.md
+#   bin/parity-families.sh --random 20 --tokens 200      twenty models of drawn sizes
 #
 # Exit code: 0 all agree, 1 one does not, 2 no verdict possible.
 # PEERS_PYTHON names an interpreter that has tests/peers/requirements.txt already; else `.venv` gets it.

@@ -35,7 +35,9 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     let prompt: Vec<u32> = serde_json::from_slice(&fs::read(&args.prompt)?)?;
-    let model = Transformer::load(&Checkpoint::open(&args.model)?, Precision::F32)?;
+    let checkpoint = Checkpoint::open(&args.model)?;
+    let arch = checkpoint.arch().for_lengths(prompt.len()..=prompt.len() + args.tokens)?;
+    let model = Transformer::new(arch, checkpoint.weights(), Precision::F32)?;
     let mut sequence = Plain::new(&model, UNMASKED, prompt.len() + args.tokens)?;
     let mut file = BufWriter::new(File::create(args.out.with_extension("f32"))?);
     let (mut next, mut generated) = (prompt, Vec::with_capacity(args.tokens));

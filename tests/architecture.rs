@@ -103,6 +103,24 @@ fn beside(path: &Path, name: &str, sources: &BTreeMap<PathBuf, String>) -> Optio
     candidates.into_iter().find(|candidate| sources.contains_key(candidate))
 }
 
+/// The lines that the page shows as those of one family stand in the files that it names.
+#[test]
+fn the_family_that_is_shown_is_in_the_code() {
+    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let shown = page.split("```diff\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let (mut file, mut lines) = (String::new(), 0);
+    for line in shown.lines().filter(|line| !line.trim().is_empty()) {
+        match line.strip_prefix("  +") {
+            Some(code) => {
+                assert!(file.lines().any(|line| line == code), "{code}");
+                lines += 1;
+            }
+            None => file = fs::read_to_string(root().join(line.trim())).unwrap(),
+        }
+    }
+    assert!(lines > 15 && lines <= 25, "{lines}");
+}
+
 #[test]
 fn no_files_of_a_folder_use_each_other_in_a_circle() {
     let sources = sources();

@@ -345,11 +345,15 @@ fn what_peft_saves_works_here_and_comes_back_the_same() {
     }
 }
 
-/// A gradient foretells how the loss changes in any direction.
+/// A gradient foretells how the loss changes in any direction. Not so where a step makes a row choose other experts: those families'
+/// gradients are compared with PEFT's alone.
 #[test]
 fn gradients_are_differences_of_losses() {
     for family in FAMILIES {
         let case = Case::open(family);
+        if case.model.arch().experts.is_some() {
+            continue;
+        }
         let layer = case.golden.layer;
         let Golden { r, alpha, .. } = case.golden;
         let present = Projection::ALL.into_iter().filter(|one| one.sizes(case.model.arch()).is_some());

@@ -8,7 +8,9 @@ llama.cpp knows the family and the file tells all of the model, GGUF in F16 and 
 float32, eager attention. It reads the GGUF files itself where it can; else the weights are packed and unpacked by the
 gguf package.
 
-    families.py --greedy target/release/examples/greedy [--scratch FOLDER] [--tokens 1000] [FAMILY ...]
+    families.py --greedy target/release/examples/greedy [--scratch FOLDER] [--tokens 1000] [--random N] [FAMILY ...]
+
+With `--random N` the models are those of random_models.py instead: so many of drawn sizes, as safetensors in f32.
 
 Prints a Markdown table. Logits are compared up to the first token that differs; "relative" is to the largest of them.
 "transformers' own" is by how much its logits differ, relatively, when it reads the same tokens at once instead of one
@@ -39,9 +41,12 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "goldens")]
 import drawn  # noqa: E402
 from family_models import models  # noqa: E402
 from masked import as_trained  # noqa: E402
+from random_models import random_models  # noqa: E402
 from write_gguf import has_gguf, kind_of, tells_all, write_gguf  # noqa: E402
 
 VOCAB, PROMPT = 512, 20
+# Of the drawn sizes.
+SEED = 26
 # With the rules of the goldens these say the same few tokens again and again: small biases, strong MLPs, more layers.
 LIVELY = {
     "bloom": [["bias", 0.125, 0.0], ["dense.weight", 0.5, 0.0], ["dense_h_to_4h.weight", 0.5, 0.0],
@@ -153,8 +158,9 @@ def compare(args, name, config, rules, scratch):
     seed, model, distinct = first_model(config, rules, ids, args.tokens)
     prompt, out = scratch / "prompt.json", scratch / "generated"
     prompt.write_text(json.dumps(ids))
-    folder = scratch / name
-    for kind, path, peer in checkpoints(folder, model):
+    folder = scratch / name.replace(" ", "-")
+    formats = checkpoints(folder, model)
+    for kind, path, peer in [next(formats)] if args.random else formats:
         if peer:
             reference = peer()
             theirs, their_logits = generate(reference, ids, args.tokens)
@@ -188,6 +194,7 @@ def main():
     parser.add_argument("--greedy", required=True, help="examples/greedy.rs, compiled")
     parser.add_argument("--scratch", type=Path, help="where the files go; default: a temporary folder")
     parser.add_argument("--tokens", type=int, default=1000)
+    parser.add_argument("--random", type=int, metavar="N", help="so many models of drawn sizes")
     args = parser.parse_args()
     torch.set_num_threads(1)
     transformers.utils.logging.set_verbosity_error()
@@ -201,7 +208,8 @@ def main():
     print("|---|---|---|---|---|---|---|---|")
     ok = True
     with tempfile.TemporaryDirectory() as temporary, torch.inference_mode():
-        for name, config, rules in wanted_models(args.families):
+        drawn_models = args.random and random_models(args.random, SEED, VOCAB)
+        for name, config, rules in drawn_models or wanted_models(args.families):
             started = time.time()
             ok &= compare(args, name, config, rules, args.scratch or Path(temporary))
             print(f"  {name}: {time.time() - started:.0f} s", file=sys.stderr, flush=True)
