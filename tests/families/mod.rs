@@ -13,7 +13,7 @@ use icl_mask::prompt::{Profile, Prompt, Segments};
 use crate::drawn::Drawn;
 use crate::tiny;
 
-pub const FAMILIES: [&str; 42] = [
+pub const FAMILIES: [&str; 45] = [
     "llama-2",
     "llama-3.1",
     "llama-3.2",
@@ -56,6 +56,9 @@ pub const FAMILIES: [&str; 42] = [
     "cohere-plus",
     "stablelm",
     "stablelm-2-12b",
+    "olmoe",
+    "granitemoe",
+    "gpt-oss",
 ];
 
 /// Largest difference, as a share of the largest absolute value expected in the same vector.

@@ -15,7 +15,7 @@ use icl_mask::model::{Checkpoint, Decoder, Precision, Transformer};
 const SAME_WEIGHTS: f32 = 1e-5;
 
 /// Folder or file, whose logits it must give, and under which name they are stored.
-const CHECKPOINTS: [(&str, &str, &str); 71] = [
+const CHECKPOINTS: [(&str, &str, &str); 82] = [
     ("llama", "llama", "logits"),
     ("llama/model.gguf", "llama", "logits"),
     ("llama-sharded", "llama", "logits"),
@@ -87,6 +87,17 @@ const CHECKPOINTS: [(&str, &str, &str); 71] = [
     ("stablelm/model.gguf", "stablelm", "logits"),
     ("stablelm-12b", "stablelm-12b", "logits"),
     ("stablelm-12b/model.gguf", "stablelm-12b", "logits"),
+    ("olmoe", "olmoe", "logits"),
+    ("olmoe/model.gguf", "olmoe", "logits"),
+    ("olmoe-published", "olmoe", "logits"),
+    ("granitemoe", "granitemoe", "logits"),
+    ("granitemoe/model.gguf", "granitemoe", "logits"),
+    ("granitemoe-published", "granitemoe", "logits"),
+    ("gpt-oss", "gpt-oss", "logits"),
+    ("gpt-oss/model.gguf", "gpt-oss", "logits"),
+    ("gpt-oss-published", "gpt-oss", "logits"),
+    ("gpt-oss-mxfp4", "gpt-oss-mxfp4", "logits"),
+    ("gpt-oss-mxfp4/model.gguf", "gpt-oss-mxfp4", "logits"),
 ];
 
 fn path(name: &str) -> PathBuf {
