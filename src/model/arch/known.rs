@@ -161,24 +161,6 @@ const QWEN2: Keys = Keys {
 /// Beside those of Qwen2.
 const QWEN3: Keys = Keys { read: &["attention_bias"], harmless: &[] };
 
-const MISTRAL: Keys = Keys {
-    read: &[
-        "num_key_value_heads",
-        "rms_norm_eps",
-        "hidden_act",
-        "sliding_window",
-        "layer_types",
-        "original_max_position_embeddings",
-    ],
-    harmless: &[],
-};
-
-const SMOLLM3: Keys = Keys {
-    read: &["attention_bias", "mlp_bias", "no_rope_layers", "no_rope_layer_interval"],
-    // The last window layer is told by the kinds of layers.
-    harmless: &["max_window_layers"],
-};
-
 const STARCODER2: Keys = Keys {
     read: &[
         "num_key_value_heads",
@@ -354,8 +336,8 @@ fn keys_of(family: Family) -> Vec<Keys> {
         Family::Llama => vec![ALL, SIZES, ROTARY, LLAMA],
         Family::Qwen2 => vec![ALL, SIZES, ROTARY, QWEN2],
         Family::Qwen3 => vec![ALL, SIZES, ROTARY, QWEN2, QWEN3],
-        Family::Mistral | Family::Ministral => vec![ALL, SIZES, ROTARY, MISTRAL],
-        Family::Smollm3 => vec![ALL, SIZES, ROTARY, QWEN2, SMOLLM3],
+        Family::Mistral | Family::Ministral => vec![ALL, SIZES, ROTARY, known_near::MISTRAL],
+        Family::Smollm3 => vec![ALL, SIZES, ROTARY, QWEN2, known_near::SMOLLM3],
         Family::Mixtral => vec![ALL, SIZES, ROTARY, EXPERTS, MIXTRAL],
         Family::Qwen3Moe => vec![ALL, SIZES, ROTARY, EXPERTS, QWEN3_MOE],
         Family::Olmoe => vec![ALL, SIZES, ROTARY, EXPERTS, OLMOE],

@@ -108,3 +108,22 @@ pub(super) const FALCON: Keys = Keys {
         "n_layer",
     ],
 };
+
+pub(super) const MISTRAL: Keys = Keys {
+    read: &[
+        "num_key_value_heads",
+        "rms_norm_eps",
+        "hidden_act",
+        "sliding_window",
+        "layer_types",
+        "original_max_position_embeddings",
+    ],
+    harmless: &[],
+};
+
+/// Beside those of Qwen2.
+pub(super) const SMOLLM3: Keys = Keys {
+    read: &["attention_bias", "mlp_bias", "no_rope_layers", "no_rope_layer_interval"],
+    // The last window layer is told by the kinds of layers.
+    harmless: &["max_window_layers"],
+};
