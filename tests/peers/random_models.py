@@ -41,6 +41,7 @@ def drawn_sizes(config, draw, vocab):
     if kind in OWN_WIDTH:
         hidden = heads * draw.choice([6, 10, 14, 22])
     new |= {"vocab_size": vocab, "pad_token_id": None}
+    new |= {key: max(old[key], 512) for key in ("max_position_embeddings", "n_positions") if key in old}
     names = {"num_hidden_layers": layers, "n_layer": layers, "num_layers": layers, "hidden_size": hidden, "n_embd": hidden,
              "num_attention_heads": heads, "n_head": heads, "num_heads": heads, "intermediate_size": inner, "ffn_dim": inner,
              "ffn_hidden_size": inner, "moe_intermediate_size": draw.randrange(12, 60, 4), "head_dim": head_dim}  # fmt: skip
