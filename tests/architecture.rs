@@ -192,6 +192,13 @@ fn no_file_and_no_function_is_too_long() {
                 }
                 open = None;
             }
+            // A trait's, which has no body.
+            if let Some((end, _)) = &open
+                && line.starts_with(&end.replace('}', ")"))
+                && line.ends_with(';')
+            {
+                open = None;
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

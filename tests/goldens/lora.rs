@@ -11,7 +11,7 @@ use icl_mask::intervene::{Change, Plan};
 use icl_mask::lora::{Frozen, Trainer, TrainingText, initial, peft};
 use icl_mask::model::grad::{Differentiable, Gradient, Loss, Pass};
 use icl_mask::model::{
-    Adapter, AdapterId, Adapters, Decoder, LowRank, Matrix, Projection, Transformer, module_name,
+    Activation, Adapter, AdapterId, Adapters, Decoder, LowRank, Matrix, Projection, Transformer, module_name,
 };
 use icl_mask::prompt::Segments;
 use serde::Deserialize;
@@ -387,8 +387,10 @@ fn gradients_are_differences_of_losses() {
                 let length = direction.iter().map(|d| f64::from(d * d)).sum::<f64>().sqrt();
                 let error = (change - foretold).abs() / (size * length);
                 let noise = 4e-6 / f64::from(step) / (size * length);
+                // A step may cross a bend of ReLU.
+                let bends = if case.model.arch().activation == Activation::Relu { 3e-3 } else { 0. };
                 assert!(
-                    error <= 2e-3 + noise,
+                    error <= 2e-3 + bends + noise,
                     "{family}, {place:?}, part {part}: {change}, foretold {foretold} ({error:e}, noise {noise:e})"
                 );
             }

@@ -6,13 +6,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::json_experts;
-use super::json_fields::{activation, divided};
+use super::json_fields::{activation, common, layer_types, rotary};
 use super::json_near;
 use super::json_older;
 use super::json_rope::{self, Rotated};
-use super::{
-    Arch, Biases, Family, Fields, Multipliers, NormKind, Positions, QkNorm, Sizes, Wiring, known, listable,
-};
+use super::{Arch, Biases, Family, Fields, Multipliers, NormKind, QkNorm, Wiring, known};
 use crate::base::error::input;
 use crate::base::inputs::{self, MOST_SETTINGS};
 
@@ -76,30 +74,6 @@ impl Arch {
         };
         arch.checked()
     }
-}
-
-/// The sizes that most families write alike; the rest as in Llama.
-pub(super) fn common(fields: &Fields, family: Family) -> Result<Arch> {
-    let (hidden, heads) = (fields.get("hidden_size")?, fields.get("num_attention_heads")?);
-    let head_dim = fields.find("head_dim")?.map_or_else(|| divided(hidden, heads), Ok)?;
-    let layers = listable(fields.get("num_hidden_layers")?)?;
-    let sizes = Sizes {
-        layers,
-        hidden,
-        heads,
-        kv_heads: fields.find("num_key_value_heads")?.unwrap_or(heads),
-        head_dim,
-        intermediate: fields.get("intermediate_size")?,
-        vocab: fields.get("vocab_size")?,
-        context: fields.get("max_position_embeddings")?,
-    };
-    let tied = fields.get_or("tie_word_embeddings", false)?;
-    Ok(Arch { tied, ..Arch::llama(family, sizes) })
-}
-
-/// Rotary positions as most families write them: whole heads.
-pub(super) fn rotary(fields: &Fields, head_dim: usize) -> Result<Positions> {
-    Rotated::whole(fields, head_dim).positions()
 }
 
 fn llama(fields: &Fields) -> Result<Arch> {
@@ -332,30 +306,4 @@ fn gemma3(fields: &Fields) -> Result<Arch> {
         tied: fields.get_or("tie_word_embeddings", true)?,
         ..arch
     })
-}
-
-/// `layer_types` (transformers 5), or the older rule where it is absent.
-pub(super) fn layer_types(
-    fields: &Fields,
-    layers: usize,
-    windowed: impl Fn(usize) -> bool,
-    window: Option<usize>,
-) -> Result<Vec<Option<usize>>> {
-    let types = fields.find::<Vec<String>>("layer_types")?.unwrap_or_else(|| {
-        let kind = |layer| if windowed(layer) { "sliding_attention" } else { "full_attention" };
-        (0..layers).map(|layer| kind(layer).to_string()).collect()
-    });
-    if types.len() != layers {
-        return Err(input(format!("field `layer_types` is about {} layers, not {layers}", types.len())));
-    }
-    let one = |kind: &String| match (kind.as_str(), window) {
-        ("full_attention" | "attention", _) => Ok(None),
-        ("sliding_attention", Some(window)) => Ok(Some(window)),
-        ("sliding_attention", None) => Err(input(
-            "layers have a sliding window, but no `sliding_window` is in force: set `sliding_window` (and for qwen2 \
-             `use_sliding_window`)",
-        )),
-        (other, _) => Err(input(format!("field `layer_types` names `{other}`, which is not computed"))),
-    };
-    types.iter().map(one).collect()
 }

@@ -3,8 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::json::{common, layer_types, rotary};
-use super::json_fields::activation;
+use super::json_fields::{activation, common, layer_types, rotary};
 use super::json_near;
 use super::json_rope::Rotated;
 use super::{Activation, Arch, Biases, Family, Fields, Mixture, QkNorm};

@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 
-use super::json::{common, layer_types};
-use super::json_fields::activation;
+use super::json_fields::{activation, common, layer_types};
 use super::json_rope::{self, Rotated};
 use super::{Arch, Biases, Family, Fields, Multipliers, NormKind, Pairs, QkNorm, Wiring};
 use crate::base::error::input;

@@ -2,24 +2,13 @@
 //! weights by which that is multiplied.
 
 use super::activation;
-use super::forward::Tape;
+use super::tape::{Routed, Tape};
 use super::transpose::Transpose;
 use crate::model::cpu::Matrix;
 use crate::model::cpu::rowwise::{add, each_row};
 use crate::model::cpu::softmax::softmax;
-use crate::model::experts::{Choice, Experts, Routing, Scoring};
+use crate::model::experts::{Experts, Routing, Scoring};
 use crate::model::parts::Linear;
-
-/// What rows chose on the way forward.
-#[derive(Default)]
-pub struct Routed {
-    /// `[rows, experts or more]`
-    pub logits: Matrix,
-    /// By expert.
-    pub choices: Vec<Choice>,
-    /// Of each expert that rows chose, what it put out, `[some, hidden]`.
-    pub outputs: Vec<Matrix>,
-}
 
 /// The gradient of the sum of what experts put out, `[rows, hidden]` -> that of the normed rows.
 pub fn backward(

@@ -3,8 +3,7 @@
 use anyhow::Result;
 
 use super::Pass;
-use super::experts::Routed;
-use super::parts::Inputs;
+use super::tape::{Routed, Tape};
 use crate::model::adapter::{Adapters, RowAdapters};
 use crate::model::block::{self, Ops};
 use crate::model::cpu::rowwise::NormWeights;
@@ -14,25 +13,6 @@ use crate::model::host::{Attention, HostLayer};
 use crate::model::mlp::Mlp;
 use crate::model::parts::Linear;
 use crate::model::{Decoder, Projection, Transformer};
-
-/// What backward needs of one layer.
-#[derive(Default)]
-pub struct Tape {
-    /// `[rows, hidden]`, what enters the norms before attention and before the MLP; empty where there is no such norm.
-    pub entering: Vec<Matrix>,
-    /// `[rows, ..]`, as the products give them: not yet normed or rotated.
-    pub qkv: Matrix,
-    /// `[rows, ..]`, gate and up as the products give them: of the MLP, or of each expert that rows chose.
-    pub inner: Vec<Matrix>,
-    /// Where there are experts, what rows chose.
-    pub routed: Routed,
-    /// `[rows, hidden]`, what attention and the MLP put out, where it is normed before it is added.
-    pub outputs: Vec<Matrix>,
-    /// `[rows, hidden]`, the states after attention and after the MLP, where these are normed.
-    pub sums: Vec<Matrix>,
-    /// At the adapted layer, what enters its projections.
-    pub inputs: Inputs,
-}
 
 /// One layer forward, `states` in place; with what the way back needs, if that is asked for.
 ///

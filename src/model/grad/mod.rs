@@ -16,14 +16,16 @@ mod loss;
 mod norm;
 mod packed;
 mod parts;
+mod tape;
 mod transpose;
 
 pub use loss::Loss;
 pub use packed::Packed;
 pub use parts::{Gradient, Noise};
 
-use self::forward::{Tape, forward};
+use self::forward::forward;
 use self::parts::{Ends, Inputs};
+use self::tape::Tape;
 use self::transpose::{Transpose, VOCABULARY_PIECE};
 use super::block::Norms;
 use super::cpu::rowwise::{NormWeights, add, scale};
