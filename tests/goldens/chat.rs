@@ -171,6 +171,12 @@ fn templates_that_hide_where_the_prompt_stands_are_refused() {
         ("{{ messages[0].content | upper }}".into(), "writes the message 0 times"),
         ("{% for part in messages[0].content %}{{ part.text }}{% endfor %}".into(), "0 times"),
         (format!("{{{{ strftime_now('%Y') }}}} {content}"), "today's date"),
+        (
+            format!(
+                "{{% macro opening() %}}\n{{{{ strftime_now('%Y') }}}}{{% endmacro %}}{{{{ opening() }}}} {content}"
+            ),
+            "today's date",
+        ),
         ("{{ raise_exception('no users here') }}".into(), "no users here"),
         (format!("a\n{{% if %}} {content}"), "t.jinja cannot be used for one user message (line 2)"),
         (format!("{{{{ messages | nothing }}}} {content}"), "nothing"),

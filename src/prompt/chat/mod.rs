@@ -121,7 +121,7 @@ impl ChatTemplate {
             let mut environment = jinja::environment();
             environment.add_template_owned(NAME, text).map(|()| environment)
         })?;
-        let environment = Arc::new(compiled.map_err(|error| refused(&place, &error))?);
+        let environment = Arc::new(compiled.map_err(|error| refused(&place, &error, ""))?);
         let (opening, closing) = (String::new(), String::new());
         let mut template =
             Self { environment, place, sha256: sha256.hex(), roles: roles.clone(), opening, closing };
@@ -191,7 +191,10 @@ impl ChatTemplate {
             let context: BTreeMap<&str, Value> = roles.chain(own).collect();
             environment.get_template(NAME)?.render(context)
         })?;
-        rendered.map_err(|error| refused(&self.place, &error))
+        rendered.map_err(|error| {
+            let template = self.environment.get_template(NAME);
+            refused(&self.place, &error, template.as_ref().map_or("", |template| template.source()))
+        })
     }
 }
 
@@ -225,10 +228,16 @@ fn place_of(prompt: &str, kept: &str) -> Option<Range<usize>> {
     })
 }
 
-/// The error for a template that the engine or the template itself refuses.
-fn refused(place: &str, error: &Error) -> anyhow::Error {
+/// The error for a template that the engine or the template itself refuses; `source` is its text.
+fn refused(place: &str, error: &Error, source: &str) -> anyhow::Error {
     let detail = error.detail().map_or_else(|| error.to_string(), String::from);
-    if error.kind() == ErrorKind::UnknownFunction && detail.contains("strftime_now") {
+    // Within a macro the engine looks the name up as a variable and does not tell which one it was.
+    let called = error.line().and_then(|line| source.lines().nth(line.saturating_sub(1)));
+    let dated = match error.kind() {
+        ErrorKind::UnknownFunction => detail.contains("strftime_now"),
+        _ => detail.contains("not callable") && called.is_some_and(|line| line.contains("strftime_now")),
+    };
+    if dated {
         return input(format!(
             "the chat template {place} writes today's date and has no fixed one to fall back on, so a prompt would \
              change from day to day: copy it to a file, replace `strftime_now(...)` by a date, and give it with \
