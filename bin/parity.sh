@@ -5,6 +5,7 @@
 #
 # Needs the corpus of bin/prepare-nations.sh. Without MODEL it compares the two models of bin/prepare-models.sh, and
 # qwen2.5-coder-1.5b as well where it was fetched: as float32 that one needs 8 GiB here and then about 14 GiB in Python.
+# PARITY_ITEMS is the number of sentences in each direction (3, if not given).
 # Progress and full reports go to stderr. Exit code: 0 all criteria hold, 1 one is missed, 2 no verdict possible.
 # PEERS_PYTHON names an interpreter that has tests/peers/requirements.txt already; else `.venv` gets it. ICL_MASK_BIN names
 # a release build, which has its examples beside it; else cargo makes one.
@@ -37,9 +38,9 @@ for model in "${models[@]}"; do
   rm -f "$work/$name".{jsonl,f32,md}
   shape=$("${program[@]}" models "$model" --json) || exit 2
   layers=$("$python" -c 'import json, sys; n = json.load(sys.stdin)["layers"]; print(0, n // 2, n - 1, sep=",")' <<<"$shape")
-  # 3 items x 2 directions x 2 profiles x (6 masks x 3 layers + baseline) = 228 generations
-  "${dump[@]}" --model "$model" --data nations --direction en-fr,fr-en --format qa_lines --limit 3 --profile exact,sia2024 \
-    --mask none,all,TTF,FTF,FFT,TFF,TTT --from-layer "$layers" \
+  # By default 3 items x 2 directions x 2 profiles x (6 masks x 3 layers + baseline) = 228 generations
+  "${dump[@]}" --model "$model" --data nations --direction en-fr,fr-en --format qa_lines \
+    --limit "${PARITY_ITEMS:-3}" --profile exact,sia2024 --mask none,all,TTF,FTF,FFT,TFF,TTT --from-layer "$layers" \
     --dump "$work/$name.jsonl" --logits "$work/$name.f32" >&2 || exit 2
   code=0
   "$python" tests/peers/parity.py --model "$model" --dump "$work/$name.jsonl" --logits "$work/$name.f32" \

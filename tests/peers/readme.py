@@ -85,6 +85,8 @@ CASES = [
          "one generation after the other takes minutes",
          "icl-mask run --drop-context --mask none,TTF --from-layer 8,16,18 --limit 2 --results results/dropped"),
     Case("bash bin/main-figure.sh", HOURS, "bash bin/main-figure.sh 1 12", builds=True, seconds=1800, says="figures/main/masks.svg"),
+    Case("bash bin/main-figure.sh 50 2 qwen2.5-coder-1.5b", "takes half an hour", "bash bin/main-figure.sh 1 14 qwen2.5-coder-1.5b",
+         builds=True, seconds=1800, says="figures/main-qwen2.5-coder-1.5b/masks.svg"),
     Case(
         "icl-mask lora --model smollm2-135m --data nations --direction fr-en --layers all --train-size 400 --learning-rate 5e-3 "
         "--limit 100 --results results/lora",
