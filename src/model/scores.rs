@@ -82,3 +82,36 @@ fn slopes(heads: usize) -> Vec<f32> {
     let regular = (1..=power).map(|i| slope(power, i));
     regular.chain((0..heads - power).map(|i| slope(2 * power, 2 * i + 1))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(cap: Option<f32>, kind: Option<Alibi>) -> Scores {
+        let gains = kind.map(|kind| Gains { slopes: slopes(6), kind, scale: 0.25 });
+        Scores { scale: 0.25, cap, gains }
+    }
+
+    #[test]
+    fn a_cap_bends_and_its_slope_is_that_of_the_score() {
+        let bent = scores(Some(3.), None);
+        assert_eq!(scores(None, None).score(0, 5, 8.), 2.);
+        assert!((bent.score(0, 5, 8.) - 3. * (2f32 / 3.).tanh()).abs() < 1e-6);
+        assert!(bent.score(0, 0, 1e6) <= 3.);
+        let step = 1e-2;
+        let difference = (bent.score(0, 0, 8. + step) - bent.score(0, 0, 8. - step)) / (2. * step);
+        assert!((bent.slope(8.) - difference).abs() < 1e-4);
+        assert_eq!(scores(None, None).slope(8.), 0.25);
+    }
+
+    #[test]
+    fn alibi_is_rounded_where_the_family_rounds_it() {
+        let (exact, rounded) = (scores(None, Some(Alibi::Exact)), scores(None, Some(Alibi::Rounded)));
+        let slope = slopes(6)[0];
+        assert_eq!(exact.score(0, 259, 0.), slope * 259.);
+        // 64.75 lies between two bfloat16, and 65 is the even one.
+        assert_eq!((slope, rounded.score(0, 259, 0.)), (0.25, 0.25 * 65.));
+        assert!(exact.gains.as_ref().and_then(Gains::slopes).is_some());
+        assert!(rounded.gains.as_ref().and_then(Gains::slopes).is_none());
+    }
+}

@@ -347,3 +347,19 @@ fn the_list_and_a_model_by_name_agree_in_parameters() {
         |name: &str| list.iter().find(|line| line["model"] == name).expect("a line")["parameters"].clone();
     assert!(of("here").as_u64() > of("gone").as_u64());
 }
+
+/// Frequencies that depend on the length: one list must hold for a whole call.
+#[test]
+fn sequences_on_both_sides_of_longropes_context_are_refused() {
+    let (world, expected) = (world(), expected());
+    folder(&expected, "llama-longrope-short").write(&world.path("long"));
+    // The prompt has 50 tokens, and the original context 100.
+    for more in ["", "--dry-run"] {
+        let output = world
+            .call(&format!("run --model long {ASKED} --mask none --max-new-tokens 60 --threads 1 {more}"));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let said = stderr(&output);
+        assert!(said.contains("beyond 100 tokens") && said.contains("from 50 to 110"), "{said}");
+    }
+    assert!(!world.path("results").exists(), "nothing is begun");
+}

@@ -31,15 +31,15 @@ def drawn_sizes(config, draw, vocab):
     new = {key: value for key, value in old.items() if key not in FOLLOWING and not key.startswith("_")}
     new.pop("model_type")
     layers, inner = draw.randint(2, 5), draw.randrange(24, 160, 4)
-    kv_heads, group = draw.randint(1, 4), draw.randint(1, 4)
-    if kind in WITHOUT_GROUPS:
-        group = 1
-    heads = kv_heads * group
-    # A rotated share of a head must be an even number of dimensions.
-    head_dim = draw.choice([8, 12, 16, 20, 24, 32, 36, 40])
-    hidden = heads * head_dim
-    if kind in OWN_WIDTH:
-        hidden = heads * draw.choice([6, 10, 14, 22])
+    while True:
+        kv_heads, group = draw.randint(1, 4), 1 if kind in WITHOUT_GROUPS else draw.randint(1, 4)
+        heads = kv_heads * group
+        # A rotated share of a head must be an even number of dimensions.
+        head_dim = draw.choice([8, 12, 16, 20, 24, 32, 36, 40])
+        hidden = heads * (draw.choice([6, 10, 14, 22]) if kind in OWN_WIDTH else head_dim)
+        # Narrower models say the same few tokens again and again.
+        if hidden >= 40:
+            break
     new |= {"vocab_size": vocab, "pad_token_id": None}
     new |= {key: max(old[key], 512) for key in ("max_position_embeddings", "n_positions") if key in old}
     names = {"num_hidden_layers": layers, "n_layer": layers, "num_layers": layers, "hidden_size": hidden, "n_embd": hidden,
