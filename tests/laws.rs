@@ -73,14 +73,15 @@ fn logits(model: &Transformer, request: &Request) -> Vec<f32> {
 
 type Windows = [Option<usize>; LAYERS];
 
-/// Both families, with and without BOS, both profiles; and layers with windows, some so short that a mask reaches rows
+/// Three families, with and without BOS, both profiles; and layers with windows, some so short that a mask reaches rows
 /// only layer by layer.
-const WORLDS: [(Family, &str, Windows, Profile); 7] = [
+const WORLDS: [(Family, &str, Windows, Profile); 8] = [
     (Family::Llama, "llama-bpe", [None; LAYERS], Profile::Exact),
     (Family::Llama, "llama-bpe", [None; LAYERS], Profile::Sia2024),
     (Family::Llama, "smollm", [None; LAYERS], Profile::Exact),
     (Family::Qwen2, "smollm", [None; LAYERS], Profile::Sia2024),
     (Family::Qwen2, "qwen2", [None; LAYERS], Profile::Exact),
+    (Family::Mixtral, "smollm", [None; LAYERS], Profile::Exact),
     (Family::Llama, "smollm", [Some(7); LAYERS], Profile::Exact),
     (Family::Qwen2, "llama-bpe", [None, Some(5), None, Some(20)], Profile::Exact),
 ];
@@ -108,7 +109,7 @@ fn the_run_from_layer_l_is_the_baseline() {
 
 #[test]
 fn every_mask_changes_something() {
-    for (model, tokenizer, profile) in worlds().into_iter().take(5) {
+    for (model, tokenizer, profile) in worlds().into_iter().take(6) {
         let prompt = &tiny::prompts(&tokenizer, profile, 3, 1)[0];
         let baseline = logits(&model, &Request::new(prompt, Plan::UNMASKED));
         for mask in MASKS.into_iter().filter(|mask| *mask != "none") {

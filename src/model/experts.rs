@@ -16,6 +16,10 @@ pub struct Routing {
     pub chosen: usize,
     /// How logits become weights.
     pub scoring: Scoring,
+    /// Every expert computes every row, with a weight of 0 where it was not chosen: the same sums, for measurements
+    /// (`benches/experts.rs`).
+    #[serde(skip)]
+    pub all_rows: bool,
 }
 
 /// How a router's logits become the weights of the experts that a row chooses.
@@ -45,9 +49,11 @@ impl Routing {
     pub fn choose<'a>(self, logits: impl Iterator<Item = &'a [f32]>) -> Vec<Choice> {
         let mut choices = vec![Choice::default(); self.experts];
         for (row, logits) in logits.enumerate() {
-            for (expert, weight) in self.of_row(&logits[..self.experts]) {
-                choices[expert].rows.push(row);
-                choices[expert].weights.push(weight);
+            let mut weights = vec![self.all_rows.then_some(0.); self.experts];
+            self.of_row(&logits[..self.experts]).for_each(|(expert, weight)| weights[expert] = Some(weight));
+            for (choice, weight) in choices.iter_mut().zip(weights) {
+                choice.rows.extend(weight.map(|_| row));
+                choice.weights.extend(weight);
             }
         }
         choices
@@ -175,7 +181,7 @@ mod tests {
     const LOGITS: [f32; 4] = [0., 3., 1., 2.];
 
     fn chosen(scoring: Scoring) -> Vec<(usize, f32)> {
-        Routing { experts: 4, chosen: 2, scoring }.of_row(&LOGITS).collect()
+        Routing { experts: 4, chosen: 2, scoring, all_rows: false }.of_row(&LOGITS).collect()
     }
 
     #[test]
@@ -193,7 +199,7 @@ mod tests {
 
     #[test]
     fn each_expert_has_its_rows() {
-        let routing = Routing { experts: 3, chosen: 1, scoring: Scoring::All };
+        let routing = Routing { experts: 3, chosen: 1, scoring: Scoring::All, all_rows: false };
         let rows = [[1f32, 1., 0., 9.], [0., 0., 5., 9.], [2., 0., 0., 9.]];
         let choices = routing.choose(rows.iter().map(<[f32; 4]>::as_slice));
         let of = |expert: usize| choices[expert].rows.as_slice();
@@ -204,7 +210,7 @@ mod tests {
     #[test]
     fn only_the_experts_that_are_chosen_are_work() {
         let mlp = MlpShape { hidden: 3, width: 5, gated: true, bias: false, activation: Activation::Silu };
-        let routing = Some(Routing { experts: 8, chosen: 2, scoring: Scoring::All });
+        let routing = Some(Routing { experts: 8, chosen: 2, scoring: Scoring::All, all_rows: false });
         let shape = FeedForwardShape { mlp, routing };
         assert_eq!((shape.parameters(), shape.multiply_adds()), (8 * 45 + 24, 2 * 45 + 24));
         let dense = FeedForwardShape { mlp, routing: None };

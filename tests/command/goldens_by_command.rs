@@ -156,7 +156,8 @@ fn every_checkpoint_runs() {
             check(&world, &format!("./{name}"), &prompt, next, "");
             checked += 1;
         }
-        if folder.join("model.gguf").exists() {
+        // candle cannot write four bits an element.
+        if folder.join("model.gguf").exists() && name != "gpt-oss-mxfp4" {
             let array = if name == "gpt2" { "gguf_logits" } else { "logits" };
             let (prompt, next) = expected(&original, array);
             let file = format!("{name}.gguf");
@@ -165,7 +166,7 @@ fn every_checkpoint_runs() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 71);
+    assert_eq!(checked, 81);
 }
 
 /// Weights that are drawn as they are asked for, and kept to be written to a file.

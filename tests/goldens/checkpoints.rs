@@ -100,19 +100,19 @@ const CHECKPOINTS: [(&str, &str, &str); 82] = [
     ("gpt-oss-mxfp4/model.gguf", "gpt-oss-mxfp4", "logits"),
 ];
 
-fn path(name: &str) -> PathBuf {
+pub fn path(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests/goldens/models", name].iter().collect()
 }
 
 /// Prompt and logits `[rows * vocab]`.
-fn expected(name: &str, logits: &str) -> (Vec<u32>, Vec<f32>) {
+pub fn expected(name: &str, logits: &str) -> (Vec<u32>, Vec<f32>) {
     let arrays =
         candle_core::safetensors::load(path(name).join("expected.safetensors"), &Device::Cpu).unwrap();
     let prompt = arrays["prompt"].to_vec1::<i64>().unwrap().into_iter().map(|id| id as u32).collect();
     (prompt, arrays[logits].flatten_all().unwrap().to_vec1().unwrap())
 }
 
-fn logits(path: &Path, precision: Precision, prompt: &[u32]) -> anyhow::Result<Vec<f32>> {
+pub fn logits(path: &Path, precision: Precision, prompt: &[u32]) -> anyhow::Result<Vec<f32>> {
     let checkpoint = Checkpoint::open(path)?;
     let arch = checkpoint.arch().for_lengths(prompt.len()..=prompt.len())?;
     let model = Transformer::new(arch, checkpoint.weights(), precision)?;
@@ -169,7 +169,7 @@ fn weights_rounded_when_loaded_are_near() {
 // --- Damage --------------------------------------------------------------------------------------------------
 
 /// A copy of a golden folder, to be spoilt.
-fn copied(name: &str) -> tempfile::TempDir {
+pub fn copied(name: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in fs::read_dir(path(name)).unwrap() {
         let file = file.unwrap().path();
@@ -178,7 +178,7 @@ fn copied(name: &str) -> tempfile::TempDir {
     folder
 }
 
-fn change(folder: &Path, change: impl FnOnce(&mut HashMap<String, Tensor>)) {
+pub fn change(folder: &Path, change: impl FnOnce(&mut HashMap<String, Tensor>)) {
     let file = folder.join("model.safetensors");
     let mut tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
     change(&mut tensors);

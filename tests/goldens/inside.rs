@@ -138,7 +138,9 @@ fn attention_weights_are_those_of_transformers() {
                     assert!(error <= TOLERANCE, "{place}: {error:e}");
                     worst = worst.max(error);
                     let sum: f32 = found.row(row).iter().sum();
-                    assert!((sum - 1.).abs() < 1e-5, "{place}: {sum}");
+                    // A sink takes its share.
+                    let right = if model.arch().sinks { sum < 1. } else { (sum - 1.).abs() < 1e-5 };
+                    assert!(right, "{place}: {sum}");
                 }
             }
         }

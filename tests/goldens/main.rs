@@ -3,6 +3,7 @@
 mod candle;
 mod chat;
 mod checkpoints;
+mod experts;
 mod inside;
 mod lora;
 mod sampling;

@@ -11,8 +11,9 @@ use icl_mask::config::files;
 use icl_mask::data::Example;
 use icl_mask::intervene::{Condition, Plan, Series};
 use icl_mask::model::{
-    Adapter, AdapterId, Adapters, Arch, Biases, DeviceTransformer, Family, Held, LowRank, Matrix, Pairs,
-    Positions, Precision, Projection, Rope, RopeScaling, Sizes, Transformer, Weights,
+    Adapter, AdapterId, Adapters, Arch, Biases, DeviceTransformer, Family, Held, LowRank, Matrix, Mixture,
+    Pairs, Positions, Precision, Projection, Rope, RopeScaling, Routing, Scoring, Sizes, Transformer,
+    Weights,
 };
 use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 
@@ -31,7 +32,7 @@ fn tokenizer_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/goldens/tokenizers/{name}.tokenizer.json"))
 }
 
-/// Grouped-query attention, and for Qwen2 biases and untied embeddings.
+/// Grouped-query attention, and for Qwen2 biases and untied embeddings, for Mixtral experts.
 pub fn arch(family: Family, vocab: usize) -> Arch {
     let sizes = Sizes {
         layers: LAYERS,
@@ -50,9 +51,16 @@ pub fn arch(family: Family, vocab: usize) -> Arch {
             windowed: None,
         },
         bias: Biases { qkv: family == Family::Qwen2, ..Biases::NONE },
+        experts: (family == Family::Mixtral).then(mixture),
         tied: family == Family::Llama,
         ..Arch::llama(family, sizes)
     }
+}
+
+/// Five experts, of which a row chooses two.
+fn mixture() -> Mixture {
+    let routing = Routing { experts: 5, chosen: 2, scoring: Scoring::Renormed, all_rows: false };
+    Mixture { routing, width: 40, dense: vec![] }
 }
 
 /// Random weights that depend on the tensor's name alone.

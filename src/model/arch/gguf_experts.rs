@@ -52,7 +52,7 @@ pub(super) fn mixture(family: Family, keys: &GgufKeys) -> Result<Option<Mixture>
         Some(width) => width,
         None => keys.size("feed_forward_length")?,
     };
-    let routing = Routing { experts, chosen: keys.size("expert_used_count")?, scoring };
+    let routing = Routing { experts, chosen: keys.size("expert_used_count")?, scoring, all_rows: false };
     Ok(Some(Mixture { routing, width, dense: Vec::new() }))
 }
 

@@ -13,8 +13,8 @@ use crate::model::mlp::ClampedSwiglu;
 
 /// Experts in all layers, whose number and whose share that a row chooses stand in these fields.
 fn mixture(fields: &Fields, experts: &str, scoring: Scoring, width: usize) -> Result<Mixture> {
-    let routing =
-        Routing { experts: fields.get(experts)?, chosen: fields.get("num_experts_per_tok")?, scoring };
+    let (experts, chosen) = (fields.get(experts)?, fields.get("num_experts_per_tok")?);
+    let routing = Routing { experts, chosen, scoring, all_rows: false };
     Ok(Mixture { routing, width, dense: Vec::new() })
 }
 
