@@ -12,7 +12,8 @@ use memmap2::Mmap;
 
 use super::gguf_layout::{OfExpert, TensorLayout, layout, name, of_expert, row_order};
 use super::gguf_parts::FilePart;
-use super::held::{Mapped, Storage};
+use super::held::Mapped;
+use super::storage::Storage;
 use super::{Held, Weights, misshapen, surplus};
 use crate::base::error::input;
 use crate::model::arch::{GgufKeys, Metadata};

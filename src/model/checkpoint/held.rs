@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::mxfp4;
+use super::storage::Storage;
 use crate::base::error::input;
 
 /// How weights are held in memory. Products are always computed in f32 on the CPU.
@@ -59,57 +60,6 @@ impl std::str::FromStr for Precision {
         let all = [Self::F32, Self::F16, Self::Bf16, Self::Stored];
         let known = all.map(|precision| precision.to_string());
         known.iter().position(|name| name == text).map(|at| all[at]).ok_or_else(|| known.join(", "))
-    }
-}
-
-/// How a tensor's elements are stored.
-#[derive(Clone)]
-pub enum Storage {
-    /// Each by itself, or in llama.cpp's blocks.
-    Ggml(GgmlDType),
-    /// In blocks of four bits an element, each behind its scale.
-    Mxfp4,
-    /// The same without scales, which stand in this file from this byte on.
-    Mxfp4Scaled(Arc<Mmap>, usize),
-}
-
-impl Storage {
-    /// Elements of a block.
-    pub fn block_size(&self) -> usize {
-        match self {
-            Self::Ggml(kind) => kind.block_size(),
-            Self::Mxfp4 | Self::Mxfp4Scaled(..) => mxfp4::BLOCK,
-        }
-    }
-
-    /// Bytes of a block.
-    fn type_size(&self) -> usize {
-        match self {
-            Self::Ggml(kind) => kind.type_size(),
-            Self::Mxfp4 => mxfp4::WITH_SCALE,
-            Self::Mxfp4Scaled(..) => mxfp4::HALVES,
-        }
-    }
-
-    /// Bytes of so many elements.
-    fn bytes(&self, elements: usize) -> usize {
-        elements / self.block_size() * self.type_size()
-    }
-
-    /// The same behind so many elements.
-    fn behind(&self, elements: usize) -> Self {
-        match self {
-            Self::Mxfp4Scaled(file, at) => Self::Mxfp4Scaled(file.clone(), at + elements / mxfp4::BLOCK),
-            other => other.clone(),
-        }
-    }
-
-    /// Its type, where each element or block stands by itself.
-    fn ggml(&self) -> Option<GgmlDType> {
-        match self {
-            Self::Ggml(kind) => Some(*kind),
-            Self::Mxfp4 | Self::Mxfp4Scaled(..) => None,
-        }
     }
 }
 

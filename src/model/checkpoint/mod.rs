@@ -15,6 +15,7 @@ mod gguf_parts;
 mod held;
 mod mxfp4;
 mod safetensors;
+mod storage;
 
 pub use gguf::GgufFile;
 pub use held::{Held, Precision};

@@ -10,7 +10,8 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-use super::held::{Mapped, Storage};
+use super::held::Mapped;
+use super::storage::Storage;
 use super::{Held, Weights, misshapen, mxfp4, surplus};
 use crate::base::error::input;
 use crate::base::inputs::{self, MOST_SETTINGS};
