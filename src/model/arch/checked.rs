@@ -93,14 +93,14 @@ impl Rope {
     /// Frequencies must be numbers.
     pub(in crate::model) fn check(&self) -> Result<()> {
         positive("base of the rotary frequencies (rope_theta, rope.freq_base)", self.theta)?;
-        if let RopeScaling::Long(LongScaling { short, long, .. }) = &self.scaling {
-            if let Some(list) = [short, long].into_iter().find(|list| list.len() != self.dims / 2) {
-                return Err(input(format!(
-                    "the rope scaling has {} factors for {} rotated dimensions, two of which share one: the file is damaged",
-                    list.len(),
-                    self.dims
-                )));
-            }
+        if let RopeScaling::Long(LongScaling { short, long, .. }) = &self.scaling
+            && let Some(list) = [short, long].into_iter().find(|list| list.len() != self.dims / 2)
+        {
+            return Err(input(format!(
+                "the rope scaling has {} factors for {} rotated dimensions, two of which share one: the file is damaged",
+                list.len(),
+                self.dims
+            )));
         }
         self.scaling.check()
     }
