@@ -30,7 +30,8 @@ impl Work {
         self.attention += more.attention;
     }
 
-    /// Rows that went through layers, once for each, and the columns that they read.
+    /// Rows that went through layers, once for each, and the columns that they read. Where layers differ (experts in some), each
+    /// counts as the mean of all.
     pub fn add_rows(&mut self, arch: &Arch, row_layers: u64, reads: u64) {
         self.layers += row_layers * (arch.multiply_adds_per_row() / arch.layers as u64);
         self.attention += 2 * reads * (arch.heads * arch.head_dim) as u64;
