@@ -34,8 +34,8 @@ def drawn_sizes(config, draw, vocab):
     while True:
         kv_heads, group = draw.randint(1, 4), 1 if kind in WITHOUT_GROUPS else draw.randint(1, 4)
         heads = kv_heads * group
-        # A rotated share of a head must be an even number of dimensions.
-        head_dim = draw.choice([8, 12, 16, 20, 24, 32, 36, 40])
+        # A rotated share of a head, a quarter in GPT-NeoX, must be an even number of dimensions.
+        head_dim = draw.choice([8, 16, 24, 32, 40] if kind == "gpt_neox" else [8, 12, 16, 20, 24, 32, 36, 40])
         hidden = heads * (draw.choice([6, 10, 14, 22]) if kind in OWN_WIDTH else head_dim)
         # Narrower models say the same few tokens again and again.
         if hidden >= 40:
