@@ -88,7 +88,7 @@ impl RunInputs {
         let rule = stop_rule(&run, &*task, &format, model);
         let chat_sha256 = chat.map(|chat| chat.sha256().to_string());
         let data_sha256 = corpus.hash;
-        Ok(Self {
+        let inputs = Self {
             demonstrations,
             substitute,
             items,
@@ -103,7 +103,9 @@ impl RunInputs {
             pairs_sha256,
             format,
             run,
-        })
+        };
+        model.arch.for_lengths(inputs.lengths())?;
+        Ok(inputs)
     }
 
     /// Lengths of its sequences in tokens, from the shortest prompt to the longest prompt with its answer.
