@@ -4,7 +4,7 @@
 #   bin/parity.sh [MODEL.gguf ...] > docs/parity-tables.md
 #
 # Needs the corpus of bin/prepare-nations.sh. Without MODEL it compares the two models of bin/prepare-models.sh, and
-# qwen2.5-coder-1.5b as well where it was fetched: as float32 that one needs 8 GiB here and then about 14 GiB in Python.
+# qwen2.5-coder-1.5b as well where it was fetched: as float32 that one needs 8 GiB here and then 9 GiB in Python.
 # PARITY_ITEMS is the number of sentences in each direction (3, if not given).
 # Progress and full reports go to stderr. Exit code: 0 all criteria hold, 1 one is missed, 2 no verdict possible.
 # PEERS_PYTHON names an interpreter that has tests/peers/requirements.txt already; else `.venv` gets it. ICL_MASK_BIN names
