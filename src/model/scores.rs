@@ -56,7 +56,8 @@ impl Gains {
     pub fn at(&self, head: usize, column: usize) -> f32 {
         match self.kind {
             Alibi::Exact => self.slopes[head] * column as f32,
-            Alibi::Rounded => bf16(bf16(self.slopes[head]) * column as f32) * self.scale,
+            // transformers holds all three as bfloat16: slope, column and product.
+            Alibi::Rounded => bf16(bf16(self.slopes[head]) * bf16(column as f32)) * self.scale,
         }
     }
 
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     fn scores(cap: Option<f32>, kind: Option<Alibi>) -> Scores {
-        let gains = kind.map(|kind| Gains { slopes: slopes(6), kind, scale: 0.25 });
+        let gains = kind.map(|kind| Gains { slopes: slopes(18), kind, scale: 0.25 });
         Scores { scale: 0.25, cap, gains }
     }
 
@@ -107,10 +108,10 @@ mod tests {
     #[test]
     fn alibi_is_rounded_where_the_family_rounds_it() {
         let (exact, rounded) = (scores(None, Some(Alibi::Exact)), scores(None, Some(Alibi::Rounded)));
-        let slope = slopes(6)[0];
-        assert_eq!(exact.score(0, 259, 0.), slope * 259.);
-        // 64.75 lies between two bfloat16, and 65 is the even one.
-        assert_eq!((slope, rounded.score(0, 259, 0.)), (0.25, 0.25 * 65.));
+        let slope = slopes(18)[16];
+        assert_eq!(exact.score(16, 257, 0.), slope * 257.);
+        // The slope becomes 215 / 256 and the column 256.
+        assert_eq!(rounded.score(16, 257, 0.), 0.25 * 215.);
         assert!(exact.gains.as_ref().and_then(Gains::slopes).is_some());
         assert!(rounded.gains.as_ref().and_then(Gains::slopes).is_none());
     }

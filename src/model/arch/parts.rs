@@ -81,7 +81,7 @@ pub enum Positions {
 pub enum Alibi {
     /// A head's slope times the column, as BLOOM does.
     Exact,
-    /// The same rounded to bfloat16 and scaled as scores are, as Falcon does.
+    /// The same of numbers rounded to bfloat16, scaled as scores are, as Falcon does.
     Rounded,
 }
 
