@@ -196,3 +196,30 @@ fn qwen3_experts(fields: &Fields, layers: usize) -> Result<Option<Mixture>> {
     let dense: Vec<bool> = (0..layers).map(is_dense).collect();
     Ok(Some(Mixture { dense: if dense.contains(&true) { dense } else { Vec::new() }, ..all }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sizes of published models, and the number of their parameters.
+    #[test]
+    fn published_models_have_their_parameters() {
+        let of = |fields: Value| match fields {
+            Value::Object(fields) => Arch::from_fields(&Fields(fields)).map(|arch| arch.parameters()).ok(),
+            _ => None,
+        };
+        // Of all other fields they have what transformers takes where nothing is written.
+        let mixtral = json!({"model_type": "mixtral"});
+        let qwen3 = json!({"model_type": "qwen3_moe", "num_hidden_layers": 48, "head_dim": 128});
+        let olmoe = json!({"model_type": "olmoe", "intermediate_size": 1024});
+        let gpt_oss = json!({"model_type": "gpt_oss", "num_hidden_layers": 24, "num_local_experts": 32});
+        for (fields, parameters) in [
+            (mixtral, 46_702_792_704),
+            (qwen3, 30_532_122_624),
+            (olmoe, 6_919_161_856),
+            (gpt_oss, 20_914_757_184),
+        ] {
+            assert_eq!(of(fields.clone()), Some(parameters), "{fields}");
+        }
+    }
+}
