@@ -8,7 +8,9 @@ use candle_core::quantized::QTensor;
 use candle_core::quantized::gguf_file::{self, Content, Value};
 use candle_core::{Device, Tensor};
 use icl_mask::base::error::InputError;
-use icl_mask::model::{Checkpoint, Precision, Transformer};
+use icl_mask::model::{
+    Adapter, Adapters, Checkpoint, LowRank, Matrix, Precision, Projection, Transformer, module_name,
+};
 
 use crate::checkpoints::{change, copied, expected, logits, path};
 
@@ -169,4 +171,22 @@ fn what_is_not_computed_is_refused() {
     let nan = Tensor::full(255u8, (3, 32, 2), &Device::Cpu).unwrap();
     change(folder.path(), |tensors| drop(tensors.insert(scales.into(), nan)));
     refused(folder.path(), &["down_proj_blocks", "holds NaN"]);
+}
+
+/// PEFT changes modules, and transformers' experts are none.
+#[test]
+fn adapters_of_experts_are_refused() {
+    let checkpoint = Checkpoint::open(&path("mixtral")).unwrap();
+    let mut model = Transformer::load(&checkpoint, Precision::F32).unwrap();
+    for projection in [Projection::Gate, Projection::Up, Projection::Down] {
+        assert_eq!(module_name(checkpoint.arch(), 0, projection), None);
+        let matrix = |rows: usize, width: usize| Matrix::zeros(rows, width);
+        let low_rank = LowRank { a: matrix(12, 1), b: matrix(1, 14), scale: 1. };
+        let adapter = Adapter([((0, projection), low_rank)].into_iter().collect());
+        let error = model.adapt(Adapters::everywhere(adapter)).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("projection {projection} of layer 0, which the model does not")),
+            "{error}"
+        );
+    }
 }
