@@ -87,6 +87,8 @@ impl<'a> Rotated<'a> {
         let original_context = self.original(parameters, original)?;
         let factor: f64 = match parameters.find("factor")? {
             Some(factor) => factor,
+            // Only where it is written as `null` it follows from the contexts.
+            None if !parameters.0.contains_key("factor") => parameters.get("factor")?,
             None => context as f64 / original_context as f64,
         };
         let spread = |scale: f64| if factor <= 1. { 1. } else { 0.1 * scale * factor.ln() + 1. };
