@@ -22,11 +22,11 @@ pub struct Block<N, P> {
 
 /// The norms around attention or around the MLP, those that the family has.
 pub struct Norms<N> {
-    /// Of the states, as they enter it.
+    /// The norm of the states, as they enter it.
     pub before: Option<N>,
-    /// Of what it puts out, before that is added to the states.
+    /// The norm of what it puts out, before that is added to the states.
     pub after: Option<N>,
-    /// Of the states, when that has been added.
+    /// The norm of the states, when that has been added.
     pub sum: Option<N>,
 }
 

@@ -203,7 +203,7 @@ mod tests {
         let rows = [[1f32, 1., 0., 9.], [0., 0., 5., 9.], [2., 0., 0., 9.]];
         let choices = routing.choose(rows.iter().map(<[f32; 4]>::as_slice));
         let of = |expert: usize| choices[expert].rows.as_slice();
-        // Of equals the first; and what fills up a row is no expert.
+        // Among equals the first is chosen, and what fills up a row is no expert.
         assert_eq!([of(0), of(1), of(2)], [&[0, 2][..], &[], &[1]]);
     }
 

@@ -128,7 +128,7 @@ impl WeightSource<'_> {
             }
             Qkv::ByGroup(all) => {
                 let all = self.fused(&name(all), width + 2 * kv, bias.qkv)?;
-                // Of each group its queries, then its key and its value.
+                // A group has its queries, then its key and its value.
                 let of = |first: usize, each: usize| {
                     let row = move |row: usize| {
                         let (of_group, rest) = (row / (each * head_dim), row % (each * head_dim));

@@ -25,7 +25,7 @@ pub enum Activation {
 /// `(up + 1) * gate * sigmoid(alpha * gate)`, where no gate is more than `limit`, and no up further from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ClampedSwiglu {
-    /// Of gates and ups.
+    /// Gates are at most this, and what they multiply lies between this and its negative.
     pub limit: f32,
     /// The gate is multiplied by this before its sigmoid.
     pub alpha: f32,

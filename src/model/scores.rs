@@ -18,7 +18,7 @@ pub struct Gains {
     /// `[heads]`
     slopes: Vec<f32>,
     kind: Alibi,
-    /// Of scores.
+    /// The scale of scores.
     scale: f32,
 }
 

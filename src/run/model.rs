@@ -31,7 +31,7 @@ pub struct OpenModel {
     path: PathBuf,
     /// Headers of its weights, where they were asked for.
     checkpoint: Option<Checkpoint>,
-    /// Of the sequences that it is to compute, once they are known.
+    /// The lengths of the sequences that it is to compute, once they are known.
     lengths: Option<RangeInclusive<usize>>,
 }
 

@@ -46,7 +46,7 @@ from random_models import random_models  # noqa: E402
 from write_gguf import has_gguf, kind_of, tells_all, write_gguf  # noqa: E402
 
 VOCAB, PROMPT = 512, 20
-# Of the drawn sizes.
+# The seed of the drawn sizes.
 SEED = 26
 # With the rules of the goldens these say the same few tokens again and again: small biases, strong MLPs, more layers.
 LIVELY = {

@@ -226,7 +226,7 @@ pub(super) fn phi3(fields: &Fields, head_dim: usize) -> Result<Positions> {
     let mut parameters = rotated.parameters()?;
     let kind = Rotated::kind(&parameters)?.unwrap_or_else(|| "default".into());
     let original = match kind.as_str() {
-        // Of this name transformers renames the type alone.
+        // transformers renames this type and fills in nothing.
         "su" => parameters.get("original_max_position_embeddings")?,
         "default" | "longrope" | "yarn" => fields.get_or("original_max_position_embeddings", 4096)?,
         other => {

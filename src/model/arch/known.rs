@@ -416,7 +416,7 @@ pub fn unread(folder: &Path) -> Result<Unread> {
 /// The keys of the fields of a model, and those of the objects in it.
 fn note_model(unread: &mut Unread, within: &str, family: Family, fields: &Fields) -> Result<()> {
     note(unread, within, &keys_of(family), fields);
-    // Of these families layers with a window have parameters of their own.
+    // In these families layers with a window have parameters of their own.
     let by_kind = matches!(family, Family::Gemma3 | Family::Olmo3);
     for name in ["rope_parameters", "rope_scaling"] {
         let Some(rope) = fields.object(name)? else { continue };

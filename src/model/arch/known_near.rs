@@ -2,7 +2,7 @@
 
 use crate::base::keys::Keys;
 
-/// Of the normed, gated families.
+/// Keys of families with norms by root mean square and with gates.
 const RMS: &[&str] =
     &["num_key_value_heads", "rms_norm_eps", "hidden_act", "original_max_position_embeddings"];
 

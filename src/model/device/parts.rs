@@ -58,7 +58,7 @@ impl Linear {
         Ok(Self { weight: brought(&matrices, dtype, device)?, bias: bias.transpose()?, borders })
     }
 
-    /// Of one matrix that is there already, and what is added to its product.
+    /// One matrix that is there already, and what is added to its product.
     pub fn of(weight: Tensor, bias: Option<Tensor>) -> Self {
         let borders = vec![0, weight.dims()[0]];
         Self { weight, bias, borders }

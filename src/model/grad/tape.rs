@@ -30,6 +30,6 @@ pub struct Routed {
     pub logits: Matrix,
     /// By expert.
     pub choices: Vec<Choice>,
-    /// Of each expert that rows chose, what it put out, `[some, hidden]`.
+    /// What each expert put out that rows chose, `[some, hidden]`.
     pub outputs: Vec<Matrix>,
 }
