@@ -10,7 +10,7 @@ use crate::cli::ModelsArgs;
 use crate::config::{ModelChoice, files};
 use crate::engine::{kv_bytes_a_token, weights};
 use crate::hub::ModelFiles;
-use crate::model::{Arch, Checkpoint, Precision, Routing};
+use crate::model::{Arch, Checkpoint, Mixture, Precision, Routing};
 use crate::run::{describe, locate};
 
 /// List, or show one.
@@ -81,7 +81,7 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
         say(&choice.name)?;
     }
     say(&format!(
-        "  {} family, {} parameters\n{}\n  {} layers, hidden size {}, {} heads of size {}, {} key/value heads\n  MLP size {}{}, \
+        "  {} family, {} parameters\n{}\n  {} layers, hidden size {}, {} heads of size {}, {} key/value heads\n  {}, \
          vocabulary {}, context {} tokens\n  weights as f32 {:.2} GiB, as f16 or bf16 {:.2} GiB; KV cache {:.1} KiB per token",
         json!(arch.family).as_str().unwrap_or_default(),
         parameters(&arch),
@@ -91,8 +91,7 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
         arch.heads,
         arch.head_dim,
         arch.kv_heads,
-        arch.intermediate,
-        experts(&arch),
+        mlps(&arch),
         arch.vocab,
         arch.context,
         gib(weights(&arch, Precision::F32, None)),
@@ -101,12 +100,14 @@ fn one(choice: &ModelChoice, json: bool) -> Result<()> {
     ))
 }
 
-/// How many experts a model has, where it has some.
-fn experts(arch: &Arch) -> String {
-    arch.experts.as_ref().map_or_else(String::new, |mixture| {
-        let Routing { experts, chosen, .. } = mixture.routing;
-        format!(", {experts} experts of size {}, of which a token takes {chosen}", mixture.width)
-    })
+/// The sizes of a model's MLPs, and of its experts where it has some.
+fn mlps(arch: &Arch) -> String {
+    let mlp = format!("MLP size {}", arch.intermediate);
+    let Some(Mixture { routing: Routing { experts, chosen, .. }, width, dense }) = &arch.experts else {
+        return mlp;
+    };
+    let of_layer = format!("{experts} experts of size {width}, of which a token takes {chosen}");
+    if dense.is_empty() { of_layer } else { format!("{mlp}, {of_layer}") }
 }
 
 /// What a model's own files say of it, and how many bytes its weights take as stored, where they are here.

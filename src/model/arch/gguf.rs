@@ -26,7 +26,7 @@ const GEMMA3_27B_LAYERS: usize = 62;
 const SMOLLM3_PATTERN: usize = 4;
 
 impl Family {
-    /// Whether rows of queries and keys stand in GGUF files pair by pair of what is rotated together, instead of half by half.
+    /// Whether GGUF files order the rows of queries and keys in pairs: two dimensions that are rotated together are neighbours.
     pub fn is_in_pairs(self) -> bool {
         matches!(self, Self::Llama | Self::Smollm3 | Self::Mixtral | Self::Granite | Self::Granitemoe)
     }

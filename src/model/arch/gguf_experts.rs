@@ -38,7 +38,7 @@ pub(super) fn mixture(family: Family, keys: &GgufKeys) -> Result<Option<Mixture>
             )));
         }
     };
-    // 0 stands for what the architecture has.
+    // With 0 the file leaves the choice to the architecture.
     let gating = keys
         .optional_size("expert_gating_func")?
         .filter(|gating| ![0, SOFTMAX, SOFTMAX_OF_CHOSEN].contains(gating));

@@ -14,7 +14,7 @@ const GEMMA2_CAPS: [f64; 2] = [50., 30.];
 const GEMMA2_WINDOW: usize = 4096;
 /// Gemma 2's 27B model is told by its layers; its scores have a scale of their own, which is not written.
 const GEMMA2_27B_LAYERS: usize = 46;
-/// In OLMo 3 one layer in so many, the last of them, has no window.
+/// In OLMo 3 every layer whose number is a multiple of this (from 1) has no window.
 const OLMO3_PATTERN: usize = 4;
 
 /// The parts of a model that the sizes and tensors do not tell.
@@ -98,7 +98,7 @@ fn granite(arch: Arch, keys: &GgufKeys) -> Result<Arch> {
         )));
     }
     let number = |part: &str| -> Result<Option<f64>> {
-        // 0 stands for none.
+        // llama.cpp takes 0 as if the key were absent.
         Ok(keys.optional_float(part)?.filter(|number| *number != 0.))
     };
     Ok(Arch {

@@ -11,7 +11,7 @@ use crate::base::error::input;
 use crate::model::experts::{Routing, Scoring};
 use crate::model::mlp::ClampedSwiglu;
 
-/// Experts in all layers, whose number and whose share that a row chooses stand in these fields.
+/// Experts in all layers. The field `experts` gives their number, and `num_experts_per_tok` how many of them a row chooses.
 fn mixture(fields: &Fields, experts: &str, scoring: Scoring, width: usize) -> Result<Mixture> {
     let (experts, chosen) = (fields.get(experts)?, fields.get("num_experts_per_tok")?);
     let routing = Routing { experts, chosen, scoring, all_rows: false };
@@ -181,7 +181,8 @@ fn scoring(fields: &Fields) -> Result<Scoring> {
     Ok(if fields.get_or("norm_topk_prob", false)? { Scoring::Renormed } else { Scoring::All })
 }
 
-/// A layer has an MLP where it is listed, or where it is not one of every so many; all have where there are no experts.
+/// Which layers have experts: those whose number is a multiple of `decoder_sparse_step` (from 1) and that `mlp_only_layers` does not
+/// list. The others have an MLP. With no experts all layers have one.
 fn qwen3_experts(fields: &Fields, layers: usize) -> Result<Option<Mixture>> {
     let step: usize = fields.get_or("decoder_sparse_step", 1)?;
     if step == 0 {

@@ -200,7 +200,7 @@ pub(super) fn gemma3(fields: &Fields, arch: &Arch) -> Result<Positions> {
     })
 }
 
-/// OLMo 3's: layers with a window are never rescaled, and what stands outside `rope_parameters` is about the others alone.
+/// OLMo 3's. `rope_scaling` and a `rope_theta` outside `rope_parameters` apply to layers without a window alone.
 pub(super) fn olmo3(fields: &Fields, head_dim: usize) -> Result<Positions> {
     let rotated = Rotated { theta: ("rope_theta", OLMO3_BASE), ..Rotated::whole(fields, head_dim) };
     let both = fields.object("rope_parameters")?.unwrap_or_default();

@@ -84,6 +84,6 @@ pub(super) const GPT_OSS: Keys = Keys {
         "swiglu_limit",
         "swiglu_alpha",
     ],
-    // Other names of what stands in the file too; and a function that is not asked for.
+    // The first two repeat other fields under older names; transformers does not read the third.
     harmless: &["experts_per_token", "initial_context_length", "hidden_act"],
 };

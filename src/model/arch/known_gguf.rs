@@ -115,7 +115,7 @@ pub(super) fn refuse_not_computed(keys: &GgufKeys, arch: &Arch) -> Result<()> {
         _ => Ok(()),
     };
     let granite = matches!(arch.family, Family::Granite | Family::Granitemoe);
-    // Where a number is not written, llama.cpp takes the one that is computed too. For a cap 0 stands for none.
+    // Where a number is not written, llama.cpp takes the one that is computed too. A cap of 0 means that there is no cap.
     let computed = [
         ("attention.clamp_kqv", arch.clip_qkv.unwrap_or(0.)),
         ("attention.max_alibi_bias", ALIBI_BIAS),
@@ -131,7 +131,7 @@ pub(super) fn refuse_not_computed(keys: &GgufKeys, arch: &Arch) -> Result<()> {
     if arch.family != Family::Phi3 {
         only("rope.scaling.attn_factor", 1.)?;
     }
-    // 0 stands for none; 1 changes nothing. Granite divides by it.
+    // llama.cpp takes 0 as if the key were absent. Granite's logits are divided by the scale, others are multiplied.
     if keys.optional_float("logit_scale")?.is_some_and(|scale| scale != 0.) {
         let logits = arch.multipliers.logits;
         only("logit_scale", if granite { 1. / logits } else { logits })?;

@@ -82,7 +82,7 @@ pub struct Arch {
     /// Scores are bent below this: `cap * tanh(score / cap)`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score_cap: Option<f64>,
-    /// Each head has a score of its own that takes part in the softmax and brings no value.
+    /// Each head has a sink: a score that takes part in every row's softmax but has no value behind it.
     #[serde(skip_serializing_if = "is_false")]
     pub sinks: bool,
     /// How queries and keys are normed.
