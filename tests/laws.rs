@@ -5,7 +5,7 @@ mod tiny;
 use std::ops::Range;
 
 use anyhow::Result;
-use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, Sample, StopRule, generate};
+use icl_mask::engine::{Ask, Generation, Limits, Observer, Plain, Request, Sample, StopRule, generate};
 use icl_mask::intervene::{Change, Columns, Edit, Plan};
 use icl_mask::model::{Adapter, AdapterId, Adapters, Decoder, Family, Transformer};
 use icl_mask::prompt::{Profile, Prompt, Tokenizer};
@@ -420,19 +420,19 @@ fn drawn_generations_are_the_same_alone_and_together() {
     for (model, tokenizer, profile) in worlds().into_iter().take(2) {
         let prompts = tiny::prompts(&tokenizer, profile, 3, 2);
         let sample = |stream: u64| match stream {
-            0 => None,
-            1 => Some(Sample { temperature: 0.7, top_p: 0.9, stream }),
+            0 => Ask::Likeliest,
+            1 => Ask::Drawn(Sample { temperature: 0.7, top_p: 0.9, stream }),
             // As good as greedy: they go together for long.
-            4 | 5 => Some(Sample { temperature: 1e-3, top_p: 1., stream }),
-            _ => Some(Sample { temperature: 1.5, top_p: 1., stream }),
+            4 | 5 => Ask::Drawn(Sample { temperature: 1e-3, top_p: 1., stream }),
+            _ => Ask::Drawn(Sample { temperature: 1.5, top_p: 1., stream }),
         };
         let mut all = Vec::new();
         for request in requests(&prompts, &[0, 2, LAYERS]) {
-            all.extend((0..6).map(|stream| Request { sample: sample(stream), ..request.clone() }));
+            all.extend((0..6).map(|stream| Request { ask: sample(stream), ..request.clone() }));
         }
         let alone: Vec<_> = all
             .iter()
-            .map(|request| match request.sample {
+            .map(|request| match request.ask.sample() {
                 Some(sample) => plain_drawn(&model, request, sample),
                 None => plain(&model, request),
             })

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use anyhow::Result;
 
+use super::Weighed;
 use super::layout::Branch;
 use super::pass::Stage;
 use super::stage::{BranchBlocks, Stages, whole};
@@ -59,11 +60,12 @@ impl<D: Decoder> Sweep<'_, D> {
                 from: branch.from,
                 group,
                 leads: false,
-                tokens: Vec::with_capacity(self.rule.max_new_tokens),
+                tokens: Vec::new(),
                 sample: branch.sample,
+                weighed: job.options.map(Weighed::of).unwrap_or_default(),
                 prompt: n,
                 blocks,
-                stages: self.stages(&blocks, branch, n),
+                stages: self.stages(&blocks, branch, n, layout.reach(job)),
                 seconds: 0.,
                 stop: None,
             });
@@ -72,8 +74,8 @@ impl<D: Decoder> Sweep<'_, D> {
     }
 
     /// What a branch's rows write and read.
-    fn stages(&self, blocks: &BranchBlocks, branch: &Branch, n: usize) -> Stages {
-        let (c, end) = (self.layout.context.len(), n + self.rule.max_new_tokens);
+    fn stages(&self, blocks: &BranchBlocks, branch: &Branch, n: usize, reach: usize) -> Stages {
+        let (c, end) = (self.layout.context.len(), n + reach);
         let below = whole(&[(blocks.context, 0..c), (blocks.trunk, c..n), (blocks.shared, n..end)]);
         let below = Stage::below(blocks.shared, below);
         if branch.from >= self.decoder.arch().layers {

@@ -4,14 +4,14 @@ use anyhow::Result;
 use rayon::prelude::*;
 
 use super::Generation;
-use super::state::{Live, Sweep};
+use super::state::{Ending, Live, Sweep};
 use super::trie::regroup;
 use crate::model::{Decoder, KvCache};
 
 impl<D: Decoder> Sweep<'_, D> {
     /// After branches from `first` on got a token: who ends, who still goes together, who leads.
     pub fn advance(&mut self, first: usize) -> Result<()> {
-        let (rule, tokenizer) = (self.rule, self.tokenizer);
+        let Some(Ending { rule, tokenizer }) = self.ending else { return Ok(()) };
         self.live[first..].par_iter_mut().for_each(|live| live.stop = rule.check(&live.tokens, tokenizer));
         let mut next_group = self.next_group;
         for handed in regroup(&mut self.live[first..], &mut next_group) {
@@ -26,8 +26,8 @@ impl<D: Decoder> Sweep<'_, D> {
         ended.into_iter().try_for_each(|live| self.end(live))
     }
 
-    /// Free what a finished branch held, and report its generations.
-    fn end(&mut self, live: Live) -> Result<()> {
+    /// Free what a finished branch held.
+    pub fn free(&mut self, live: &Live) {
         let arch = self.decoder.arch();
         self.kv.remove(arch, live.blocks.shared);
         self.kv.remove(arch, live.blocks.own);
@@ -38,6 +38,11 @@ impl<D: Decoder> Sweep<'_, D> {
                 self.trunks.remove(&live.job);
             }
         }
+    }
+
+    /// Free what a finished branch held, and report its generations.
+    fn end(&mut self, live: Live) -> Result<()> {
+        self.free(&live);
         let Some(stop) = live.stop else { return Ok(()) };
         let seconds = live.seconds / live.requests.len() as f64;
         live.requests.iter().try_for_each(|&request| {

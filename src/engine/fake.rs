@@ -36,8 +36,12 @@ pub fn prompts(demonstrations: &str, all: &[&[u32]]) -> Vec<Prompt> {
     let tokenizer = tokenizer();
     let format = Format { question: "Q".into(), answer: "A".into(), ..Format::default() };
     let prompter = Prompter::new(&format, ("", ""), &[], &tokenizer, Profile::Exact, false);
-    let example =
-        |at: usize| Example { id: at.to_string(), source: "S".into(), target: "T".into(), problem: None };
+    let example = |at: usize| Example {
+        id: at.to_string(),
+        source: "S".into(),
+        target: "T".into(),
+        ..Example::default()
+    };
     let prompt = |(at, tokens): (usize, &&[u32])| {
         let mut prompt = prompter.prompt(&example(at)).expect("a prompt");
         prompt.tokens = tokens.to_vec();

@@ -6,10 +6,15 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::options::{Options, Tree};
+use super::prefill::PASS_ROWS;
 use super::{Request, Sample};
 use crate::intervene::{Flow, Fork, Plan, RunShape};
 use crate::model::{Arch, Extent};
 use crate::prompt::Prompt;
+
+/// Bytes of keys and values of options that a pass holds at most, unless a single option takes more.
+pub const OPTION_BYTES: u64 = 256 << 20;
 
 /// What all requests of a call share, and the work that is left for each item.
 pub struct Layout<'a> {
@@ -41,6 +46,9 @@ pub struct Job<'a> {
     /// Layers that the item's unmasked trunk goes through.
     pub trunk_layers: usize,
     pub branches: Vec<Branch>,
+    /// What is weighed, where options are; and the rows that it takes beside the prompt's.
+    pub options: Option<&'a Options>,
+    pub trees: Vec<Tree>,
 }
 
 /// One intervention at one layer of an item.
@@ -89,8 +97,14 @@ impl<'a> Layout<'a> {
             for branches in branches.chunks(most.max(1)) {
                 let own = layout.context.len()..same[0].prompt.tokens.len();
                 let depths = branches.iter().map(|branch| branch.flow.depth(&own));
-                let trunk_layers = depths.max().unwrap_or(0);
-                layout.jobs.push(Job { prompt: same[0].prompt, trunk_layers, branches: branches.to_vec() });
+                let options = same[0].ask.options();
+                // What is weighed is compared with the unmasked run.
+                let trunk_layers = if options.is_some() { arch.layers } else { depths.max().unwrap_or(0) };
+                let branches = branches.to_vec();
+                let mut job =
+                    Job { prompt: same[0].prompt, trunk_layers, branches, options, trees: Vec::new() };
+                job.trees = layout.trees(arch, &job);
+                layout.jobs.push(job);
             }
         }
         // The items' trunks read the context at all their layers.
@@ -126,7 +140,7 @@ impl<'a> Layout<'a> {
                 self.context_branches.len() - 1
             })
         });
-        let (sample, from, forks) = (request.sample, flow.from, within(c..n));
+        let (sample, from, forks) = (request.ask.sample(), flow.from, within(c..n));
         Branch { requests: vec![index], from, plan, flow: Arc::new(flow), sample, context, forks }
     }
 
@@ -165,6 +179,59 @@ impl<'a> Layout<'a> {
 }
 
 impl Layout<'_> {
+    /// The options of a job in trees, each small enough for a pass.
+    fn trees(&self, arch: &Arch, job: &Job) -> Vec<Tree> {
+        let Some(options) = job.options else { return Vec::new() };
+        // What a chain of few rows holds, for the item and all branches.
+        let layers = self.option_layers(job).map(|layers| Extent { columns: 0..1, layers });
+        let bytes: u64 = layers.map(|extent| extent.bytes(arch, size_of::<f32>())).sum();
+        let most = (OPTION_BYTES / bytes.max(1)).max(1);
+        options
+            .trees((PASS_ROWS / (job.branches.len() + 1)).max(1), usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
+    /// Layers that the rows of options go through, for the item and then for each branch that computes its own.
+    fn option_layers(&self, job: &Job) -> impl Iterator<Item = Range<usize>> {
+        let own =
+            job.branches.iter().map(|branch| branch.from..self.layers).filter(|layers| !layers.is_empty());
+        std::iter::once(0..self.tree_layers(job)).chain(own.collect::<Vec<_>>())
+    }
+
+    /// Layers that the unmasked rows of a job's options go through: as far as some branch goes with them, and to the top where
+    /// something is measured there.
+    pub fn tree_layers(&self, job: &Job) -> usize {
+        let measured = job.options.is_some_and(|options| options.measured() > 0);
+        let deepest = job.branches.iter().map(|branch| branch.from).max().unwrap_or(0);
+        if measured { self.layers } else { deepest }
+    }
+
+    /// Columns that rows may read after a prompt.
+    pub fn reach(&self, job: &Job) -> usize {
+        job.options.map_or(self.max_new_tokens, Options::longest)
+    }
+
+    /// Bytes of the keys and values of a tree's rows, while they are computed.
+    pub fn tree_bytes(&self, arch: &Arch, job: &Job, tree: &Tree, element: usize) -> u64 {
+        let n = job.prompt.tokens.len();
+        let extents = tree.chains.iter().flat_map(|chain| {
+            let columns = chain.columns(n);
+            self.option_layers(job).map(move |layers| Extent { columns: columns.clone(), layers })
+        });
+        extents.map(|extent| extent.bytes(arch, element)).sum()
+    }
+
+    /// The most that options hold at a time.
+    fn option_bytes(&self, arch: &Arch, element: usize) -> u64 {
+        let (mut all, mut largest) = (0, 0);
+        for job in &self.jobs {
+            for tree in &job.trees {
+                let bytes = self.tree_bytes(arch, job, tree, element);
+                (all, largest) = (all + bytes, largest.max(bytes));
+            }
+        }
+        largest.max(all.min(OPTION_BYTES))
+    }
+
     /// Bytes of the context's keys and values, for the whole call; each element takes so many.
     pub fn context_bytes(&self, arch: &Arch, element: usize) -> u64 {
         let branches = self.context_branches.iter().map(|branch| self.context_branch_extent(branch));
@@ -197,7 +264,7 @@ impl Layout<'_> {
             }
             peak = peak.max(bytes);
         }
-        self.context_bytes(arch, element) + peak
+        self.context_bytes(arch, element) + peak + self.option_bytes(arch, element)
     }
 }
 

@@ -1,10 +1,10 @@
-//! Prompts and plans -> generations: prefill, decoding, stopping. The only place that knows plans and models both.
+//! Prompts and plans -> generations and weighed options: prefill, decoding, stopping. The only place that knows plans and models both.
 //!
 //! All interventions and layers of a call are computed in one go (`layout` says what is shared, `sweep` does it):
 //! the unmasked run of a prompt is the *trunk* of every masked run up to its start layer, and from there on a *branch*
 //! computes only the rows that its edits make different.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 
 mod admit;
@@ -15,7 +15,9 @@ mod decode;
 #[cfg(test)]
 mod fake;
 mod layout;
+mod likelihood;
 mod memory;
+mod options;
 mod pass;
 mod plain;
 mod prefill;
@@ -24,15 +26,18 @@ mod state;
 mod stop;
 mod sweep;
 mod trie;
+mod weigh;
 mod work;
 
 pub use alone::generate_alone;
 pub use choose::Sample;
 pub use layout::{Layout, by_context};
 pub use memory::{Holding, Limits, Memory, available, kv_bytes_a_token, weights};
+pub use options::Options;
 pub use plain::Plain;
 pub use stop::{Stop, StopRule};
-pub use sweep::generate;
+pub use sweep::{generate, weigh};
+pub use weigh::Weighed;
 pub use work::{Expected, Work};
 
 use crate::intervene::Plan;
@@ -45,14 +50,48 @@ pub struct Request<'a> {
     pub prompt: &'a Prompt,
     /// What is changed in its run.
     pub plan: Plan,
-    /// How tokens are drawn; `None` for the likeliest.
-    pub sample: Option<Sample>,
+    /// What is asked of it.
+    pub ask: Ask<'a>,
+}
+
+/// What is asked of a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Ask<'a> {
+    /// Its likeliest tokens, one after the other.
+    Likeliest,
+    /// Tokens that are drawn.
+    Drawn(Sample),
+    /// How likely these options are.
+    Weigh(&'a Options),
+}
+
+impl<'a> Ask<'a> {
+    /// How tokens are drawn, where they are.
+    pub fn sample(self) -> Option<Sample> {
+        match self {
+            Self::Drawn(sample) => Some(sample),
+            Self::Likeliest | Self::Weigh(_) => None,
+        }
+    }
+
+    /// The options, where some are weighed.
+    pub fn options(self) -> Option<&'a Options> {
+        match self {
+            Self::Weigh(options) => Some(options),
+            Self::Likeliest | Self::Drawn(_) => None,
+        }
+    }
 }
 
 impl<'a> Request<'a> {
     /// The likeliest tokens after a prompt, changed by a plan.
     pub fn new(prompt: &'a Prompt, plan: Plan) -> Self {
-        Self { prompt, plan, sample: None }
+        Self { prompt, plan, ask: Ask::Likeliest }
+    }
+
+    /// How likely options are after a prompt, changed by a plan.
+    pub fn weighing(prompt: &'a Prompt, plan: Plan, options: &'a Options) -> Self {
+        Self { prompt, plan, ask: Ask::Weigh(options) }
     }
 }
 
@@ -76,4 +115,12 @@ pub trait Observer {
 
     /// Request `index` is finished.
     fn finished(&mut self, index: usize, generation: Generation) -> Result<()>;
+
+    /// The options of request `index` are weighed.
+    ///
+    /// # Errors
+    /// Whoever asks for that must say what becomes of it.
+    fn weighed(&mut self, index: usize, _weighed: Weighed) -> Result<()> {
+        bail!("the options of request {index} were weighed, and nobody takes that")
+    }
 }

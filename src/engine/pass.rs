@@ -77,6 +77,24 @@ impl<S: States> Finished<S> {
         let rows: Vec<usize> = strands.into_iter().map(|strand| self.places[strand].end - 1).collect();
         self.states.gather(&rows)
     }
+
+    /// Rows of a strand.
+    pub fn rows_of(&self, strand: usize) -> usize {
+        self.places[strand].len()
+    }
+
+    /// Where a row of a strand is among all.
+    pub fn place(&self, strand: usize, row: usize) -> usize {
+        self.places[strand].start + row
+    }
+
+    /// The rows at these places.
+    ///
+    /// # Errors
+    /// Memory runs out.
+    pub fn rows(&self, places: &[usize]) -> Result<S> {
+        self.states.gather(places)
+    }
 }
 
 /// Take all strands through their layers.

@@ -87,7 +87,7 @@ impl<D: Decoder> Sweep<'_, D> {
     }
 
     /// The prompts of new jobs through all layers, each item's unmasked rows and its branches' own, packed into passes;
-    /// chooses the first tokens.
+    /// chooses the first tokens, or weighs those of options.
     pub fn prefill(&mut self, started: &[Started]) -> Result<()> {
         let mut pass: Vec<Started> = Vec::new();
         let mut rows = 0;
@@ -113,9 +113,7 @@ impl<D: Decoder> Sweep<'_, D> {
                 }
             }
         }
-        self.prefill_pass(&pass)?;
-        let first = started[0].1.start;
-        self.advance(first)
+        self.prefill_pass(&pass)
     }
 
     fn prefill_pass(&mut self, pass: &[Started]) -> Result<()> {
@@ -138,40 +136,45 @@ impl<D: Decoder> Sweep<'_, D> {
                 forked.push(Forked::new(&branch.forks, &live.stages));
             }
         }
-        let (strands, last) = self.strands(pass, &trunk_stages, &forked);
+        let (strands, trunks, last) = self.strands(pass, &trunk_stages, &forked);
         let finished = forward(self.decoder, &strands, &mut self.kv)?;
-        let places = pass.iter().flat_map(|(_, places)| places.clone());
-        let draws: Vec<_> = places.map(|at| self.live[at].draw()).collect();
-        let chosen = next_tokens(self.decoder, &finished.last_rows(last)?, &draws)?;
         self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
-        self.work.add_chosen(self.decoder.arch(), chosen.len());
+        if self.ending.is_some() {
+            let places = pass.iter().flat_map(|(_, places)| places.clone());
+            let draws: Vec<_> = places.clone().map(|at| self.live[at].draw()).collect();
+            let chosen = next_tokens(self.decoder, &finished.last_rows(last)?, &draws)?;
+            self.work.add_chosen(self.decoder.arch(), chosen.len());
+            places.zip(chosen).for_each(|(at, token)| self.live[at].tokens.push(token));
+        } else {
+            self.weigh_first(pass, &finished, &trunks, &last)?;
+        }
         self.report(pass.iter().map(|(job, _)| self.layout.jobs[*job].prompt.tokens.len() - c).sum());
         let all = begun.elapsed().as_secs_f64() + std::mem::take(&mut self.unshared);
-        let seconds = all / chosen.len() as f64;
-        for (at, token) in pass.iter().flat_map(|(_, places)| places.clone()).zip(chosen) {
-            self.live[at].tokens.push(token);
+        let seconds = all / forked.len() as f64;
+        for at in pass.iter().flat_map(|(_, places)| places.clone()) {
             self.live[at].seconds += seconds;
         }
         Ok(())
     }
 
-    /// Each job's trunk and its branches' strands; and for each branch the strand that holds its last row.
+    /// Each job's trunk and its branches' strands; the trunks among them; and for each branch the strand that holds its last row.
     fn strands<'a>(
         &self,
         pass: &[Started],
         trunk_stages: &'a [[Stage; 1]],
         forked: &'a [Forked],
-    ) -> (Vec<Strand<'a>>, Vec<usize>)
+    ) -> (Vec<Strand<'a>>, Vec<usize>, Vec<usize>)
     where
         Self: 'a,
     {
         let layout = self.layout;
         let (layers, c) = (self.decoder.arch().layers, layout.context.len());
-        let (mut strands, mut last) = (Vec::new(), Vec::new());
+        let (mut strands, mut trunks, mut last) = (Vec::new(), Vec::new(), Vec::new());
         let mut of_branches = forked.iter();
         for ((job, places), stages) in pass.iter().zip(trunk_stages) {
             let Job { prompt, trunk_layers, .. } = &layout.jobs[*job];
             let trunk = strands.len();
+            trunks.push(trunk);
             strands.push(Strand {
                 item: Some(&prompt.item),
                 positions: (c..prompt.tokens.len()).collect(),
@@ -187,7 +190,7 @@ impl<D: Decoder> Sweep<'_, D> {
                 last.push(holder.map_or(trunk, |(strand, _)| strand));
             }
         }
-        (strands, last)
+        (strands, trunks, last)
     }
 }
 

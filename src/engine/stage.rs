@@ -56,6 +56,37 @@ pub fn whole(ranges: &[(BlockId, Range<usize>)]) -> StageReads {
     StageReads::Columns(ranges.map(read).collect())
 }
 
+/// The stages of generated rows, for rows of forced tokens: what they would write in the branch's own block is written in the last
+/// of these blocks, and columns after the prompt are read from the one that holds them.
+pub fn forced(
+    stages: &[Stage],
+    own: BlockId,
+    prompt: usize,
+    after: &[(Range<usize>, BlockId)],
+) -> Vec<Stage> {
+    let moved = |read: &Read| -> Vec<Read> {
+        if read.block != own || read.end <= prompt {
+            return vec![read.clone()];
+        }
+        let before = (read.start < prompt).then(|| Read { end: prompt, ..read.clone() });
+        let within = after.iter().map(|(columns, block)| Read {
+            block: *block,
+            start: columns.start.max(read.start),
+            end: columns.end.min(read.end),
+        });
+        before.into_iter().chain(within.filter(|read| read.start < read.end)).collect()
+    };
+    let stage = |stage: &Stage| Stage {
+        write: after.last().map_or(stage.write, |(_, block)| *block),
+        reads: match &stage.reads {
+            StageReads::Columns(reads) => StageReads::Columns(reads.iter().flat_map(moved).collect()),
+            other => other.clone(),
+        },
+        ..stage.clone()
+    };
+    stages.iter().map(stage).collect()
+}
+
 /// Rows that have forked at a layer.
 fn forked_by(forks: &[Fork], layer: usize) -> Columns {
     let forks = forks.iter().filter(|fork| fork.layer <= layer);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use super::choose::Sample;
 use super::layout::Layout;
 use super::stage::{BranchBlocks, Stages};
-use super::{Limits, Observer, Stop, StopRule, Work};
+use super::{Limits, Observer, Stop, StopRule, Weighed, Work};
 use crate::model::{BlockId, Decoder};
 use crate::prompt::Tokenizer;
 
@@ -23,6 +23,8 @@ pub struct Live {
     pub leads: bool,
     pub tokens: Vec<u32>,
     pub sample: Option<Sample>,
+    /// What is known of its options.
+    pub weighed: Weighed,
     /// Tokens of its prompt.
     pub prompt: usize,
     pub blocks: BranchBlocks,
@@ -46,11 +48,18 @@ pub struct Trunk {
     pub branches: usize,
 }
 
+/// What ends generations.
+#[derive(Clone, Copy)]
+pub struct Ending<'a> {
+    pub tokenizer: &'a Tokenizer,
+    pub rule: &'a StopRule,
+}
+
 /// A call while it is computed.
 pub struct Sweep<'a, D: Decoder> {
     pub decoder: &'a D,
-    pub tokenizer: &'a Tokenizer,
-    pub rule: &'a StopRule,
+    /// What ends a generation; `None` where options are weighed.
+    pub ending: Option<Ending<'a>>,
     pub limits: Limits,
     pub observer: &'a mut dyn Observer,
     pub layout: &'a Layout<'a>,

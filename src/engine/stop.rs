@@ -18,6 +18,8 @@ pub enum Stop {
     Text,
     /// As many tokens as allowed.
     Length,
+    /// Nothing was generated: the text is the option that was chosen.
+    Chosen,
 }
 
 /// The rules of one run.

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::layout::{Layout, by_context};
-use super::state::Sweep;
-use super::{Generation, Limits, Observer, Request, StopRule, Work};
+use super::state::{Ending, Sweep};
+use super::{Generation, Limits, Observer, Request, StopRule, Weighed, Work};
 use crate::model::Decoder;
 use crate::prompt::Tokenizer;
 
@@ -27,11 +27,40 @@ pub fn generate<D: Decoder>(
     limits: Limits,
     observer: &mut dyn Observer,
 ) -> Result<Work> {
+    by_groups(decoder, Some(Ending { tokenizer, rule }), requests, limits, observer)
+}
+
+/// Weigh the options of all requests; reports each run as it is finished, in no particular order. Nothing of it depends on what
+/// else is computed.
+///
+/// # Errors
+/// As [`generate`].
+pub fn weigh<D: Decoder>(
+    decoder: &D,
+    requests: &[Request],
+    limits: Limits,
+    observer: &mut dyn Observer,
+) -> Result<Work> {
+    by_groups(decoder, None, requests, limits, observer)
+}
+
+fn by_groups<D: Decoder>(
+    decoder: &D,
+    ending: Option<Ending>,
+    requests: &[Request],
+    limits: Limits,
+    observer: &mut dyn Observer,
+) -> Result<Work> {
+    let weighs = |request: &Request| request.ask.options().is_some();
+    ensure!(
+        requests.iter().all(|request| weighs(request) == ending.is_none()),
+        "a call either generates or weighs options"
+    );
     let mut work = Work::default();
     for group in by_context(requests) {
         let some: Vec<Request> = group.iter().map(|&index| requests[index].clone()).collect();
         let observer = &mut Renumbered { group: &group, observer: &mut *observer };
-        work.add(sweep(decoder, tokenizer, &some, rule, limits, observer)?);
+        work.add(sweep(decoder, ending, &some, limits, observer)?);
     }
     Ok(work)
 }
@@ -50,25 +79,28 @@ impl Observer for Renumbered<'_> {
     fn finished(&mut self, index: usize, generation: Generation) -> Result<()> {
         self.observer.finished(self.group[index], generation)
     }
+
+    fn weighed(&mut self, index: usize, weighed: Weighed) -> Result<()> {
+        self.observer.weighed(self.group[index], weighed)
+    }
 }
 
 /// Requests with the same demonstrations.
 fn sweep<D: Decoder>(
     decoder: &D,
-    tokenizer: &Tokenizer,
+    ending: Option<Ending>,
     requests: &[Request],
-    rule: &StopRule,
     limits: Limits,
     observer: &mut dyn Observer,
 ) -> Result<Work> {
-    let layout = Layout::new(decoder.arch(), requests, rule.max_new_tokens, limits.branches);
+    let new_tokens = ending.map_or(1, |ending| ending.rule.max_new_tokens);
+    let layout = Layout::new(decoder.arch(), requests, new_tokens, limits.branches);
     let waiting = (0..layout.jobs.len()).collect();
     let kv_bytes = layout.peak_bytes(decoder.arch(), limits.branches, decoder.kv_element());
     let kv = decoder.kv(kv_bytes.min(limits.kv_bytes))?;
     let mut sweep = Sweep {
         decoder,
-        tokenizer,
-        rule,
+        ending,
         limits,
         observer,
         layout: &layout,
@@ -88,6 +120,10 @@ fn sweep<D: Decoder>(
         let started = sweep.admit()?;
         if !started.is_empty() {
             sweep.prefill(&started)?;
+            match ending {
+                Some(_) => sweep.advance(started[0].1.start)?,
+                None => sweep.weigh(&started)?,
+            }
         }
         if !sweep.live.is_empty() {
             sweep.decode()?;

@@ -50,10 +50,10 @@ pub fn regroup(live: &mut [Live], next_group: &mut usize) -> Vec<Handed> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Stop;
     use super::super::fake::arch;
     use super::super::pass::{Stage, StageReads};
     use super::super::stage::{BranchBlocks, Stages};
+    use super::super::{Stop, Weighed};
     use super::*;
     use crate::model::{Extent, KvCache, KvStore};
 
@@ -71,6 +71,7 @@ mod tests {
             leads,
             tokens: vec![token],
             sample: None,
+            weighed: Weighed::default(),
             prompt: 1,
             blocks,
             stages: Stages::alike(Stage::below(block, StageReads::Own)),

@@ -97,10 +97,28 @@ impl Layout<'_> {
             for (work, [below, above]) in both.iter_mut().zip(generated_row_layers(arch, job)) {
                 let generated = steps * (below * (n + steps / 2) + above * (visible + steps / 2));
                 work.add_rows(arch, rows + steps * (below + above), reads + generated);
-                work.add_chosen(arch, job.branches.len() * self.max_new_tokens);
+                match job.options {
+                    None => work.add_chosen(arch, job.branches.len() * self.max_new_tokens),
+                    Some(_) => self.add_options(work, arch, job),
+                }
             }
         }
         both
+    }
+
+    /// What the options of a job take beside its prompt's rows.
+    fn add_options(&self, work: &mut Work, arch: &Arch, job: &Job) {
+        let rows: usize = job.trees.iter().map(|tree| tree.rows()).sum();
+        let (n, runs) = (job.prompt.tokens.len(), job.branches.len() + 1);
+        let shared = (rows * self.tree_layers(job)) as u64;
+        work.add_rows(arch, shared, shared * n as u64);
+        for branch in &job.branches {
+            let own = (rows * (arch.layers - branch.from)) as u64;
+            work.add_rows(arch, own, own * branch.flow.visible() as u64);
+        }
+        // The baseline's row is the unmasked run's.
+        let baselines = job.branches.iter().filter(|branch| branch.from >= arch.layers).count();
+        work.add_chosen(arch, (runs - baselines) * (1 + rows));
     }
 
     /// Row-layers of a job's prompt rows and the columns they read: the trunk's, then each branch's.
