@@ -148,13 +148,16 @@ pub struct TableColumns {
     pub id: Option<String>,
     /// The text that is read.
     pub source: String,
-    /// The reference.
+    /// The reference; in JSON also a list of right answers, the usual one first.
     pub target: String,
+    /// What is to be chosen from: a list in JSON, texts parted by `|` in TSV and CSV. If not given, a column called `options` is
+    /// used where a task needs one.
+    pub options: Option<String>,
 }
 
 impl Default for TableColumns {
     fn default() -> TableColumns {
-        TableColumns { id: None, source: "source".into(), target: "target".into() }
+        TableColumns { id: None, source: "source".into(), target: "target".into(), options: None }
     }
 }
 

@@ -58,7 +58,7 @@ fn read_aligned(source: &Path, target: &Path, range: Option<LineRange>) -> Resul
         let (Some(source), Some(target)) = (left.next_line()?, right.next_line()?) else { break };
         let line = left.number();
         if range.is_none_or(|range| range.contains(line)) {
-            examples.push(Example { id: line.to_string(), source, target, problem: None });
+            examples.push(Example { id: line.to_string(), source, target, ..Example::default() });
         }
     }
     for side in &mut sides {

@@ -32,7 +32,7 @@ use crate::base::error::input;
 use crate::base::hash::Hash;
 
 /// One pair: what the model reads and what it should write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Example {
     /// Unique within its file; where the file has no ids, the line number counted from 1 (without the header).
     pub id: String,
@@ -40,6 +40,12 @@ pub struct Example {
     pub source: String,
     /// The reference, likewise.
     pub target: String,
+    /// Other right answers, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_right: Vec<String>,
+    /// What is to be chosen from, where something is; the reference is one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
     /// What a program is checked with, where one is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
@@ -78,6 +84,13 @@ impl CorpusPart {
             CorpusPart::Test => "test",
             CorpusPart::Training => "training",
         }
+    }
+}
+
+impl Example {
+    /// All right answers, the usual one first.
+    pub fn right(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.target).chain(&self.also_right).map(String::as_str)
     }
 }
 
@@ -143,6 +156,16 @@ fn hash(demonstrations: &[Example], test: &[Example]) -> String {
             hash.bytes((text.len() as u64).to_le_bytes());
             hash.bytes(text);
         }
+        // Corpora without lists keep the hash that they had before there were any.
+        let lists = examples.iter().flat_map(|example| [(1u8, &example.also_right), (2, &example.options)]);
+        for (which, texts) in lists.filter(|(_, texts)| !texts.is_empty()) {
+            hash.bytes([which]);
+            hash.bytes((texts.len() as u64).to_le_bytes());
+            for text in texts {
+                hash.bytes((text.len() as u64).to_le_bytes());
+                hash.bytes(text);
+            }
+        }
         for problem in examples.iter().filter_map(|example| example.problem.as_ref()) {
             for text in [Some(&problem.prompt), Some(&problem.test), problem.entry_point.as_ref()] {
                 let text = text.map_or("", String::as_str);
@@ -159,7 +182,7 @@ mod tests {
     use super::*;
 
     fn example(id: &str, source: &str, target: &str) -> Example {
-        Example { id: id.into(), source: source.into(), target: target.into(), problem: None }
+        Example { id: id.into(), source: source.into(), target: target.into(), ..Example::default() }
     }
 
     #[test]

@@ -113,7 +113,13 @@ impl ProblemRow<'_> {
         let Some(entry_point) = entry_point else {
             let defines = defined(&solution);
             let problem = Problem { prompt: String::new(), test, entry_point: None, defines };
-            return Ok(Example { id, source: asked, target: solution, problem: Some(problem) });
+            return Ok(Example {
+                id,
+                source: asked,
+                target: solution,
+                problem: Some(problem),
+                ..Example::default()
+            });
         };
         let start = definition(&asked, &entry_point).ok_or_else(|| {
             self.lines.refuse(&format!("asks for `{entry_point}`, but its prompt has no `def {entry_point}`"))
@@ -121,7 +127,7 @@ impl ProblemRow<'_> {
         let target = format!("{}{solution}", &asked[start..]);
         let problem =
             Problem { prompt: asked.clone(), test, entry_point: Some(entry_point), defines: Vec::new() };
-        Ok(Example { id, source: asked, target, problem: Some(problem) })
+        Ok(Example { id, source: asked, target, problem: Some(problem), ..Example::default() })
     }
 
     /// The field of that name, or the first of those usually used.

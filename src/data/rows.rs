@@ -63,6 +63,8 @@ pub(super) enum Found<'a> {
     Text(&'a str),
     /// A number, as it is written.
     Number(String),
+    /// A list of texts, or of numbers as they are written.
+    Texts(Vec<String>),
     /// Something else.
     Other,
 }
@@ -191,6 +193,7 @@ impl TableRow {
             RowFields::Object(object) => nested(object, name).map(|value| match value {
                 Value::String(text) => Found::Text(text),
                 Value::Number(number) => Found::Number(number.to_string()),
+                Value::Array(list) => texts(list).map_or(Found::Other, Found::Texts),
                 _ => Found::Other,
             }),
         }
@@ -228,6 +231,16 @@ impl TableRow {
             _ => Ok(self),
         }
     }
+}
+
+/// A list of texts and numbers.
+fn texts(list: &[Value]) -> Option<Vec<String>> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    list.iter().map(text).collect()
 }
 
 /// The value of a key, or of a key within a key: `translation.en`. A key that is written so itself comes first.

@@ -112,6 +112,7 @@ struct ColumnNames {
     id: Option<Vec<String>>,
     source: Vec<String>,
     target: Vec<String>,
+    options: OptionsColumn,
     /// Of a file that no YAML file describes: its columns may be called by the languages.
     languages: Option<Direction>,
     advice: String,
@@ -137,6 +138,10 @@ impl ColumnNames {
             id: columns.id.as_ref().map(|id| expand(id, direction)),
             source: of_tasks(&columns.source, "source", "input"),
             target: of_tasks(&columns.target, "target", "output"),
+            options: match &columns.options {
+                Some(name) => OptionsColumn::Named(name.clone()),
+                None => OptionsColumn::Usual,
+            },
             languages: direction.filter(|_| config.origin.is_none()).cloned(),
             advice,
         }
@@ -211,7 +216,50 @@ impl ColumnNames {
             Some((_, Some(Found::Number(number)))) => number,
             Some((name, _)) => text(name)?,
         };
-        Ok(Example { id, source: text(&source)?, target: text(&target)?, problem: None })
+        let (target, also_right) = match row.get(&target) {
+            Some(Found::Texts(texts)) if !texts.is_empty() => {
+                texts.iter().try_for_each(|text| filled(&target, text).map(drop))?;
+                (texts[0].clone(), texts[1..].to_vec())
+            }
+            // An answer may well be a number.
+            Some(Found::Number(number)) => (number, Vec::new()),
+            _ => (text(&target)?, Vec::new()),
+        };
+        let options = self.options.of(row)?;
+        Ok(Example { id, source: text(&source)?, target, also_right, options, problem: None })
+    }
+}
+
+/// Where options are.
+enum OptionsColumn {
+    /// In a column that the corpus file names.
+    Named(String),
+    /// In the one called `options`, if there is one.
+    Usual,
+}
+
+impl OptionsColumn {
+    /// The options of a row; none where it has no such column.
+    fn of(&self, row: &TableRow) -> Result<Vec<String>> {
+        let (name, found) = match self {
+            Self::Named(name) => (name.as_str(), row.get(name)),
+            Self::Usual => ("options", row.get("options")),
+        };
+        let options: Vec<String> = match found {
+            Some(Found::Texts(texts)) => texts,
+            Some(Found::Text(text)) => text.split('|').map(|option| option.trim().into()).collect(),
+            None if matches!(self, Self::Usual) => return Ok(Vec::new()),
+            None => return Err(row.refuse(&format!("has no column `{name}` of options"))),
+            Some(Found::Number(_) | Found::Other) => {
+                return Err(row.refuse(&format!(
+                    "has `{name}` that are not a list of texts; write [\"yes\", \"no\"], or yes | no in TSV and CSV"
+                )));
+            }
+        };
+        match options.iter().any(|option| option.trim().is_empty()) {
+            true => Err(row.refuse(&format!("has an empty option in `{name}`; fill it in or take it out"))),
+            false => Ok(options),
+        }
     }
 }
 
@@ -259,7 +307,7 @@ mod tests {
     }
 
     fn example(id: &str, source: &str, target: &str) -> Example {
-        Example { id: id.into(), source: source.into(), target: target.into(), problem: None }
+        Example { id: id.into(), source: source.into(), target: target.into(), ..Example::default() }
     }
 
     #[test]
