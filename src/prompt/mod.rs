@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 
 mod caught;
 pub mod chat;
+mod choice;
 pub mod format;
 pub mod placeholders;
 pub mod sampling;
 pub mod tokenizer;
 
 pub use chat::ChatTemplate;
+pub use choice::OptionTokens;
+use choice::{is_space, option_tokens};
 pub use format::{Context, Format, demonstrations};
 pub use tokenizer::Tokenizer;
 
@@ -112,6 +115,13 @@ pub struct Prompt {
     study: Option<StudyLengths>,
 }
 
+/// Whether a prompt keeps the white space at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    Kept,
+    WithoutSpace,
+}
+
 /// Builds the prompts of one run: one format, one set of demonstrations, one tokenizer.
 pub struct Prompter<'a> {
     /// With the names of the languages.
@@ -149,28 +159,67 @@ impl<'a> Prompter<'a> {
     /// # Errors
     /// If the tokens do not reproduce the text or the chat template changes it, so that segments cannot be told.
     pub fn prompt(&self, example: &Example) -> Result<Prompt> {
+        self.up_to(example, Whole::Kept).map(|(prompt, _)| prompt)
+    }
+
+    /// The prompt of an item whose options are weighed, and the options as the tokens that follow it. The white space that the
+    /// prompt ends with is the options' first, as lm-evaluation-harness has it.
+    ///
+    /// # Errors
+    /// As [`prompt`](Self::prompt); an option that adds no token.
+    pub fn weighing(&self, example: &Example) -> Result<(Prompt, OptionTokens)> {
+        let (prompt, space) = self.up_to(example, Whole::WithoutSpace)?;
+        let added = usize::from(self.adds_bos().is_some());
+        let options = option_tokens(&prompt, &space, &self.option_texts(example), self.tokenizer, added)
+            .map_err(|error| error.context(format!("item {}", example.id)))?;
+        Ok((prompt, options))
+    }
+
+    /// The BOS that is put before a prompt. As transformers has it, a template writes the special tokens itself.
+    fn adds_bos(&self) -> Option<u32> {
+        self.tokenizer.bos().filter(|_| self.chat.is_none())
+    }
+
+    /// The options as a model would write them after the prompt.
+    fn option_texts(&self, example: &Example) -> Vec<String> {
+        // The answer of a chat begins with its first word.
+        let before = match self.chat {
+            Some(_) => self.format.before_target.trim_start(),
+            None => &self.format.before_target,
+        };
+        let text = |option: &String| self.tokenizer.normalize(&format!("{before}{}", option.trim()));
+        example.options.iter().map(text).collect()
+    }
+
+    /// The prompt, and the white space at its end that is not in it.
+    fn up_to(&self, example: &Example, whole: Whole) -> Result<(Prompt, String)> {
         let (instructions, examples, query) = self.texts(example);
         let study = (self.profile == Profile::Sia2024).then(|| self.study_lengths(&query)).transpose()?;
         // Normalized part by part, so that the borders are those of the text that is tokenized.
         let parts = [instructions, examples, query].map(|part| self.tokenizer.normalize(&part));
         let parts = self.framed(parts)?;
-        let text = parts.concat();
+        let mut text = parts.concat();
+        let kept = match whole {
+            Whole::Kept => text.len(),
+            Whole::WithoutSpace => text.trim_end_matches(is_space).len(),
+        };
+        let space = text.split_off(kept);
         let mut end = 0;
         let ends = parts.map(|part| {
             end += part.len();
-            end
+            end.min(kept)
         });
         let mut tokens = self.tokenizer.encode(&text)?;
         let mut spans = self.tokenizer.spans(&text, &tokens)?;
-        // As transformers has it: a template writes the special tokens itself, and no BOS is put before that.
-        if let (Some(token), None) = (self.tokenizer.bos(), self.chat) {
+        if let Some(token) = self.adds_bos() {
             tokens.insert(0, token);
             spans.insert(0, 0..0);
         }
         let segments = self.segments(&tokens, &spans, ends);
         ensure!(!segments.query.is_empty(), input(format!("item {}: the query is empty", example.id)));
         let borders = [ends[1], ends[2]];
-        Ok(Prompt { item: example.id.clone(), text, tokens, segments, borders, spans, study })
+        let prompt = Prompt { item: example.id.clone(), text, tokens, segments, borders, spans, study };
+        Ok((prompt, space))
     }
 
     /// What the chat template writes before instructions, examples and query, they themselves, and what it writes after
