@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::named::{chat, find_format, profile};
 use super::resolve::Resolver;
 use super::settings::Setting;
-use super::{ChatChoice, Limit, ModelChoice, Run, Training, files};
+use super::{ChatChoice, ChosenTask, Limit, ModelChoice, Run, Training, files};
 use crate::base::error::input;
 use crate::data::{DataConfig, Direction, is_named_like_one};
 use crate::intervene::Condition;
@@ -60,7 +60,11 @@ impl Lists {
         }
         runs = each(runs, &self.formats, |run, format| {
             run.format = format.clone();
-            run.max_new_tokens = self.max_new_tokens.or(format.max_new_tokens).unwrap_or(NEW_TOKENS);
+            // Of weighed options nothing is generated; the last prompt row is what one token takes.
+            run.max_new_tokens = match run.task.weighs {
+                true => 1,
+                false => self.max_new_tokens.or(format.max_new_tokens).unwrap_or(NEW_TOKENS),
+            };
         });
         runs = each(runs, &self.profiles, |run, profile| run.profile = *profile);
         runs = each(runs, &self.nprompts, |run, nprompts| run.nprompts = *nprompts);
@@ -88,7 +92,7 @@ impl Resolver {
     ///
     /// # Errors
     /// An unknown name, an impossible combination, more runs or cells than can be planned.
-    pub(super) fn runs(&self, task: &'static TaskKind) -> Result<Vec<Run>> {
+    pub(super) fn runs(&self, task: &ChosenTask) -> Result<Vec<Run>> {
         let describe = self.describe;
         let models =
             self.each(self.settings.model(), |word, origin| ModelChoice::resolve(word, origin, describe))?;
@@ -111,17 +115,18 @@ impl Resolver {
         }
     }
 
-    fn lists(&self, task: &'static TaskKind) -> Result<Lists> {
+    fn lists(&self, task: &ChosenTask) -> Result<Lists> {
         let directions = match &self.settings.direction {
             None => Vec::new(),
             _ => self.each(self.settings.direction(), |word, origin| {
                 word.parse::<Direction>().map_err(|e| input(format!("{origin}: {e}")))
             })?,
         };
-        let mut data = self.data(task)?;
+        let mut data = self.data(task.kind)?;
         if directions.is_empty() {
             for data in &mut data {
-                data.direction = data.own_direction()?;
+                let spoken = task.kind.names_languages || data.needs_direction();
+                data.direction = if spoken { data.own_direction()? } else { None };
             }
         }
         let narrow = |asked: Setting| -> Result<Vec<u32>> {
@@ -132,7 +137,10 @@ impl Resolver {
         Ok(Lists {
             data,
             directions,
-            formats: self.each(self.settings.format(), find_format)?,
+            formats: match &task.prompt {
+                Some(prompt) if !self.origins.is_asked_for("format") => vec![prompt.clone()],
+                _ => self.each(self.settings.format(), find_format)?,
+            },
             profiles: self.each(self.settings.profile(), profile)?,
             nprompts: nprompts.into_iter().map(|number| number as usize).collect(),
             seeds: narrow(self.settings.seed())?,
@@ -168,7 +176,7 @@ impl Resolver {
     /// A run of the first of all lists, with what is not listed.
     fn base(
         &self,
-        task: &'static TaskKind,
+        task: &ChosenTask,
         lists: &Lists,
         model: ModelChoice,
         conditions: Vec<Condition>,
@@ -177,7 +185,8 @@ impl Resolver {
         let (data, format) = (lists.data.first(), lists.formats.first());
         let drop_context = self.yes_or_no(self.settings.drop_context())?;
         Ok(Run {
-            task,
+            task: task.kind,
+            asked: task.asked.clone(),
             model,
             data: data.ok_or_else(|| input(first))?.clone(),
             direction: None,

@@ -16,6 +16,7 @@ mod purpose;
 mod resolve;
 mod settings;
 mod shard;
+mod task;
 mod training;
 mod words;
 
@@ -26,6 +27,7 @@ pub use named::{find_format, policy, profile};
 pub use purpose::Purpose;
 pub use settings::{Layered, Origins, Settings, TrainingFlags, parse_yaml};
 pub use shard::Shard;
+pub use task::{ChosenTask, find_task};
 pub use training::{LossOn, Training};
 
 use crate::data::{DataConfig, Direction};
@@ -33,7 +35,7 @@ use crate::intervene::Condition;
 use crate::model::Precision;
 use crate::prompt::{Format, Profile};
 use crate::sandbox::Policy;
-use crate::tasks::{TASKS, TaskKind};
+use crate::tasks::{Asked, TASKS, TaskKind};
 
 /// Where a chat template comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +100,8 @@ pub struct AdapterChoice {
 pub struct Run {
     /// What is asked.
     pub task: &'static TaskKind,
+    /// What a task of a file asks beside that.
+    pub asked: Asked,
     /// The model.
     pub model: ModelChoice,
     /// The corpus.
@@ -154,7 +158,7 @@ impl Run {
             (true, false) => format!("-n{samples}-t{temperature}"),
             (true, true) => format!("-n{samples}-t{temperature}-p{top_p}"),
         };
-        let of = self.direction.as_ref().map_or(self.task.to_string(), Direction::to_string);
+        let of = self.direction.as_ref().map_or(self.asked.name.clone(), Direction::to_string);
         PathBuf::from(&self.model.name).join(format!("{}.{of}", self.data.name)).join(format!(
             "{}-k{nprompts}-seed{seed}{profile}{chat}{sampled}{dropped}{adapter}{trained}",
             format.name
@@ -272,11 +276,14 @@ impl Experiment {
     ) -> Result<Self> {
         purpose.check_flags(&flags)?;
         let given = config.map(|name| files::find("experiments", name, "--config")).transpose()?;
-        let layer = |own: Option<&'static str>| -> Result<Layered> {
+        let layer = |own: Option<&'static str>, task: Option<&ChosenTask>| -> Result<Layered> {
             let mut layered = Layered::default();
             for name in purpose.defaults(own, given.is_some()) {
                 let file = files::find("experiments", name, "built in")?;
                 layered.file(&file.path, &file.text)?;
+            }
+            if let Some((settings, file)) = task.and_then(|task| task.settings.as_ref()) {
+                layered.described(settings.clone(), &file.path, &file.text);
             }
             if let Some(file) = &given {
                 layered.file(&file.path, &file.text)?;
@@ -284,12 +291,16 @@ impl Experiment {
             layered.flags(flags.clone(), training.clone());
             Ok(layered)
         };
-        let mut layered = layer(None)?;
-        // A task may have defaults of its own, such as a corpus and a format. The resolver refuses names that are not known.
-        let task = layered.settings.task.as_ref().and_then(|words| words.first());
-        let known = task.and_then(|name| TaskKind::find(name, "task").ok());
-        if let Some(own) = known.and_then(|kind| kind.defaults) {
-            layered = layer(Some(own))?;
+        let mut layered = layer(None, None)?;
+        // A task may have defaults of its own, such as a corpus and a format, and a file of one may name some. The resolver
+        // refuses names that are not known.
+        let task = layered.settings.task.clone().and_then(|words| words.into_iter().next());
+        if let Some(task) = task.and_then(|word| find_task(&word, "task").ok()) {
+            layered = layer(task.kind.defaults, Some(&task))?;
+            // The task's defaults name its kind.
+            if task.settings.is_some() {
+                layered.settings.task = Some(vec![task.asked.name.clone()]);
+            }
         }
         resolve::experiment(layered, purpose == Purpose::Lora, describe)
     }

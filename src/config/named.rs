@@ -55,7 +55,13 @@ pub fn bytes(word: &str) -> Option<u64> {
 pub fn find_format(word: &str, origin: &str) -> Result<Format> {
     let file = files::find("format", word, origin)?;
     let mut format: Format = parse_yaml(&file.path, &file.text, &FORMAT_KEYS)?;
+    check_placeholders(&format, &file)?;
     format.name = file.name;
+    Ok(format)
+}
+
+/// Refuse braces in the strings of a format that are neither placeholders nor doubled.
+pub(super) fn check_placeholders(format: &Format, file: &files::ConfigFile) -> Result<()> {
     for (key, text) in format.strings() {
         if let Some(wrong) = placeholders::wrong(text) {
             let line =
@@ -63,7 +69,7 @@ pub fn find_format(word: &str, origin: &str) -> Result<Format> {
             return Err(input(format!("{}:{line}: {key}: {wrong}", file.path.display())));
         }
     }
-    Ok(format)
+    Ok(())
 }
 
 /// A file of `configs/mask/`.

@@ -7,7 +7,9 @@ use anyhow::Result;
 use super::named::{bytes, find_mask, policy};
 use super::purpose::PROGRAMS;
 use super::settings::{Layered, Origins, Setting, Settings};
-use super::{AdapterChoice, Describe, Experiment, Layers, ModelChoice, Run, Running, Sampling};
+use super::{
+    AdapterChoice, ChosenTask, Describe, Experiment, Layers, ModelChoice, Run, Running, Sampling, find_task,
+};
 use crate::base::error::input;
 use crate::intervene::{Condition, Intervention, Series};
 use crate::prompt::Profile;
@@ -26,6 +28,9 @@ pub(super) struct Resolver {
 /// Threads, generations of an item: more would not begin to run.
 const MOST_THREADS: usize = 4096;
 const MOST_SAMPLES: usize = 100_000;
+
+/// Settings of what is generated.
+const GENERATED: [&str; 6] = ["max_new_tokens", "no_stop", "samples", "temperature", "top_p", "drop_context"];
 
 /// Temperatures and probabilities that differ from 0 in a folder's name.
 const LEAST: f64 = 1e-6;
@@ -52,7 +57,7 @@ impl Resolver {
         let memory = self.memory()?;
         let running = self.running()?;
         let locks = self.yes_or_no(self.settings.locks())?;
-        let runs = self.runs(task)?;
+        let runs = self.runs(&task)?;
         Ok(Experiment {
             runs,
             threads,
@@ -67,8 +72,8 @@ impl Resolver {
         })
     }
 
-    fn task(&self) -> Result<&'static TaskKind> {
-        TaskKind::find(self.one(self.settings.task())?, &self.origins.of("task"))
+    fn task(&self) -> Result<ChosenTask> {
+        find_task(self.one(self.settings.task())?, &self.origins.of("task"))
     }
 
     /// Impossible combinations.
@@ -131,13 +136,28 @@ impl Resolver {
     /// Flags that have no effect on this task are refused. An experiment file may hold settings for several.
     fn check_task(&self, run: &Run) -> Result<()> {
         let unused = PROGRAMS.iter().find(|field| !run.task.runs_programs && self.origins.is_flag(field));
-        match unused {
-            None => Ok(()),
-            Some(field) => Err(input(format!(
+        if let Some(field) = unused {
+            return Err(input(format!(
                 "{}: has an effect on programs only; leave it out, or write --task code",
                 self.origins.of(field)
-            ))),
+            )));
         }
+        let unused = GENERATED.iter().find(|field| run.task.weighs && self.origins.is_asked_for(field));
+        if let Some(field) = unused {
+            return Err(input(format!(
+                "{}: has an effect on what is generated, but the task {} weighs options; leave it out",
+                self.origins.of(field),
+                run.asked.name
+            )));
+        }
+        if run.task.weighs && !["data", "test"].iter().any(|field| self.origins.is_asked_for(field)) {
+            return Err(input(format!(
+                "{}: {} is asked of your own items; name them with --test FILE or --data NAME",
+                self.origins.of("task"),
+                run.asked.name
+            )));
+        }
+        Ok(())
     }
 
     /// Masks times layers; every condition that hides nothing is the one baseline, which comes first.

@@ -93,7 +93,8 @@ Settings {
         adapter: "FOLDER",
     }
     "Data and prompt" {
-        /// Task: mt (translation), or code (programs, scored by running them)
+        /// Task: mt (translation), code (programs, scored by running them), choice (one of the options of each item, weighed), or a
+        /// name or file of configs/task
         task: "TASK",
         /// Corpus: a name from `icl-mask data list`, a .yaml file, or a file of test items
         data: "NAME|PATH",
@@ -290,6 +291,11 @@ impl Layered {
         let settings = parse_yaml::<Option<Settings>>(path, text, &keys)?.unwrap_or_default();
         self.settings.take(settings, &Origin::File(path.into(), text.into()), &mut self.origins);
         Ok(())
+    }
+
+    /// Put on top what a file of another kind says of settings.
+    pub fn described(&mut self, settings: Settings, path: &Path, text: &str) {
+        self.settings.take(settings, &Origin::File(path.into(), text.into()), &mut self.origins);
     }
 
     /// Put on top what a file has kept of settings that were resolved before.

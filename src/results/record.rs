@@ -16,7 +16,7 @@ use crate::data::Example;
 use crate::engine::Stop;
 use crate::intervene::Condition;
 use crate::prompt::{Format, Profile, Segments};
-use crate::tasks::Scores;
+use crate::tasks::{Asked, Scores};
 
 /// Everything that the generations of a run depend on, beside mask and layer. Results of different settings are never
 /// mixed in one folder.
@@ -28,6 +28,9 @@ pub struct Settings {
     pub model_sha256: String,
     /// `mt`
     pub task: String,
+    /// What a task of a file asks beside that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// Name of the corpus.
     pub data: String,
     /// sha256 over its demonstrations and test items.
@@ -96,6 +99,11 @@ impl Settings {
             // Nothing but the header names a language.
             None => self.format_strings.clone(),
         }
+    }
+
+    /// What the task asks beside what its kind says.
+    pub fn asked(&self) -> Asked {
+        self.asked.clone().unwrap_or_else(|| Asked::plain(&self.task))
     }
 
     /// sha256 of the settings.

@@ -90,7 +90,7 @@ mod tests {
                  Llama-3.1-8B-nprompts5-seed0.en-fr.json"
             )
         );
-        let task = TASKS[0].set_up(Profile::Exact, None).expect("a task");
+        let task = TASKS[0].set_up(Profile::Exact, None, &Default::default()).expect("a task");
         assert_eq!(task.study_scores(&record.scores)[0]["bleu"], serde_json::json!(40.948));
         record.identity.condition = Condition::Baseline;
         assert!(shown(&record).expect("a place").starts_with("results/baselines/format-"));

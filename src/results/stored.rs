@@ -97,7 +97,7 @@ impl RunContents {
             "" => None,
             written => Some(written.parse()?),
         };
-        let task = kind.set_up(manifest.settings.profile, direction.as_ref())?;
+        let task = kind.set_up(manifest.settings.profile, direction.as_ref(), &manifest.settings.asked())?;
         Ok(Self { folder, manifest, items, task })
     }
 
@@ -269,7 +269,7 @@ impl RunContents {
 
     /// The measure that its curves show where no other is asked for.
     pub fn usual(&self) -> Measure {
-        self.task.kind().usual(self.samples())
+        self.task.usual(self.samples())
     }
 
     /// Generations of each item.
@@ -294,7 +294,9 @@ impl RunContents {
         for (at, line) in lines.iter_mut().enumerate() {
             line.clean = self.task.clean(&line.text, &delimiters);
             let judged = self.task.judge(&self.items[at / self.samples()], &line.clean);
-            if !judged.is_pending() {
+            if let Some(again) = self.task.judged_again(&self.items[at / self.samples()], &line.outcome) {
+                line.outcome = again;
+            } else if !judged.is_pending() {
                 line.outcome = judged;
             }
         }

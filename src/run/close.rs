@@ -10,7 +10,7 @@ impl OpenCells {
     /// The measure that the table shows.
     fn measure(&self) -> Measure {
         let run = &self.prepared.run;
-        self.metric.clone().unwrap_or_else(|| run.task.usual(run.sampling.samples))
+        self.metric.clone().unwrap_or_else(|| self.prepared.task.usual(run.sampling.samples))
     }
 
     /// Why a measure cannot judge these answers, if it cannot.

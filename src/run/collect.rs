@@ -11,7 +11,7 @@ use super::print::print_record;
 use super::progress::Progress;
 use super::state::OpenCells;
 use crate::base::interrupt::INTERRUPTED;
-use crate::engine::{Generation, Observer};
+use crate::engine::{Generation, Observer, Stop, Weighed};
 use crate::prompt::{Profile, Tokenizer};
 use crate::results::{GenerationLine, Identity, PartialLine, RunFolder, ScoreRecord, round};
 use crate::sandbox::{Judged, Pool};
@@ -128,7 +128,7 @@ impl<'a> Collector<'a> {
         let finish = |folder: &RunFolder| folder.finish(condition, record, &generations);
         let record = self.work.write(condition, finish)?;
         let layer = condition.layer().map_or("baseline".into(), |layer| format!("layer {layer}"));
-        let measure = run.task.usual(run.sampling.samples);
+        let measure = task.usual(run.sampling.samples);
         let score = measure.shown(record.scores.value(&measure).unwrap_or(f64::NAN));
         self.progress.cell(&format!(
             "{:>4} {layer:>8}  {measure} {score:>6}  {:.1} s",
@@ -177,6 +177,42 @@ impl<'a> Collector<'a> {
     }
 }
 
+impl Collector<'_> {
+    /// The line of an item whose options are weighed.
+    fn weighed_line(&self, slot: usize, weighed: &Weighed) -> Result<GenerationLine> {
+        let RunInputs { task, items, prompts, options, .. } = &self.work.prepared;
+        let item = slot;
+        let outcome = task.weighed(&items[item], &options[item].tokens, weighed)?;
+        let (text, tokens) = match &outcome {
+            Outcome::Choice(choice) => {
+                (choice.chosen_text().to_string(), choice.options[choice.chosen].tokens.clone())
+            }
+            _ => (String::new(), Vec::new()),
+        };
+        Ok(GenerationLine {
+            id: items[item].id.clone(),
+            prompt_tokens: prompts[item].tokens.len(),
+            clean: text.clone(),
+            text,
+            tokens,
+            stop: Stop::Chosen,
+            sample: 0,
+            outcome,
+        })
+    }
+
+    /// Keep a finished line, and close its cell if it was the last one.
+    fn keep(&mut self, cell: usize, slot: usize, partial: PartialLine) -> Result<()> {
+        self.generations[cell][slot] = Some(partial);
+        self.judge(cell, slot)?;
+        if let Some(line) = &self.generations[cell][slot] {
+            let cell = self.work.pending[cell];
+            self.work.write(cell, |folder| folder.keep(cell, line))?;
+        }
+        self.close_if_whole(cell)
+    }
+}
+
 impl Observer for Collector<'_> {
     fn passed(&mut self, tokens: usize, multiply_adds: u64) {
         self.progress.passed(tokens, multiply_adds);
@@ -187,14 +223,15 @@ impl Observer for Collector<'_> {
         let (seconds, multiply_adds) = (round(generation.seconds), generation.multiply_adds);
         self.progress.generation(generation.tokens.len());
         let line = self.line(slot, generation);
-        self.generations[cell][slot] = Some(PartialLine { line, seconds, multiply_adds });
-        self.judge(cell, slot)?;
-        if let Some(line) = &self.generations[cell][slot] {
-            let cell = self.work.pending[cell];
-            self.work.write(cell, |folder| folder.keep(cell, line))?;
-        }
-        self.close_if_whole(cell)?;
+        self.keep(cell, slot, PartialLine { line, seconds, multiply_adds })?;
         let judged = self.judges.as_mut().map(|(pool, _)| pool.ready()).transpose()?;
         self.take(judged.unwrap_or_default())
+    }
+
+    fn weighed(&mut self, index: usize, weighed: Weighed) -> Result<()> {
+        let (cell, slot) = self.wanted[index];
+        self.progress.generation(1);
+        let line = self.weighed_line(slot, &weighed)?;
+        self.keep(cell, slot, PartialLine { line, seconds: round(weighed.seconds), multiply_adds: None })
     }
 }

@@ -20,7 +20,7 @@ use crate::base::error::{InputError, input};
 use crate::base::units::in_gib;
 use crate::config::{Experiment, ModelChoice};
 use crate::data::Example;
-use crate::engine::{Expected, Holding, Limits, Memory, Request, generate, generate_alone};
+use crate::engine::{Expected, Holding, Limits, Memory, Request, generate, generate_alone, weigh};
 use crate::lora::peft;
 use crate::model::{Decoder, NotFinite, Precision};
 use crate::results::PartialLine;
@@ -181,6 +181,7 @@ pub(super) fn compute_cells<D: Decoder>(
     let begun = Instant::now();
     let (tokenizer, rule) = (&model.tokenizer, &prepared.rule);
     let done = match prepared.run.drop_context {
+        _ if prepared.run.task.weighs => weigh(decoder, &requests, work.limits, &mut collector),
         false => generate(decoder, tokenizer, &requests, rule, work.limits, &mut collector),
         true => generate_alone(decoder, tokenizer, &requests, rule, &mut collector),
     };

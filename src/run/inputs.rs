@@ -7,13 +7,14 @@ use anyhow::Result;
 
 use super::adapted::AdapterHeader;
 use super::model::OpenModel;
+use super::options::{ItemOptions, Known};
 use super::pairs::pairs;
 use super::stop::stop_rule;
 use crate::base::error::input;
 use crate::base::hash::Hash;
 use crate::config::{Limit, Run, Sampling};
 use crate::data::{Corpus, Example, docstring, languages};
-use crate::engine::{Request, Sample, StopRule};
+use crate::engine::{Ask, Request, Sample, StopRule};
 use crate::intervene::Condition;
 use crate::lora::TrainingText;
 use crate::model::Family;
@@ -36,6 +37,8 @@ pub struct RunInputs {
     pub corpus_items: usize,
     /// Their prompts, in the same order.
     pub prompts: Vec<Prompt>,
+    /// Where options are weighed, those of each item.
+    pub options: Vec<ItemOptions>,
     /// When a generation ends.
     pub rule: StopRule,
     /// How answers are judged and scored.
@@ -55,7 +58,7 @@ pub struct RunInputs {
 impl RunInputs {
     /// Read, draw, tokenize, check.
     pub fn new(run: Run, model: &OpenModel) -> Result<Self> {
-        let task = run.task.set_up(run.profile, run.direction.as_ref())?;
+        let task = run.task.set_up(run.profile, run.direction.as_ref(), &run.asked)?;
         super::nameless::tell(&run);
         let (source, target) = languages_of(&run);
         let format = run.format.filled(source, target);
@@ -63,22 +66,29 @@ impl RunInputs {
         if run.profile == Profile::Sia2024 {
             corpus.test.iter_mut().chain(&mut corpus.demonstrations).try_for_each(ask_by_docstring)?;
         }
+        corpus.test.iter_mut().chain(&mut corpus.demonstrations).for_each(|example| task.ask(example));
         let corpus_items = corpus.test.len();
         let items = limited(&corpus, run.limit)?;
+        items.iter().try_for_each(|item| task.check(item))?;
         // One more where a prompt may have to do without one of them.
         let spare = usize::from(corpus.leave_one_out && run.nprompts > 0);
         let mut demonstrations = demonstrations(&corpus.demonstrations, run.nprompts + spare, run.seed)?;
         let substitute = if spare > 0 { demonstrations.pop() } else { None };
         let chat = run.chat.as_ref().map(|choice| model.chat_template(choice)).transpose()?;
-        let prompts = prompts(&run, model, chat.as_ref(), &items, &demonstrations, substitute.as_ref())?;
+        let (prompts, options) =
+            prompts(&run, model, chat.as_ref(), &items, &demonstrations, substitute.as_ref())?;
         for prompt in &prompts {
             model.check_embedded(|| format!("item {}: its prompt holds", prompt.item), &prompt.tokens)?;
         }
-        if !run.no_stop {
-            model.check_end_of_text()?;
-        }
         let context = model.arch.context;
-        prompts.iter().try_for_each(|prompt| prompt.check_fits(run.max_new_tokens, context))?;
+        if run.task.weighs {
+            options.iter().zip(&prompts).try_for_each(|(options, prompt)| options.check(prompt, model))?;
+        } else {
+            if !run.no_stop {
+                model.check_end_of_text()?;
+            }
+            prompts.iter().try_for_each(|prompt| prompt.check_fits(run.max_new_tokens, context))?;
+        }
         let (texts, pairs_sha256) = match &run.lora {
             Some(training) => pairs(&run, training, &corpus, &format, model)?,
             None => (Vec::new(), None),
@@ -94,6 +104,7 @@ impl RunInputs {
             items,
             corpus_items,
             prompts,
+            options,
             rule,
             task,
             data_sha256,
@@ -110,9 +121,14 @@ impl RunInputs {
 
     /// Lengths of its sequences in tokens, from the shortest prompt to the longest prompt with its answer.
     pub fn lengths(&self) -> RangeInclusive<usize> {
-        let new = self.run.max_new_tokens;
-        let prompts =
-            self.prompts.iter().map(|prompt| (prompt.tokens.len(), prompt.tokens.len().saturating_add(new)));
+        let new = |item: usize| match self.options.get(item) {
+            Some(options) => options.weighed.longest(),
+            None => self.run.max_new_tokens,
+        };
+        let lengths = |(item, prompt): (usize, &Prompt)| {
+            (prompt.tokens.len(), prompt.tokens.len().saturating_add(new(item)))
+        };
+        let prompts = self.prompts.iter().enumerate().map(lengths);
         let texts = self.texts.iter().map(|text| (text.tokens.len(), text.tokens.len()));
         let all: Vec<(usize, usize)> = prompts.chain(texts).collect();
         let shortest = all.iter().map(|(shortest, _)| *shortest).min().unwrap_or(0);
@@ -131,6 +147,9 @@ impl RunInputs {
     /// The request for one generation of an item: `sample` counts from 0.
     pub fn request(&self, condition: Condition, item: usize, sample: usize) -> Request<'_> {
         let prompt = &self.prompts[item];
+        if let Some(options) = self.options.get(item) {
+            return Request::weighing(prompt, condition.plan(prompt), &options.weighed);
+        }
         let Sampling { temperature, top_p, .. } = self.run.sampling;
         let stream = || {
             let mut hash = Hash::default();
@@ -138,8 +157,11 @@ impl RunInputs {
             u64::from_str_radix(&hash.hex()[..16], 16).unwrap_or_default()
         };
         let draws = self.run.sampling.draws();
-        let sample = draws.then(|| Sample { temperature, top_p, stream: stream() });
-        Request { prompt, plan: condition.plan(prompt), sample }
+        let ask = match draws {
+            true => Ask::Drawn(Sample { temperature, top_p, stream: stream() }),
+            false => Ask::Likeliest,
+        };
+        Request { prompt, plan: condition.plan(prompt), ask }
     }
 
     /// All generations of some conditions, item by item, so that those of a prompt are together.
@@ -184,7 +206,7 @@ fn prompts(
     items: &[Example],
     demonstrations: &[Example],
     substitute: Option<&Example>,
-) -> Result<Vec<Prompt>> {
+) -> Result<(Vec<Prompt>, Vec<ItemOptions>)> {
     let languages = languages_of(run);
     let llama = model.arch.family == Family::Llama;
     let prompter = |demonstrations: &[Example]| {
@@ -192,14 +214,29 @@ fn prompts(
             .with_chat(chat)
     };
     let common = prompter(demonstrations);
-    let prompt = |item: &Example| {
+    let mut known = Known::default();
+    let (mut prompts, mut options) = (Vec::new(), Vec::new());
+    let mut add = |prompter: &Prompter, item: &Example| -> Result<()> {
+        if run.task.weighs {
+            let (prompt, tokens) = prompter.weighing(item)?;
+            options.push(known.options(tokens, item)?);
+            prompts.push(prompt);
+        } else {
+            prompts.push(prompter.prompt(item)?);
+        }
+        Ok(())
+    };
+    for item in items {
         let among = demonstrations.iter().any(|demonstration| demonstration.id == item.id);
-        let (true, Some(substitute)) = (among, substitute) else { return common.prompt(item) };
+        let (true, Some(substitute)) = (among, substitute) else {
+            add(&common, item)?;
+            continue;
+        };
         let others = demonstrations.iter().filter(|demonstration| demonstration.id != item.id);
         let others: Vec<Example> = others.chain([substitute]).cloned().collect();
-        prompter(&others).prompt(item)
-    };
-    items.iter().map(prompt).collect()
+        add(&prompter(&others), item)?;
+    }
+    Ok((prompts, options))
 }
 
 /// The first items of the test set.

@@ -7,6 +7,7 @@ use crate::data::{Direction, languages};
 use crate::intervene::{Change, Condition};
 use crate::prompt::{Prompt, Tokenizer};
 use crate::results::{Manifest, ManifestPrompt, Schema, Settings, SpecialTokens, TrainedOn, pair};
+use crate::tasks::Asked;
 
 impl RunInputs {
     /// What the results depend on.
@@ -17,6 +18,7 @@ impl RunInputs {
             model: model.name.clone(),
             model_sha256: model_sha256.into(),
             task: self.run.task.to_string(),
+            asked: (self.run.asked != Asked::plain(self.run.task.name)).then(|| self.run.asked.clone()),
             data: data.name.clone(),
             data_sha256: self.data_sha256.clone(),
             direction: direction.as_ref().map_or(String::new(), Direction::to_string),
@@ -87,7 +89,10 @@ impl RunInputs {
             special_tokens: self.special_tokens(first, &model.tokenizer),
             stop_strings: self.rule.strings.iter().map(|(string, _)| string.clone()).collect(),
             unread_keys,
-            decoding: decoding(self.run.sampling),
+            decoding: match self.run.task.weighs {
+                true => "options weighed by their log-probability; nothing is generated".into(),
+                false => decoding(self.run.sampling),
+            },
             not_applied: model.not_applied.clone(),
             left_out: self.left_out(),
             version: env!("CARGO_PKG_VERSION").into(),

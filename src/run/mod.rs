@@ -14,6 +14,7 @@ mod manifest;
 mod model;
 mod nameless;
 mod open;
+mod options;
 mod pairs;
 mod place;
 mod print;

@@ -9,6 +9,8 @@ use crate::tasks::Task;
 /// The rule of a run: its ends of text and stop strings, by format, task and profile.
 pub fn stop_rule(run: &Run, task: &dyn Task, format: &Format, model: &OpenModel) -> StopRule {
     let strings = match run.profile {
+        // Nothing is generated.
+        _ if run.task.weighs => Vec::new(),
         // The study decodes 50 tokens whatever they are.
         Profile::Sia2024 => Vec::new(),
         Profile::Exact if format.stops.is_some() => {

@@ -1,7 +1,7 @@
 //! Paired tests and what many of them at once are worth.
 
 use crate::base::random::SplitMix64;
-use crate::score::{BleuStats, Chrf, ChrfStats};
+use crate::score::{BleuStats, Chrf, ChrfStats, Confidence, Labelled, calibration_error, macro_f1};
 use crate::tasks::{ItemParts, ItemStats, Statistic};
 
 /// The two-sided p of a paired randomization test: how often the difference of two conditions is at least as large as the
@@ -44,6 +44,8 @@ enum Pair<'a> {
     Words { statistic: Statistic, a: &'a [BleuStats], b: &'a [BleuStats], both: BleuStats },
     Characters { a: &'a [ChrfStats], b: &'a [ChrfStats], both: ChrfStats },
     Mean { a: &'a [f64], b: &'a [f64], both: f64 },
+    Labels { a: &'a [Labelled], b: &'a [Labelled] },
+    Confidence { a: &'a [Confidence], b: &'a [Confidence] },
 }
 
 impl<'a> Pair<'a> {
@@ -62,6 +64,8 @@ impl<'a> Pair<'a> {
             (ItemParts::Mean(a), ItemParts::Mean(b)) => {
                 Some(Self::Mean { a, b, both: a.iter().chain(b).sum() })
             }
+            (ItemParts::Labels(a), ItemParts::Labels(b)) => Some(Self::Labels { a, b }),
+            (ItemParts::Confidence(a), ItemParts::Confidence(b)) => Some(Self::Confidence { a, b }),
             _ => None,
         }
     }
@@ -81,6 +85,15 @@ impl<'a> Pair<'a> {
             Self::Mean { a, b, both } => {
                 let mine: f64 = dealt(a, b, swapped).sum();
                 (2. * mine - both) / swapped.len() as f64
+            }
+            Self::Labels { a, b } => {
+                let [mine, theirs] = [(a, b), (b, a)].map(|(a, b)| macro_f1(dealt(a, b, swapped).copied()));
+                mine - theirs
+            }
+            Self::Confidence { a, b } => {
+                let error = |(a, b)| calibration_error(dealt(a, b, swapped).copied());
+                let [mine, theirs] = [(*a, *b), (*b, *a)].map(error);
+                mine - theirs
             }
         }
     }

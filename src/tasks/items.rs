@@ -1,7 +1,7 @@
 //! What each test item adds to a measure: enough for the measure of any selection of items.
 
 use super::{Measure, Statistic};
-use crate::score::{BleuStats, Chrf, ChrfStats};
+use crate::score::{BleuStats, Chrf, ChrfStats, Confidence, Labelled, calibration_error, macro_f1};
 
 /// What each test item adds to a measure.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,10 @@ pub enum ItemParts {
     Characters(Vec<ChrfStats>),
     /// One number each, of which the measure is the mean.
     Mean(Vec<f64>),
+    /// The right label and the chosen one, for macro F1.
+    Labels(Vec<Labelled>),
+    /// How sure each choice was, for the calibration error.
+    Confidence(Vec<Confidence>),
 }
 
 impl ItemStats {
@@ -62,6 +66,8 @@ impl ItemStats {
             ItemParts::Words(stats) => stats.len(),
             ItemParts::Characters(stats) => stats.len(),
             ItemParts::Mean(values) => values.len(),
+            ItemParts::Labels(labels) => labels.len(),
+            ItemParts::Confidence(all) => all.len(),
         }
     }
 
@@ -88,6 +94,8 @@ impl ItemStats {
                 items.into_iter().for_each(|item| (sum, count) = (sum + values[item], count + 1));
                 sum / count.max(1) as f64
             }
+            ItemParts::Labels(labels) => macro_f1(items.into_iter().map(|item| labels[item])),
+            ItemParts::Confidence(all) => calibration_error(items.into_iter().map(|item| all[item])),
         }
     }
 }

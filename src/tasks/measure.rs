@@ -38,6 +38,10 @@ pub enum Statistic {
     Chrf,
     /// The mean of one number an item.
     Mean,
+    /// The mean over labels of each label's F1.
+    MacroF1,
+    /// How far confidence is from accuracy.
+    CalibrationError,
 }
 
 impl Statistic {
@@ -46,7 +50,7 @@ impl Statistic {
         match self {
             Self::Bleu => Some(MAX_ORDER),
             Self::Precision(order) => Some(order),
-            Self::BrevityPenalty | Self::Chrf | Self::Mean => None,
+            _ => None,
         }
     }
 
@@ -56,7 +60,7 @@ impl Statistic {
         match self {
             Self::Precision(order) => score.precisions[order - 1],
             Self::BrevityPenalty => score.brevity_penalty,
-            Self::Bleu | Self::Chrf | Self::Mean => score.score,
+            _ => score.score,
         }
     }
 }

@@ -4,10 +4,13 @@
 use std::fmt;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+mod asked;
+mod choice;
+mod choices;
 mod items;
 mod measure;
 mod outcome;
@@ -15,6 +18,9 @@ mod programs;
 mod scores;
 mod translation;
 
+pub use asked::Asked;
+pub use choice::{Choice, WeighedOption};
+pub use choices::Choices;
 pub use items::{ItemParts, ItemStats};
 pub use measure::{Measure, Statistic};
 pub use outcome::{Mark, Outcome, WrittenOutcome};
@@ -24,15 +30,15 @@ pub use translation::Translation;
 
 use crate::base::error::{input, suggest};
 use crate::data::{CorpusKind, DataConfig, Direction, Example};
-use crate::engine::Stop;
-use crate::prompt::{Format, Profile};
+use crate::engine::{Stop, Weighed};
+use crate::prompt::{Format, OptionTokens, Profile};
 use crate::sandbox::Trial;
 
 /// All tasks. The first is the usual one.
-pub static TASKS: [&TaskKind; 2] = [&translation::KIND, &programs::KIND];
+pub static TASKS: [&TaskKind; 3] = [&translation::KIND, &programs::KIND, &choices::KIND];
 
-/// How a task of a profile and a direction is set up.
-type SetUp = fn(Profile, Option<&Direction>) -> Result<Box<dyn Task>>;
+/// How a task of a profile, a direction and what is asked is set up.
+type SetUp = fn(Profile, Option<&Direction>, &Asked) -> Result<Box<dyn Task>>;
 
 /// What is known of a task before a run is set up.
 pub struct TaskKind {
@@ -44,6 +50,10 @@ pub struct TaskKind {
     pub defaults: Option<&'static str>,
     /// Its answers are programs, which a sandbox runs.
     pub runs_programs: bool,
+    /// Options are weighed, and nothing is generated.
+    pub weighs: bool,
+    /// A corpus of it is of two languages where its columns name some.
+    pub names_languages: bool,
     /// Adapters can be trained on its pairs.
     pub trains_adapters: bool,
     /// The direction that the study's files, and results of version 0.1, write where the task has no languages.
@@ -98,12 +108,17 @@ impl TaskKind {
         self.measures(samples).swap_remove(0)
     }
 
-    /// The task as a run of this profile and direction has it.
+    /// The task as a run of this profile and direction has it, with what it asks beside that.
     ///
     /// # Errors
-    /// A language whose answers cannot be scored.
-    pub fn set_up(&self, profile: Profile, direction: Option<&Direction>) -> Result<Box<dyn Task>> {
-        (self.set_up)(profile, direction)
+    /// A language whose answers cannot be scored, a profile or a measure that the task does not know.
+    pub fn set_up(
+        &self,
+        profile: Profile,
+        direction: Option<&Direction>,
+        asked: &Asked,
+    ) -> Result<Box<dyn Task>> {
+        (self.set_up)(profile, direction, asked)
     }
 }
 
@@ -143,6 +158,35 @@ pub struct Delimiters<'a> {
 pub trait Task: Send + Sync + fmt::Debug {
     /// Which task it is.
     fn kind(&self) -> &'static TaskKind;
+
+    /// The measure that curves show where no other is asked for.
+    fn usual(&self, samples: usize) -> Measure {
+        self.kind().usual(samples)
+    }
+
+    /// Make an example of the corpus one of this task: with the options and labels that the task names.
+    fn ask(&self, _example: &mut Example) {}
+
+    /// Refuse an item that cannot be asked.
+    ///
+    /// # Errors
+    /// It has no options, or no right one.
+    fn check(&self, _item: &Example) -> Result<()> {
+        Ok(())
+    }
+
+    /// What the weighed options of an item add to the scores.
+    ///
+    /// # Errors
+    /// This task weighs none.
+    fn weighed(&self, _item: &Example, _options: &OptionTokens, _weighed: &Weighed) -> Result<Outcome> {
+        bail!("the task {} weighs no options", self.kind())
+    }
+
+    /// What follows once more from an outcome that is stored, where that can be told without the text.
+    fn judged_again(&self, _item: &Example, _outcome: &Outcome) -> Option<Outcome> {
+        None
+    }
 
     /// The strings that end an answer in the prompts of a format that names none itself, in profile `exact`.
     fn stops(&self, format: &Format) -> Vec<(String, Stop)>;

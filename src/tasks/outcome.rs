@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::choice::{Choice, WeighedOption};
 use crate::sandbox::{Judged, Verdict};
 use crate::score::{PairStats, TextScorer};
 
@@ -22,6 +23,8 @@ pub enum Outcome {
         #[serde(skip_serializing_if = "String::is_empty")]
         reason: String,
     },
+    /// Options, weighed.
+    Choice(Choice),
     /// A program that has not been run yet: in files of unfinished cells only.
     Pending {},
 }
@@ -36,10 +39,11 @@ impl Outcome {
     pub fn mark(&self) -> Mark {
         match self {
             Self::Text { stats } => {
-                Mark { score: Some(TextScorer::default().sentence_bleu(stats).score), verdict: None }
+                Mark { score: Some(TextScorer::default().sentence_bleu(stats).score), ..Mark::default() }
             }
-            Self::Program { verdict, .. } => Mark { score: None, verdict: Some(*verdict) },
-            Self::Pending {} => Mark { score: None, verdict: None },
+            Self::Program { verdict, .. } => Mark { verdict: Some(*verdict), ..Mark::default() },
+            Self::Choice(choice) => Mark { right: Some(choice.chosen == choice.right), ..Mark::default() },
+            Self::Pending {} => Mark::default(),
         }
     }
 }
@@ -51,12 +55,15 @@ impl From<Judged> for Outcome {
 }
 
 /// One answer's own score.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Mark {
     /// BLEU of the sentence, where the answer is a text.
     pub score: Option<f64>,
     /// How it fared, where it is a program.
     pub verdict: Option<Verdict>,
+    /// Whether the right option was chosen, where some were weighed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub right: Option<bool>,
 }
 
 /// The fields of all kinds of outcomes, as lines of generations hold them.
@@ -65,13 +72,48 @@ pub struct WrittenOutcome {
     stats: Option<PairStats>,
     verdict: Option<Verdict>,
     reason: Option<String>,
+    options: Option<Vec<WeighedOption>>,
+    chosen: Option<usize>,
+    chosen_per_token: Option<usize>,
+    right: Option<usize>,
+    rank: Option<usize>,
+    #[serde(default)]
+    shared: usize,
+    likeliest: Option<u32>,
+    kl: Option<f32>,
+}
+
+impl WrittenOutcome {
+    /// The choice, where the options of one are here.
+    fn choice(&self) -> Result<Option<Choice>, &'static str> {
+        let Some(options) = self.options.clone() else { return Ok(None) };
+        let choice = || {
+            Some(Choice {
+                options,
+                chosen: self.chosen?,
+                chosen_per_token: self.chosen_per_token?,
+                right: self.right?,
+                rank: self.rank?,
+                shared: self.shared,
+                likeliest: self.likeliest?,
+                kl: self.kl?,
+            })
+        };
+        choice().map(Some).ok_or("holds `options`, but not all of `chosen`, `chosen_per_token`, `right`, `rank`, `likeliest`, `kl`")
+    }
 }
 
 impl TryFrom<WrittenOutcome> for Outcome {
     type Error = &'static str;
 
     fn try_from(written: WrittenOutcome) -> Result<Self, Self::Error> {
-        let WrittenOutcome { stats, verdict, reason } = written;
+        if let Some(choice) = written.choice()? {
+            return match (&written.stats, written.verdict) {
+                (None, None) => Ok(Self::Choice(choice)),
+                _ => Err("holds `options` beside `stats` of a text or a `verdict` of a program"),
+            };
+        }
+        let WrittenOutcome { stats, verdict, reason, .. } = written;
         match (stats, verdict, reason) {
             (Some(stats), None, None) => Ok(Self::Text { stats }),
             (None, Some(verdict), reason) => {

@@ -22,6 +22,8 @@ pub(super) static KIND: TaskKind = TaskKind {
     asks_for: "programming problems",
     defaults: Some("default-code"),
     runs_programs: true,
+    weighs: false,
+    names_languages: false,
     trains_adapters: false,
     study_direction: Some("en-py"),
     fits: |kind| matches!(kind, CorpusKind::Code(_)),
@@ -29,7 +31,7 @@ pub(super) static KIND: TaskKind = TaskKind {
     measures: |samples| reported_ks(samples.max(1)).map(pass_at).collect(),
     measure,
     measure_names: "pass@K (such as pass@1)",
-    set_up: |profile, _| Ok(Box::new(Programs::new(profile))),
+    set_up: |profile, _, _| Ok(Box::new(Programs::new(profile))),
 };
 
 /// The task with the profile of a run.

@@ -22,6 +22,8 @@ pub(super) static KIND: TaskKind = TaskKind {
     asks_for: "sentences",
     defaults: None,
     runs_programs: false,
+    weighs: false,
+    names_languages: true,
     trains_adapters: true,
     study_direction: None,
     fits: |kind| matches!(kind, CorpusKind::Table(_) | CorpusKind::Flores(_)),
@@ -29,7 +31,7 @@ pub(super) static KIND: TaskKind = TaskKind {
     measures: |_| measures(),
     measure,
     measure_names: "bleu, bleu1, bleu2, bleu3, bleu4, brevity_penalty, chrf",
-    set_up: |profile, direction| Ok(Box::new(Translation::new(profile, direction)?)),
+    set_up: |profile, direction, _| Ok(Box::new(Translation::new(profile, direction)?)),
 };
 
 /// The task with the profile and the target language of a run.

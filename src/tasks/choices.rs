@@ -1,0 +1,268 @@
+//! Task `choice`: one of given options is chosen by its log-probability; nothing is generated.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Result, ensure};
+use serde_json::{Map, Value, json};
+
+use super::asked::right;
+use super::items::UNSCORED;
+use super::scores::{IMPOSSIBLE, ends};
+use super::{
+    Asked, Choice, Delimiters, ItemParts, ItemStats, Measure, Outcome, Runner, Scores, Statistic, Task,
+    TaskKind,
+};
+use crate::base::error::input;
+use crate::data::{CorpusKind, DataConfig, Example};
+use crate::engine::{Stop, Weighed};
+use crate::prompt::{Format, OptionTokens, Profile};
+use crate::sandbox::Trial;
+use crate::score::{Bootstrap, Confidence, Labelled};
+
+/// What is known of the task.
+pub(super) static KIND: TaskKind = TaskKind {
+    name: "choice",
+    asks_for: "items with options",
+    defaults: Some("default-choice"),
+    runs_programs: false,
+    weighs: true,
+    names_languages: false,
+    trains_adapters: false,
+    study_direction: None,
+    fits: |kind| matches!(kind, CorpusKind::Table(_)),
+    one_off: DataConfig::one_off,
+    measures: |_| MEASURES.iter().map(Known::measure).collect(),
+    measure: |word| MEASURES.iter().find(|known| known.key == word).map(Known::measure),
+    measure_names: "accuracy, accuracy_per_token, logprob, margin, logit_difference, option_mass, option_rate, macro_f1, ece, kl",
+    set_up: |profile, _, asked| Choices::new(profile, asked).map(|task| Box::new(task) as Box<dyn Task>),
+};
+
+/// A measure, with what each item adds to it.
+struct Known {
+    key: &'static str,
+    label: &'static str,
+    higher_is_better: bool,
+    adds: Adds,
+}
+
+/// What an item adds.
+enum Adds {
+    /// A number, of which the measure is the mean.
+    Number(fn(&Choice) -> f64),
+    /// The right label and the chosen one.
+    Labels,
+    /// The confidence, and whether it was right.
+    Confidence,
+}
+
+fn share(yes: bool) -> f64 {
+    f64::from(u8::from(yes))
+}
+
+/// All measures, the usual one first.
+static MEASURES: [Known; 10] = [
+    better("accuracy", "accuracy", Adds::Number(|choice| share(choice.chosen == choice.right))),
+    better(
+        "accuracy_per_token",
+        "accuracy by token",
+        Adds::Number(|choice| share(choice.chosen_per_token == choice.right)),
+    ),
+    better("logprob", "log-probability", Adds::Number(Choice::logprob)),
+    better("margin", "margin", Adds::Number(Choice::margin)),
+    better("logit_difference", "logit difference", Adds::Number(Choice::logit_difference)),
+    better("option_mass", "option mass", Adds::Number(Choice::mass)),
+    better("option_rate", "option rate", Adds::Number(|choice| share(choice.knows_options()))),
+    better("macro_f1", "macro F1", Adds::Labels),
+    worse("ece", "calibration error", Adds::Confidence),
+    worse("kl", "KL from baseline", Adds::Number(|choice| f64::from(choice.kl))),
+];
+
+const fn better(key: &'static str, label: &'static str, adds: Adds) -> Known {
+    Known { key, label, higher_is_better: true, adds }
+}
+
+const fn worse(key: &'static str, label: &'static str, adds: Adds) -> Known {
+    Known { key, label, higher_is_better: false, adds }
+}
+
+impl Known {
+    fn measure(&self) -> Measure {
+        let statistic = match self.adds {
+            Adds::Number(_) => Statistic::Mean,
+            Adds::Labels => Statistic::MacroF1,
+            Adds::Confidence => Statistic::CalibrationError,
+        };
+        let higher_is_better = self.higher_is_better;
+        Measure { higher_is_better, ..Measure::new(self.key, self.label, 3, statistic) }
+    }
+
+    /// What these choices add.
+    fn items(&self, choices: &[&Choice]) -> ItemStats {
+        let parts = match self.adds {
+            Adds::Number(number) => ItemParts::Mean(choices.iter().map(|choice| number(choice)).collect()),
+            Adds::Labels => ItemParts::Labels(labels(choices)),
+            Adds::Confidence => ItemParts::Confidence(
+                choices
+                    .iter()
+                    .map(|choice| Confidence {
+                        confidence: choice.confidence(),
+                        right: choice.chosen == choice.right,
+                    })
+                    .collect(),
+            ),
+        };
+        ItemStats::new(self.measure(), parts, Vec::new())
+    }
+}
+
+/// Labels by number, in the order in which the choices first name them.
+fn labels(choices: &[&Choice]) -> Vec<Labelled> {
+    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut number = |text: &str| {
+        let next = known.len();
+        *known.entry(text.to_string()).or_insert(next)
+    };
+    let labelled = |choice: &&Choice| Labelled {
+        right: number(choice.right_text()),
+        chosen: number(choice.chosen_text()),
+    };
+    choices.iter().map(labelled).collect()
+}
+
+/// Labels whose counts score files hold; of more, the counts would only fill them.
+const COUNTED: usize = 50;
+
+/// The task with what a run asks.
+#[derive(Debug)]
+pub struct Choices {
+    asked: Asked,
+    usual: Measure,
+}
+
+impl Choices {
+    /// The task as a run has it.
+    ///
+    /// # Errors
+    /// The profile of the study, which knows no options; a measure that choices do not have.
+    pub fn new(profile: Profile, asked: &Asked) -> Result<Self> {
+        ensure!(
+            profile == Profile::Exact,
+            input("--profile: sia2024 knows no options to choose from; write --profile exact")
+        );
+        let usual = match asked.metric.as_str() {
+            "" => MEASURES[0].measure(),
+            word => (KIND.measure)(word).ok_or_else(|| {
+                input(format!("metric: `{word}` is not a measure of choices: use {}", KIND.measure_names))
+            })?,
+        };
+        Ok(Self { asked: asked.clone(), usual })
+    }
+
+    fn choice(outcome: &Outcome) -> Option<&Choice> {
+        match outcome {
+            Outcome::Choice(choice) if choice.is_possible() => Some(choice),
+            _ => None,
+        }
+    }
+}
+
+impl Task for Choices {
+    fn kind(&self) -> &'static TaskKind {
+        &KIND
+    }
+
+    fn usual(&self, _: usize) -> Measure {
+        self.usual.clone()
+    }
+
+    fn ask(&self, example: &mut Example) {
+        self.asked.applied(example);
+    }
+
+    fn check(&self, item: &Example) -> Result<()> {
+        self.asked.check_choice(item)
+    }
+
+    fn weighed(&self, item: &Example, options: &OptionTokens, weighed: &Weighed) -> Result<Outcome> {
+        let right = right(item).first().copied().unwrap_or(0);
+        Ok(Outcome::Choice(Choice::new(item, &options.tokens, options.shared_space, weighed, right)))
+    }
+
+    fn judged_again(&self, item: &Example, outcome: &Outcome) -> Option<Outcome> {
+        let Outcome::Choice(choice) = outcome else { return None };
+        Some(Outcome::Choice(choice.clone().settled(right(item).first().copied()?)))
+    }
+
+    fn stops(&self, _: &Format) -> Vec<(String, Stop)> {
+        Vec::new()
+    }
+
+    fn clean(&self, text: &str, _: &Delimiters) -> String {
+        text.into()
+    }
+
+    fn judge(&self, _: &Example, _: &str) -> Outcome {
+        Outcome::Pending {}
+    }
+
+    fn trial(&self, _: &Example, _: &str) -> Result<Option<Trial>> {
+        Ok(None)
+    }
+
+    fn program(&self, _: &Example, _: &str) -> Option<String> {
+        None
+    }
+
+    fn takes(&self, outcome: &Outcome) -> bool {
+        Self::choice(outcome).is_some()
+    }
+
+    fn scores(&self, _: usize, outcomes: &[&Outcome], _: Option<&Runner>) -> Result<Scores> {
+        let choices: Vec<&Choice> = outcomes.iter().filter_map(|outcome| Self::choice(outcome)).collect();
+        ensure!(choices.len() == outcomes.len(), input(IMPOSSIBLE));
+        let mut fields = Map::new();
+        for known in &MEASURES {
+            let items = known.items(&choices);
+            let interval = match items.parts() {
+                ItemParts::Mean(values) => Bootstrap::default().of_mean(values),
+                _ => Bootstrap::default().interval(choices.len(), |drawn| items.score(drawn.iter().copied())),
+            };
+            fields.insert(known.key.into(), json!(items.score(0..choices.len())));
+            fields.insert(format!("{}_interval", known.key), json!(ends(interval)));
+        }
+        let mut labels: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
+        for choice in choices {
+            labels.entry(choice.right_text()).or_default()[0] += 1;
+            labels.entry(choice.chosen_text()).or_default()[1] += 1;
+        }
+        if labels.len() <= COUNTED {
+            let counts = labels.into_iter();
+            let counts =
+                counts.map(|(label, [right, chosen])| (label, json!({ "right": right, "chosen": chosen })));
+            fields
+                .insert("labels".into(), counts.map(|(label, counts)| (label.to_string(), counts)).collect());
+        }
+        Scores::written(&fields)
+    }
+
+    fn items(&self, measure: &Measure, _: usize, outcomes: &[&Outcome]) -> Result<ItemStats> {
+        let choices: Option<Vec<&Choice>> = outcomes.iter().map(|outcome| Self::choice(outcome)).collect();
+        let choices = choices.ok_or_else(|| input(UNSCORED))?;
+        let known = MEASURES.iter().find(|known| known.key == measure.key);
+        Ok(known.ok_or_else(|| input(UNSCORED))?.items(&choices))
+    }
+
+    fn beside(&self, scores: &Scores, measure: &Measure) -> (&'static str, String) {
+        let other = if measure.key == MEASURES[0].key { &MEASURES[6] } else { &MEASURES[0] };
+        let value = scores.value(&other.measure());
+        (other.label, value.map_or(String::new(), |value| other.measure().shown(value)))
+    }
+
+    fn reference_words(&self, _: &Example) -> Option<u64> {
+        None
+    }
+
+    fn study_scores(&self, scores: &Scores) -> Value {
+        json!({ "accuracy": scores.value(&MEASURES[0].measure()) })
+    }
+}
