@@ -1,0 +1,1 @@
+"""The tasks of bin/prepare_tasks.py: each module turns unpacked packages into items."""
