@@ -21,12 +21,16 @@ def table(root):
     return found
 
 
+# Nobody says the plural, or the word itself is rude.
+LEFT_OUT = set("ass cock heritage laity monitoring nothing planning prick rape screw shaving turning whore".split())
+
+
 def build(root, part, left_out):
     """The first form of the most frequent words that are mostly this part of speech."""
     items = []
     for word in wordnet.by_frequency(root, part):
         forms = table(root).get((word, part), [[]])[0]
-        if forms and word not in left_out and len(word) > 2 and wordnet.mostly(root, part, word, 0.5):
+        if forms and word not in left_out | LEFT_OUT and len(word) > 2 and wordnet.mostly(root, part, word, 0.5):
             items.append(Item(word, word, forms))
     return split(without_copies(items)[:WORDS])
 
