@@ -11,7 +11,7 @@ use crate::intervene::{Condition, InterventionKind, Series};
 use crate::prompt::Profile;
 use crate::results::{ManifestPrompt, RunFolder, Settings};
 use crate::stats::{Curve, Panel, StoredRun, Study, TooShort};
-use crate::tasks::{Mark, Measure};
+use crate::tasks::{Mark, Measure, TaskKind};
 
 /// Everything that a page shows.
 #[derive(Debug, Serialize)]
@@ -175,12 +175,18 @@ fn panel_data(study: &Study, panel: &Panel, items: usize, names: &DisplayNames) 
 /// The settings that all curves of a panel share, in a line.
 fn about(settings: &Settings) -> String {
     let Settings { n, max_new_tokens, dtype, .. } = settings;
-    let mut about = vec![format!("{n} test items"), format!("at most {max_new_tokens} new tokens")];
+    let weighs = TaskKind::find(&settings.task, "").is_ok_and(|kind| kind.weighs);
+    let answers = match weighs {
+        true => "options weighed by their log-probability".to_string(),
+        false => format!("at most {max_new_tokens} new tokens"),
+    };
+    let mut about = vec![format!("{n} test items"), answers];
     about.push(match settings.profile {
         Profile::Exact => "profile exact".into(),
         Profile::Sia2024 => "profile sia2024".into(),
     });
     match settings.sampling {
+        None if weighs => {}
         None => about.push("greedy".into()),
         Some(drawn) => about.push(format!(
             "{} samples at temperature {}, top-p {} (outputs below: the first)",

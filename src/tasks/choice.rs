@@ -32,7 +32,7 @@ pub struct Choice {
     pub chosen_per_token: usize,
     /// The right one.
     pub right: usize,
-    /// How many are at least as likely as the right one, itself included: 1 where it is chosen.
+    /// How many are at least as likely as the right one, itself included: 1 where it alone is the likeliest.
     pub rank: usize,
     /// How many tokens all options begin with that are no choice: the white space that the prompt ended with.
     #[serde(default, skip_serializing_if = "is_none")]

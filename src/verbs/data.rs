@@ -51,18 +51,25 @@ fn list() -> Result<()> {
 }
 
 fn prepare(config: &DataConfig) -> Result<()> {
-    let Some(script) = &config.prepare else {
+    let Some(command) = &config.prepare else {
         return Err(input(format!(
             "{}: has no script that prepares it; put its files in place",
             config.name
         )));
     };
+    // A script that prepares several corpora is told which one: `bin/prepare-tasks.sh reviews`.
+    let mut words = command.split_whitespace();
+    let script = words.next().unwrap_or_default();
     if !Path::new(script).exists() {
         return Err(input(format!("{script} is not here: run this in a checkout of icl-mask")));
     }
-    let status = Command::new("bash").arg(script).status().with_context(|| format!("cannot run {script}"))?;
+    let status = Command::new("bash")
+        .arg(script)
+        .args(words)
+        .status()
+        .with_context(|| format!("cannot run {script}"))?;
     if !status.success() {
-        bail!("{script} failed ({status})");
+        bail!("{command} failed ({status})");
     }
     Ok(())
 }

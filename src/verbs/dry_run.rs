@@ -50,6 +50,9 @@ struct Prompts {
     prompt_tokens: usize,
     longest_prompt: usize,
     max_new_tokens: usize,
+    /// Options of all items, where they are weighed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    options: Option<usize>,
     kv_cache_gib: f64,
     /// All that a run will hold at its peak.
     memory_gib: f64,
@@ -240,6 +243,7 @@ impl Prompts {
             prompt_tokens: lengths.sum(),
             longest_prompt: longest,
             max_new_tokens: run.max_new_tokens,
+            options: run.task.weighs.then(|| prepared.items.iter().map(|item| item.options.len()).sum()),
             kv_cache_gib: gib(memory.kv_cache),
             memory_gib: gib(memory.total()),
             batch: batch.min(requests.len()),
@@ -263,11 +267,18 @@ impl Prompts {
                 self.longest_prompt,
                 self.context_tokens
             ),
-            format!(
-                "  at most {} new tokens each; {} at a time",
-                self.max_new_tokens,
-                counted(self.batch, "generation")
-            ),
+            match self.options {
+                Some(options) => format!(
+                    "  {} weighed, nothing is generated; {} at a time",
+                    counted(options, "option"),
+                    counted(self.batch, "run")
+                ),
+                None => format!(
+                    "  at most {} new tokens each; {} at a time",
+                    self.max_new_tokens,
+                    counted(self.batch, "generation")
+                ),
+            },
             format!(
                 "  memory {:.2} GiB, of which KV cache {:.2}; work {:.2} to {:.2} tera multiply-adds",
                 self.memory_gib,

@@ -1,5 +1,6 @@
 //! The built command as its users call it, on a tiny model and a tiny corpus.
 
+mod choices;
 mod cli;
 mod code;
 mod exits;

@@ -46,7 +46,7 @@ fn golden() -> Golden {
 }
 
 fn example(source: &str, target: &str) -> Example {
-    Example { id: "item".into(), source: source.into(), target: target.into(), problem: None }
+    Example { id: "item".into(), source: source.into(), target: target.into(), ..Example::default() }
 }
 
 /// A folder with the tokenizer and these files beside it.

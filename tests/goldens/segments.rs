@@ -85,7 +85,7 @@ fn format(name: &str, own: &HashMap<String, Format>) -> Format {
 }
 
 fn example(id: &str, source: &str, target: &str) -> Example {
-    Example { id: id.into(), source: source.into(), target: target.into(), problem: None }
+    Example { id: id.into(), source: source.into(), target: target.into(), ..Example::default() }
 }
 
 fn pair(range: &std::ops::Range<usize>) -> [usize; 2] {

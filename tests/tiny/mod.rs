@@ -164,7 +164,7 @@ pub fn examples(n: usize) -> Vec<Example> {
         id: (i + 1).to_string(),
         source: format!("{} sees {}.", words[i % 7], words[(i * 3 + 1) % 7]),
         target: format!("{} voit {}.", words[(i + 2) % 7], words[(i * 5 + 3) % 7]),
-        problem: None,
+        ..Example::default()
     };
     (0..n).map(pair).collect()
 }

@@ -19,6 +19,11 @@ use crate::tasks::TaskKind;
 /// Score.
 pub fn score(args: ScoreArgs) -> Result<()> {
     let task = TaskKind::find(&args.task, "--task")?;
+    if task.weighs && args.hyp.is_some() {
+        return Err(input(format!(
+            "--task {task}: options are weighed by a model, so there is no text to score; leave --hyp out to score results again"
+        )));
+    }
     match (&args.hyp, &args.reference, task.runs_programs) {
         (None, _, _) => folders::score(&args),
         (Some(hyp), Some(reference), _) if is_standard_input(hyp) && is_standard_input(reference) => {
