@@ -1,4 +1,6 @@
-//! Python's ideas of white space and case, where they differ from Rust's.
+//! Python's ideas of white space, words and case, where they differ from Rust's.
+
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// Whether Python's `str.isspace`, `str.split` and `str.strip` take `c` for white space.
 ///
@@ -6,6 +8,15 @@
 /// information separators U+001C..U+001F. Compared over all code points with CPython 3.11: equal.
 pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}
+
+/// Whether Python's regular expressions take `c` for a part of a word (`\w`).
+///
+/// Rust's `regex` takes combining marks too; Python takes letters, numbers of all kinds and `_`. Compared over all code
+/// points with CPython 3.11: equal where both know the character.
+pub(super) fn is_word(c: char) -> bool {
+    c == '_'
+        || matches!(c.general_category_group(), GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number)
 }
 
 /// Python's `str.split()`: the runs of characters between white space, none of them empty.

@@ -1,5 +1,6 @@
 //! Numbers against those of others: each file of goldens beside this one was made by the Python script that its test names.
 
+mod answers;
 mod candle;
 mod chat;
 mod checkpoints;

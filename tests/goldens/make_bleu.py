@@ -3,7 +3,7 @@
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install sacrebleu==2.6.0
     /tmp/peers/bin/python tests/goldens/make_bleu.py
 
-The file records the versions it was made with. `cargo test --test score_goldens` compares.
+The file records the versions it was made with. `cargo test --test goldens score` compares.
 """
 
 import itertools

@@ -1,8 +1,8 @@
-//! The scores against Python's: sacrebleu for BLEU and chrF, NLTK and pandas for the study's clean-up.
+//! The scores against Python's: sacrebleu for BLEU, chrF and TER, NLTK and pandas for the study's clean-up.
 //!
-//! `tests/goldens/make_bleu.py` and `tests/peers/nltk_sentences.py` make the files and say how to run them.
+//! `tests/goldens/make_bleu.py`, `make_ter.py` and `tests/peers/nltk_sentences.py` make the files and say how to run them.
 
-use icl_mask::score::{Bleu, BleuStats, Bootstrap, Chrf, ChrfStats, Smooth};
+use icl_mask::score::{Bleu, BleuStats, Bootstrap, Chrf, ChrfStats, Smooth, Ter, TerStats};
 use icl_mask::score::{first_sentence, sia2024, sia2024_hypothesis};
 use serde_json::Value;
 
@@ -112,6 +112,30 @@ fn chrf_equals_sacrebleu() {
         worst = worst.max(close(chrf.score(&stats.iter().sum()), &case["score"], &signature));
     }
     println!("chrF: {} pairs, {} settings, worst {worst:e}", pairs.len(), list(&golden["chrf"]).len());
+}
+
+#[test]
+fn ter_equals_sacrebleu() {
+    let (bleu, ter) = (golden("bleu.json"), golden("ter.json"));
+    // The pairs that were written by hand come first in both files.
+    let by_hand = list(&ter["ter"][0]["edits"]).len() - list(&ter["pairs"]).len();
+    let every: Vec<_> = pairs(&bleu).into_iter().take(by_hand).chain(pairs(&ter)).collect();
+    let mut worst: f64 = 0.0;
+    for case in list(&ter["ter"]) {
+        let metric = Ter { lowercase: flag(&case["lowercase"]) };
+        let signature = metric.signature();
+        assert_eq!(signature, text(&case["signature"]));
+        let stats: Vec<TerStats> =
+            every.iter().map(|(hyp, reference)| metric.stats(hyp, reference)).collect();
+        assert_eq!(stats.len(), list(&case["edits"]).len());
+        for (at, pair) in every.iter().enumerate() {
+            let what = format!("{signature} {pair:?}");
+            assert_eq!(Some(stats[at].edits), case["edits"][at].as_u64(), "{what}");
+            worst = worst.max(close(metric.score(&stats[at]), &case["sentences"][at], &what));
+        }
+        worst = worst.max(close(metric.score(&stats.iter().sum()), &case["score"], &signature));
+    }
+    println!("TER: {} pairs, worst {worst:e}", every.len());
 }
 
 #[test]
