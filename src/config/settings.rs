@@ -93,8 +93,8 @@ Settings {
         adapter: "FOLDER",
     }
     "Data and prompt" {
-        /// Task: mt (translation), code (programs, scored by running them), choice (one of the options of each item, weighed), or a
-        /// name or file of configs/task
+        /// Task: mt (translation), code (programs, scored by running them), choice (one of the options of each item, weighed), answer
+        /// (short answers), or a name or file of configs/task
         task: "TASK",
         /// Corpus: a name from `icl-mask data list`, a .yaml file, or a file of test items
         data: "NAME|PATH",

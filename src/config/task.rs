@@ -12,11 +12,23 @@ use super::named::check_placeholders;
 use super::settings::{Settings, parse_yaml};
 use crate::base::error::{input, suggest};
 use crate::prompt::Format;
-use crate::tasks::{Asked, TASKS, TaskKind};
+use crate::score::AnswerRule;
+use crate::tasks::{Asked, TASKS, Take, TaskKind};
 
 /// Keys of a file of `configs/task/`.
-const KEYS: [&str; 9] =
-    ["description", "ask", "options", "metric", "data", "format", "prompt", "nprompts", "max_new_tokens"];
+const KEYS: [&str; 11] = [
+    "description",
+    "ask",
+    "options",
+    "answer",
+    "take",
+    "metric",
+    "data",
+    "format",
+    "prompt",
+    "nprompts",
+    "max_new_tokens",
+];
 
 /// A task as a run has it.
 #[derive(Debug, Clone)]
@@ -40,6 +52,8 @@ struct TaskFile {
     ask: String,
     #[serde(default)]
     options: WrittenOptions,
+    answer: Option<AnswerRule>,
+    take: Option<Take>,
     #[serde(default)]
     metric: String,
     data: Option<String>,
@@ -121,8 +135,16 @@ fn from_file(file: files::ConfigFile) -> Result<ChosenTask> {
     let refuse = |what: String| Err(input(format!("{}: {what}", file.path.display())));
     let kind = match read.ask.as_str() {
         "choose" => TaskKind::find("choice", "ask")?,
-        other => return refuse(format!("ask: `{other}` is not something to ask; write choose")),
+        "generate" => TaskKind::find("answer", "ask")?,
+        other => return refuse(format!("ask: `{other}` is not something to ask; write choose or generate")),
     };
+    let unused = match kind.weighs {
+        true => [("answer", read.answer.is_some()), ("take", read.take.is_some())],
+        false => [("options", !read.options.options.is_empty()), ("", false)],
+    };
+    if let Some((key, _)) = unused.into_iter().find(|(_, is_set)| *is_set) {
+        return refuse(format!("{key}: has no effect where the task is to {}; leave it out", read.ask));
+    }
     if let Some(empty) = read.options.options.iter().position(|option| option.trim().is_empty()) {
         return refuse(format!("options: number {} is empty; fill it in or take it out", empty + 1));
     }
@@ -147,7 +169,8 @@ fn from_file(file: files::ConfigFile) -> Result<ChosenTask> {
         ..Settings::default()
     };
     let WrittenOptions { options, labels } = read.options;
-    let asked = Asked { name: file.name.clone(), options, labels, metric: read.metric };
+    let (answer, take) = (read.answer, read.take.unwrap_or_default());
+    let asked = Asked { name: file.name.clone(), options, labels, answer, take, metric: read.metric };
     Ok(ChosenTask { kind, asked, prompt, settings: Some((settings, file)) })
 }
 
@@ -193,6 +216,10 @@ mod tests {
             ("ask: choose\noptions: 7\n", "a list of options"),
             ("ask: choose\nformat: x\nprompt: {question: a, answer: b}\n", "leave one of them out"),
             ("ask: choose\nmax_new_tokens: 3\n", "nothing is generated"),
+            ("ask: generate\noptions: [a]\n", "options: has no effect"),
+            ("ask: choose\ntake: text\n", "take: has no effect"),
+            ("ask: generate\nanswer: {tolerance: -1}\n", "tolerance"),
+            ("ask: generate\nanswer: {normalize: squad}\n", "normalize"),
             ("ask: choose\nprompt: {question: '{x}', answer: b}\n", "is not a placeholder"),
         ] {
             let said = read(text).expect_err(text).to_string();

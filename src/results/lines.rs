@@ -79,7 +79,7 @@ impl TryFrom<WrittenLine> for GenerationLine {
     fn try_from(written: WrittenLine) -> Result<Self, Self::Error> {
         let line = written.line()?;
         match line.outcome.is_pending() {
-            true => Err("has neither `stats` nor `verdict` nor `options`"),
+            true => Err("has neither `stats` nor `verdict` nor `options` nor `judged`"),
             false => Ok(line),
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::input;
 use crate::data::Example;
+use crate::score::AnswerRule;
 
 /// What is asked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -19,9 +20,32 @@ pub struct Asked {
     /// What the corpus writes for each option, where that is not the option itself: `{"0": "negative", "1": "positive"}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// How a generated answer is compared with the right ones; nothing where it is compared as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AnswerRule>,
+    /// What of a generated text is the answer.
+    #[serde(default, skip_serializing_if = "Take::is_line")]
+    pub take: Take,
     /// The measure that curves show where no other is asked for; empty for the kind's own.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub metric: String,
+}
+
+/// What of a generated text, up to where the answer ends, is compared with the right answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Take {
+    /// Its first line with something in it.
+    #[default]
+    Line,
+    /// All of it.
+    Text,
+}
+
+impl Take {
+    fn is_line(&self) -> bool {
+        *self == Self::Line
+    }
 }
 
 impl Asked {

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+mod answers;
 mod asked;
 mod choice;
 mod choices;
@@ -18,7 +19,8 @@ mod programs;
 mod scores;
 mod translation;
 
-pub use asked::Asked;
+pub use answers::Answers;
+pub use asked::{Asked, Take};
 pub use choice::{Choice, WeighedOption};
 pub use choices::Choices;
 pub use items::{ItemParts, ItemStats};
@@ -35,7 +37,7 @@ use crate::prompt::{Format, OptionTokens, Profile};
 use crate::sandbox::Trial;
 
 /// All tasks. The first is the usual one.
-pub static TASKS: [&TaskKind; 3] = [&translation::KIND, &programs::KIND, &choices::KIND];
+pub static TASKS: [&TaskKind; 4] = [&translation::KIND, &programs::KIND, &choices::KIND, &answers::KIND];
 
 /// How a task of a profile, a direction and what is asked is set up.
 type SetUp = fn(Profile, Option<&Direction>, &Asked) -> Result<Box<dyn Task>>;
@@ -54,6 +56,8 @@ pub struct TaskKind {
     pub weighs: bool,
     /// A corpus of it is of two languages where its columns name some.
     pub names_languages: bool,
+    /// It is asked of a corpus that comes with the program, where the user names none.
+    pub has_corpus: bool,
     /// Adapters can be trained on its pairs.
     pub trains_adapters: bool,
     /// The direction that the study's files, and results of version 0.1, write where the task has no languages.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::choice::{Choice, WeighedOption};
 use crate::sandbox::{Judged, Verdict};
-use crate::score::{PairStats, TextScorer};
+use crate::score::{Answer, PairStats, TextScorer};
 
 /// What an answer adds to the scores. In files the fields that are there tell which of these it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,6 +22,11 @@ pub enum Outcome {
         /// The exception or the cause.
         #[serde(skip_serializing_if = "String::is_empty")]
         reason: String,
+    },
+    /// A short answer, compared with the right ones.
+    Answer {
+        /// How it compares.
+        judged: Answer,
     },
     /// Options, weighed.
     Choice(Choice),
@@ -42,6 +47,7 @@ impl Outcome {
                 Mark { score: Some(TextScorer::default().sentence_bleu(stats).score), ..Mark::default() }
             }
             Self::Program { verdict, .. } => Mark { verdict: Some(*verdict), ..Mark::default() },
+            Self::Answer { judged } => Mark { right: Some(judged.exact), ..Mark::default() },
             Self::Choice(choice) => Mark { right: Some(choice.chosen == choice.right), ..Mark::default() },
             Self::Pending {} => Mark::default(),
         }
@@ -61,7 +67,7 @@ pub struct Mark {
     pub score: Option<f64>,
     /// How it fared, where it is a program.
     pub verdict: Option<Verdict>,
-    /// Whether the right option was chosen, where some were weighed.
+    /// Whether the right option was chosen, or the answer is a right one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub right: Option<bool>,
 }
@@ -72,6 +78,7 @@ pub struct WrittenOutcome {
     stats: Option<PairStats>,
     verdict: Option<Verdict>,
     reason: Option<String>,
+    judged: Option<Answer>,
     options: Option<Vec<WeighedOption>>,
     chosen: Option<usize>,
     chosen_per_token: Option<usize>,
@@ -108,9 +115,15 @@ impl TryFrom<WrittenOutcome> for Outcome {
 
     fn try_from(written: WrittenOutcome) -> Result<Self, Self::Error> {
         if let Some(choice) = written.choice()? {
+            return match (&written.stats, written.verdict, written.judged) {
+                (None, None, None) => Ok(Self::Choice(choice)),
+                _ => Err("holds `options` beside another judgement: `stats`, `verdict` or `judged`"),
+            };
+        }
+        if let Some(judged) = written.judged {
             return match (&written.stats, written.verdict) {
-                (None, None) => Ok(Self::Choice(choice)),
-                _ => Err("holds `options` beside `stats` of a text or a `verdict` of a program"),
+                (None, None) => Ok(Self::Answer { judged }),
+                _ => Err("holds `judged` of a short answer beside `stats` or `verdict`"),
             };
         }
         let WrittenOutcome { stats, verdict, reason, .. } = written;

@@ -24,6 +24,7 @@ pub(super) static KIND: TaskKind = TaskKind {
     runs_programs: true,
     weighs: false,
     names_languages: false,
+    has_corpus: true,
     trains_adapters: false,
     study_direction: Some("en-py"),
     fits: |kind| matches!(kind, CorpusKind::Code(_)),

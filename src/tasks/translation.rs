@@ -24,6 +24,7 @@ pub(super) static KIND: TaskKind = TaskKind {
     runs_programs: false,
     weighs: false,
     names_languages: true,
+    has_corpus: true,
     trains_adapters: true,
     study_direction: None,
     fits: |kind| matches!(kind, CorpusKind::Table(_) | CorpusKind::Flores(_)),
@@ -135,6 +136,17 @@ impl Task for Translation {
         &KIND
     }
 
+    fn check(&self, item: &Example) -> Result<()> {
+        ensure!(
+            item.also_right.is_empty(),
+            input(format!(
+                "item {}: has several right answers, but a translation is compared with one; keep one, or write --task answer",
+                item.id
+            ))
+        );
+        Ok(())
+    }
+
     fn stops(&self, format: &Format) -> Vec<(String, Stop)> {
         let stops = [(&format.separator, Stop::Separator), (&format.question, Stop::Question)];
         let stops = stops.map(|(string, stop)| (stop_string(string), stop));
@@ -218,7 +230,7 @@ impl Task for Translation {
 }
 
 /// A separator is white space and is taken as it is; a question is recognised without the spaces around it.
-fn stop_string(string: &str) -> String {
+pub(super) fn stop_string(string: &str) -> String {
     let trimmed = string.trim();
     if trimmed.is_empty() { string.into() } else { trimmed.into() }
 }
