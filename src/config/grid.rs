@@ -137,10 +137,12 @@ impl Resolver {
         Ok(Lists {
             data,
             directions,
-            formats: match &task.prompt {
-                Some(prompt) if !self.origins.is_asked_for("format") => vec![prompt.clone()],
-                _ => self.each(self.settings.format(), find_format)?,
-            },
+            formats: self.each(self.settings.format(), |word, origin| {
+                match task.prompt.as_ref().filter(|prompt| prompt.name == word) {
+                    Some(prompt) => Ok(prompt.clone()),
+                    None => find_format(word, origin),
+                }
+            })?,
             profiles: self.each(self.settings.profile(), profile)?,
             nprompts: nprompts.into_iter().map(|number| number as usize).collect(),
             seeds: narrow(self.settings.seed())?,

@@ -294,13 +294,12 @@ impl Experiment {
         let mut layered = layer(None, None)?;
         // A task may have defaults of its own, such as a corpus and a format, and a file of one may name some. The resolver
         // refuses names that are not known.
-        let task = layered.settings.task.clone().and_then(|words| words.into_iter().next());
-        if let Some(task) = task.and_then(|word| find_task(&word, "task").ok()) {
+        let asked = layered.settings.task.clone();
+        let word = asked.as_ref().and_then(|words| words.first());
+        if let Some(task) = word.and_then(|word| find_task(word, "task").ok()) {
             layered = layer(task.kind.defaults, Some(&task))?;
-            // The task's defaults name its kind.
-            if task.settings.is_some() {
-                layered.settings.task = Some(vec![task.asked.name.clone()]);
-            }
+            // The defaults of its kind name the kind.
+            layered.settings.task = asked;
         }
         resolve::experiment(layered, purpose == Purpose::Lora, describe)
     }

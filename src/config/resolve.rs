@@ -150,7 +150,7 @@ impl Resolver {
                 run.asked.name
             )));
         }
-        if !run.task.has_corpus && !["data", "test"].iter().any(|field| self.origins.is_asked_for(field)) {
+        if !run.task.has_corpus && self.settings.test.is_none() && self.origins.is_default("data") {
             return Err(input(format!(
                 "{}: {} is asked of your own items; name them with --test FILE or --data NAME",
                 self.origins.of("task"),

@@ -253,6 +253,11 @@ impl Origins {
         matches!(self.0.get(field), Some(Origin::Flag))
     }
 
+    /// Nobody has said it but the defaults.
+    pub fn is_default(&self, field: &str) -> bool {
+        !self.is_asked_for(field) && !matches!(self.0.get(field), Some(Origin::Stored(_)))
+    }
+
     /// The user asked for it, on the command line or in an experiment file.
     pub fn is_asked_for(&self, field: &str) -> bool {
         match self.0.get(field) {

@@ -161,9 +161,11 @@ fn from_file(file: files::ConfigFile) -> Result<ChosenTask> {
         check_placeholders(prompt, &file)?;
     }
     let words = |word: Option<String>| word.map(|word| vec![word]);
+    // Prompts that the file describes are a format of its name.
+    let format = read.format.or_else(|| prompt.as_ref().map(|prompt| prompt.name.clone()));
     let settings = Settings {
         data: words(read.data),
-        format: words(read.format),
+        format: words(format),
         nprompts: words(read.nprompts.map(|count| count.to_string())),
         max_new_tokens: words(read.max_new_tokens.map(|count| count.to_string())),
         ..Settings::default()

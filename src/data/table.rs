@@ -221,8 +221,8 @@ impl ColumnNames {
                 texts.iter().try_for_each(|text| filled(&target, text).map(drop))?;
                 (texts[0].clone(), texts[1..].to_vec())
             }
-            // An answer may well be a number.
-            Some(Found::Number(number)) => (number, Vec::new()),
+            // An answer may well be a number. Others than whole ones are written in many ways.
+            Some(Found::Number(number)) if number.parse::<i64>().is_ok() => (number, Vec::new()),
             _ => (text(&target)?, Vec::new()),
         };
         let options = self.options.of(row)?;
@@ -356,6 +356,38 @@ mod tests {
     }
 
     #[test]
+    fn answers_may_be_several_and_options_are_a_list() {
+        let several = |target: &str, also: &[&str], options: &[&str]| {
+            let [also_right, options] =
+                [also, options].map(|all| all.iter().map(|one| one.to_string()).collect());
+            Example { also_right, options, ..example("1", "a", target) }
+        };
+        for (name, content, wanted) in [
+            ("x.jsonl", "{\"source\":\"a\",\"target\":[\"b\",\"c\"]}\n", several("b", &["c"], &[])),
+            (
+                "x.jsonl",
+                "{\"source\":\"a\",\"target\":5,\"options\":[5,\"six\"]}\n",
+                several("5", &[], &["5", "six"]),
+            ),
+            ("x.tsv", "source\ttarget\toptions\na\tb\tb | c d\n", several("b", &[], &["b", "c d"])),
+        ] {
+            assert_eq!(read_one(name, content.as_bytes()).unwrap(), [wanted], "{content}");
+        }
+        for (content, says) in [
+            ("{\"source\":\"a\",\"target\":[]}\n", "has a `target` that is not a string"),
+            ("{\"source\":\"a\",\"target\":[\"b\",\" \"]}\n", "has an empty `target`"),
+            (
+                "{\"source\":\"a\",\"target\":\"b\",\"options\":[\"b\",\"\"]}\n",
+                "has an empty option in `options`",
+            ),
+            ("{\"source\":\"a\",\"target\":\"b\",\"options\":5}\n", "not a list of texts"),
+        ] {
+            let said = read_one("x.jsonl", content.as_bytes()).unwrap_err().to_string();
+            assert!(said.contains(says), "{said}");
+        }
+    }
+
+    #[test]
     fn bad_tables_are_refused_with_file_and_line() {
         for (name, content, what) in [
             (
@@ -406,7 +438,7 @@ mod tests {
             ),
             (
                 "x.jsonl",
-                b"{\"source\":\"a\",\"target\":5}\n",
+                b"{\"source\":\"a\",\"target\":5.5}\n",
                 "x.jsonl:1 has a `target` that is not a string",
             ),
             ("x.jsonl", b"{\"source\":\"\",\"target\":\"b\"}\n", "x.jsonl:1 has an empty `source`"),

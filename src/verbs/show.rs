@@ -37,6 +37,10 @@ pub fn show(args: ShowArgs) -> Result<()> {
     } else {
         text(prompt, conditions, &model.tokenizer)?;
         say(&special_tokens(&prepared.special_tokens(prompt, &model.tokenizer)))?;
+        let asked = asked(&prepared, args.item, &model.tokenizer);
+        if !asked.is_empty() {
+            say(&format!("\n{asked}"))?;
+        }
         match program(&prepared, args.item) {
             Some(program) => {
                 say(&format!("\nThe program that is run, with the reference as the answer:\n{program}"))
@@ -45,6 +49,39 @@ pub fn show(args: ShowArgs) -> Result<()> {
         }
     }
 }
+
+/// What is asked of an item, and how it is judged; empty where the task's name says it.
+fn asked(prepared: &RunInputs, item: usize, tokenizer: &Tokenizer) -> String {
+    let example = &prepared.items[item];
+    if let Some(options) = prepared.options.get(item) {
+        let lines = example.options.iter().zip(&options.tokens.tokens).map(|(option, tokens)| {
+            let tokens: Vec<String> =
+                tokens.iter().map(|token| format!("{:?}", tokenizer.token_text(*token))).collect();
+            let right =
+                if example.right().any(|right| right.trim() == option.trim()) { "  (right)" } else { "" };
+            format!("  {}: {}{right}", printable(option.trim()), tokens.join(" "))
+        });
+        let lines: Vec<String> = lines.take(SHOWN).collect();
+        let more = match example.options.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!("\n  and {more} more"),
+        };
+        return format!(
+            "options, each weighed as these tokens after the prompt:\n{}{more}",
+            lines.join("\n")
+        );
+    }
+    if prepared.run.task.name != "answer" {
+        return String::new();
+    }
+    let right: Vec<String> = example.right().map(|right| printable(right.trim())).collect();
+    let rule = prepared.run.asked.answer.clone().unwrap_or_default();
+    let rule = serde_json::to_string(&rule).unwrap_or_default();
+    format!("right answers: {}\ncompared by: {rule}", right.join(", "))
+}
+
+/// Options that are listed.
+const SHOWN: usize = 30;
 
 /// What would be run if the answer were the reference: problem, answer, tests.
 fn program(prepared: &RunInputs, item: usize) -> Option<String> {
@@ -76,6 +113,16 @@ fn as_json(prepared: &RunInputs, item: usize, condition: Condition, tokenizer: &
         "attention_removed": change == Some(Change::NoAttention),
         "special_tokens": special,
     });
+    let example = &prepared.items[item];
+    if let Some(options) = prepared.options.get(item) {
+        value["options"] = example
+            .options
+            .iter()
+            .zip(&options.tokens.tokens)
+            .map(|(text, tokens)| json!({ "text": text.trim(), "tokens": tokens }))
+            .collect();
+        value["right"] = example.target.trim().into();
+    }
     if let Some(program) = program(prepared, item) {
         value["program"] = program.into();
     }

@@ -250,9 +250,9 @@ fn an_item_may_have_very_many_options() {
     let options: Vec<String> = (0..10_000).map(|at| format!("number {at}")).collect();
     world.write("many.jsonl", json!({"source": "a", "target": "number 77", "options": options}).to_string());
     ok(world.call(
-        "run --model tiny --task choice --test many.jsonl --nprompts 0 --mask none,TTF --from-layer 1",
+        "run --model tiny --task choice --test many.jsonl --nprompts 0 --mask none,TTT --from-layer 1",
     ));
-    let found = lines(world.path("results/tiny/many.choice/qa_lines_none-k0-seed0/TTF/layer-1.jsonl"));
+    let found = lines(world.path("results/tiny/many.choice/qa_lines_none-k0-seed0/TTT/layer-1.jsonl"));
     assert_eq!(
         (found[0]["options"].as_array().expect("options").len(), &found[0]["right"]),
         (10_000, &json!(77))
@@ -280,4 +280,31 @@ fn edited_lines_are_seen() {
         let output = world.call("verify results");
         assert_eq!(output.status.code(), Some(1), "{key}");
     }
+}
+
+/// Short answers: what is compared, how, and what is refused.
+#[test]
+fn short_answers_are_compared_with_all_right_ones() {
+    let world = World::new();
+    world.write("ask.yaml", "ask: generate\nmax_new_tokens: 6\nanswer: {normalise: squad}\nmetric: f1\n");
+    world.write("q.jsonl", "{\"source\": \"a\", \"target\": [\"Paris\", \"the city of Paris\"]}\n{\"source\": \"b\", \"target\": 7}\n");
+    let call =
+        |more: &str| world.call(&format!("run --model tiny --test q.jsonl --nprompts 0 --mask none {more}"));
+    ok(call("--task ask.yaml"));
+    let folder = world.path("results/tiny/q.ask/qa_lines_none-k0-seed0/none");
+    let line = &lines(folder.join("baseline.jsonl"))[0];
+    assert!(line["judged"]["exact"].is_boolean() && line["judged"]["f1"].is_number(), "{line}");
+    let score = read(folder.join("baseline.json"));
+    assert!(score["exact_match"].is_number() && score["number"].is_null(), "{score}");
+    ok(world.call("verify results"));
+    ok(world.call("figure masks results --metric contains --json"));
+    let shown = ok(world.call("show --model tiny --task ask.yaml --test q.jsonl --nprompts 0"));
+    assert!(shown.contains("right answers: Paris, the city of Paris"), "{shown}");
+    world.write("number.yaml", "ask: generate\nanswer: {tolerance: 0.1}\nmetric: number\n");
+    world.refused(&call("--task number.yaml"), &["item 1: its answer `Paris` holds no number"]);
+    world.write("wrong.yaml", "ask: generate\nanswer: {extract: '('}\n");
+    world.refused(&call("--task wrong.yaml"), &["wrong.yaml"]);
+    world.write("metric.yaml", "ask: generate\nmetric: bleu\n");
+    world.refused(&call("--task metric.yaml"), &["`bleu` is not a measure of short answers"]);
+    world.refused(&call("--task mt --direction en-fr"), &["has several right answers"]);
 }
