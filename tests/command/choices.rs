@@ -288,8 +288,11 @@ fn short_answers_are_compared_with_all_right_ones() {
     let world = World::new();
     world.write("ask.yaml", "ask: generate\nmax_new_tokens: 6\nanswer: {normalise: squad}\nmetric: f1\n");
     world.write("q.jsonl", "{\"source\": \"a\", \"target\": [\"Paris\", \"the city of Paris\"]}\n{\"source\": \"b\", \"target\": 7}\n");
-    let call =
-        |more: &str| world.call(&format!("run --model tiny --test q.jsonl --nprompts 0 --mask none {more}"));
+    let call = |more: &str| {
+        world.call(&format!(
+            "run --model tiny --test q.jsonl --nprompts 0 --mask none,TTT --from-layer 1 {more}"
+        ))
+    };
     ok(call("--task ask.yaml"));
     let folder = world.path("results/tiny/q.ask/qa_lines_none-k0-seed0/none");
     let line = &lines(folder.join("baseline.jsonl"))[0];
