@@ -7,11 +7,11 @@ use anyhow::Result;
 use super::named::{chat, find_format, profile};
 use super::resolve::Resolver;
 use super::settings::Setting;
-use super::{ChatChoice, ChosenTask, Limit, ModelChoice, Run, Training, files};
+use super::{ChatChoice, ChosenTask, Limit, ModelChoice, Run, Training, files, variation};
 use crate::base::error::input;
 use crate::data::{DataConfig, Direction, is_named_like_one};
 use crate::intervene::Condition;
-use crate::prompt::{Format, Profile};
+use crate::prompt::{Format, Profile, Variation, placeholders};
 use crate::tasks::TaskKind;
 
 /// Runs of a grid, and cells of all of them, at most. More would take minutes to plan and years to compute.
@@ -29,6 +29,7 @@ struct Lists {
     profiles: Vec<Profile>,
     nprompts: Vec<usize>,
     seeds: Vec<u32>,
+    variations: Vec<Variation>,
     chats: Vec<Option<ChatChoice>>,
     trainings: Vec<Option<Training>>,
     max_new_tokens: Option<usize>,
@@ -36,7 +37,7 @@ struct Lists {
 
 impl Lists {
     /// The lists' lengths, with the settings that they come from.
-    fn lengths(&self) -> [(&'static str, usize); 8] {
+    fn lengths(&self) -> [(&'static str, usize); 9] {
         [
             ("data", self.data.len()),
             ("direction", self.directions.len().max(1)),
@@ -44,6 +45,7 @@ impl Lists {
             ("profile", self.profiles.len()),
             ("nprompts", self.nprompts.len()),
             ("seed", self.seeds.len()),
+            ("vary", self.variations.len()),
             ("chat_template", self.chats.len()),
             ("train_size", self.trainings.len()),
         ]
@@ -69,6 +71,12 @@ impl Lists {
         runs = each(runs, &self.profiles, |run, profile| run.profile = *profile);
         runs = each(runs, &self.nprompts, |run, nprompts| run.nprompts = *nprompts);
         runs = each(runs, &self.seeds, |run, seed| run.seed = *seed);
+        runs = each(runs, &self.variations, |run, vary| {
+            run.vary = vary.clone();
+            if let Some(instructions) = &vary.instructions {
+                run.format.header = placeholders::escaped(&instructions.text);
+            }
+        });
         runs = each(runs, &self.chats, |run, chat| run.chat = chat.clone());
         each(runs, &self.trainings, |run, training| run.lora = training.clone())
     }
@@ -146,6 +154,10 @@ impl Resolver {
             profiles: self.each(self.settings.profile(), profile)?,
             nprompts: nprompts.into_iter().map(|number| number as usize).collect(),
             seeds: narrow(self.settings.seed())?,
+            variations: match &self.settings.vary {
+                None => vec![Variation::default()],
+                _ => self.each(self.settings.vary(), variation)?,
+            },
             chats: self.chats()?,
             trainings: match self.training {
                 true => self.trainings()?.into_iter().map(Some).collect(),
@@ -195,6 +207,7 @@ impl Resolver {
             format: format.ok_or_else(|| input(first))?.clone(),
             nprompts: 0,
             seed: 0,
+            vary: Variation::default(),
             profile: Profile::Exact,
             chat: None,
             limit: self.limit()?,

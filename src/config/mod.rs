@@ -18,6 +18,7 @@ mod settings;
 mod shard;
 mod task;
 mod training;
+mod vary;
 mod words;
 
 pub use compute::Compute;
@@ -29,11 +30,12 @@ pub use settings::{Layered, Origins, Settings, TrainingFlags, parse_yaml};
 pub use shard::Shard;
 pub use task::{ChosenTask, find_task};
 pub use training::{LossOn, Training};
+pub use vary::variation;
 
 use crate::data::{DataConfig, Direction};
 use crate::intervene::Condition;
 use crate::model::Precision;
-use crate::prompt::{Format, Profile};
+use crate::prompt::{Format, Profile, Variation};
 use crate::sandbox::Policy;
 use crate::tasks::{Asked, TASKS, TaskKind};
 
@@ -114,6 +116,8 @@ pub struct Run {
     pub nprompts: usize,
     /// The seed that draws them.
     pub seed: u32,
+    /// What changes in the prompts themselves.
+    pub vary: Variation,
     /// Whose reading of the experiment is followed.
     pub profile: Profile,
     /// The chat template that the prompt is put into, if any.
@@ -145,6 +149,10 @@ impl Run {
             Profile::Exact => "",
             Profile::Sia2024 => "-sia2024",
         };
+        let varied = match self.vary.is_none() {
+            true => String::new(),
+            false => format!("-{}", self.vary.to_string().replace(['=', '+'], "-")),
+        };
         let chat = if self.chat.is_some() { "-chat" } else { "" };
         let dropped = if self.drop_context { "-dropped" } else { "" };
         let adapter =
@@ -160,7 +168,7 @@ impl Run {
         };
         let of = self.direction.as_ref().map_or(self.asked.name.clone(), Direction::to_string);
         PathBuf::from(&self.model.name).join(format!("{}.{of}", self.data.name)).join(format!(
-            "{}-k{nprompts}-seed{seed}{profile}{chat}{sampled}{dropped}{adapter}{trained}",
+            "{}-k{nprompts}-seed{seed}{varied}{profile}{chat}{sampled}{dropped}{adapter}{trained}",
             format.name
         ))
     }

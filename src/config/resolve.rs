@@ -92,6 +92,12 @@ impl Resolver {
                 self.origins.of("chat_template")
             )));
         }
+        if run.profile == Profile::Sia2024 && !run.vary.is_none() {
+            return Err(input(format!(
+                "{}: profile sia2024 varies no prompt, as the study's code does not; write --profile exact",
+                self.origins.of("vary")
+            )));
+        }
         if self.training {
             self.check_training(run)?;
         }

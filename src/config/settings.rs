@@ -112,6 +112,9 @@ Settings {
         nprompts: "K",
         /// Seeds that draw the demonstrations: 0, or 0..3 (both ends)
         seed: "SEEDS",
+        /// Change the prompt itself: targets=shuffled or targets=random (the demonstrations' answers), keep=J (only the first J of
+        /// them), instructions=FILE; joined by + for one variation, none for the prompt as it is [default: none]
+        vary: "VARIATION",
         /// Number of test items, taken from the start of the file, or all
         limit: "N",
         /// Send the prompt as one user message: true (the model's own chat template), false, or a .jinja file [default:

@@ -16,7 +16,8 @@ use crate::score::AnswerRule;
 use crate::tasks::{Asked, TASKS, Take, TaskKind};
 
 /// Keys of a file of `configs/task/`.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
+    "balanced",
     "description",
     "ask",
     "options",
@@ -54,6 +55,8 @@ struct TaskFile {
     options: WrittenOptions,
     answer: Option<AnswerRule>,
     take: Option<Take>,
+    #[serde(default)]
+    balanced: bool,
     #[serde(default)]
     metric: String,
     data: Option<String>,
@@ -172,7 +175,8 @@ fn from_file(file: files::ConfigFile) -> Result<ChosenTask> {
     };
     let WrittenOptions { options, labels } = read.options;
     let (answer, take) = (read.answer, read.take.unwrap_or_default());
-    let asked = Asked { name: file.name.clone(), options, labels, answer, take, metric: read.metric };
+    let (name, balanced, metric) = (file.name.clone(), read.balanced, read.metric);
+    let asked = Asked { name, options, labels, answer, take, balanced, metric };
     Ok(ChosenTask { kind, asked, prompt, settings: Some((settings, file)) })
 }
 

@@ -71,6 +71,10 @@ pub fn labels(keys: &[&CurveKey]) -> Vec<Vec<TextPart>> {
         if differ(&|key| key.nprompts.to_string()) {
             parts.push(TextPart::plain(format!(" (k = {})", keys[index].nprompts)));
         }
+        if differ(&|key| key.vary.clone()) {
+            let vary = if keys[index].vary.is_empty() { "as it is" } else { &keys[index].vary };
+            parts.push(TextPart::plain(format!(" ({vary})")));
+        }
         if differ(&|key| key.intervention.to_string()) {
             parts.push(TextPart::plain(format!(" ({})", keys[index].intervention)));
         }
@@ -90,6 +94,7 @@ mod tests {
             instructed,
             nprompts,
             train_size: None,
+            vary: String::new(),
         }
     }
 

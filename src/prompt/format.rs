@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::{placeholders, sampling};
+use crate::base::error::input;
 use crate::data::Example;
 
 /// A prompt format. The prompt reads
@@ -121,6 +122,40 @@ impl Format {
     /// The query.
     pub(super) fn query(&self, source: &str) -> String {
         format!("{}{source}{}", self.question, self.answer)
+    }
+}
+
+/// The demonstrations of a seed, as many of each label as of every other, as far as `k` allows: the pool in the order in which
+/// pandas' `sample` draws all of it, of which each label's first ones are taken. They keep that order.
+///
+/// # Errors
+/// The pool has fewer than `k`, or too few of a label.
+pub fn balanced_demonstrations(pool: &[Example], k: usize, seed: u32) -> Result<Vec<Example>> {
+    sampling::sample(pool.len(), k, seed)?;
+    let order = sampling::sample(pool.len(), pool.len(), seed)?;
+    let mut labels: Vec<&str> = Vec::new();
+    for label in order.iter().map(|&row| pool[row].target.trim()) {
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    // The labels that are drawn first get one more where k is no multiple.
+    let count = labels.len().max(1);
+    let mut left: Vec<usize> = (0..labels.len()).map(|at| k / count + usize::from(at < k % count)).collect();
+    let mut chosen = Vec::with_capacity(k);
+    for row in order {
+        let label = labels.iter().position(|label| *label == pool[row].target.trim()).unwrap_or(0);
+        if left[label] > 0 {
+            left[label] -= 1;
+            chosen.push(pool[row].clone());
+        }
+    }
+    match left.iter().position(|left| *left > 0) {
+        None => Ok(chosen),
+        Some(label) => Err(input(format!(
+            "balanced: the demonstrations hold too few with the answer `{}` for {k} balanced ones; lower --nprompts or add some",
+            labels[label]
+        ))),
     }
 }
 

@@ -12,12 +12,14 @@ pub mod format;
 pub mod placeholders;
 pub mod sampling;
 pub mod tokenizer;
+mod vary;
 
 pub use chat::ChatTemplate;
 pub use choice::OptionTokens;
 use choice::{is_space, option_tokens};
-pub use format::{Context, Format, demonstrations};
+pub use format::{Context, Format, balanced_demonstrations, demonstrations};
 pub use tokenizer::Tokenizer;
+pub use vary::{Instructions, Targets, Variation};
 
 use crate::base::error::input;
 use crate::data::Example;

@@ -56,6 +56,11 @@ pub fn fill(text: &str, source: &str, target: &str) -> String {
     filled
 }
 
+/// A text that [`fill`] gives back as it is.
+pub fn escaped(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
+}
+
 /// What is wrong with the braces of a string, as the end of a sentence; `None` if they are right.
 pub fn wrong(text: &str) -> Option<String> {
     pieces(text).into_iter().find_map(|piece| match piece {

@@ -15,7 +15,7 @@ use crate::config::{Sampling, Training};
 use crate::data::Example;
 use crate::engine::Stop;
 use crate::intervene::Condition;
-use crate::prompt::{Format, Profile, Segments};
+use crate::prompt::{Format, Profile, Segments, Variation};
 use crate::tasks::{Asked, Scores};
 
 /// Everything that the generations of a run depend on, beside mask and layer. Results of different settings are never
@@ -50,6 +50,9 @@ pub struct Settings {
     pub nprompts: usize,
     /// The seed that drew them.
     pub seed: u32,
+    /// What was changed in the prompts themselves, if anything was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vary: Option<Variation>,
     /// Whose reading of the experiment is followed.
     pub profile: Profile,
     /// sha256 of the chat template, if the prompt is put into one.
@@ -160,6 +163,9 @@ pub struct ScoreRecord {
     /// `en-fr`; empty where the task has no languages.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub direction: String,
+    /// Name of the task, where a file describes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
     /// Name of the prompt format.
     pub format: String,
     /// The condition, and the layers of the model.
@@ -169,6 +175,9 @@ pub struct ScoreRecord {
     pub seed: u32,
     /// Number of demonstrations.
     pub nprompts: usize,
+    /// What was changed in the prompts themselves, if anything was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vary: Option<Variation>,
     /// Whose reading of the experiment is followed.
     pub profile: Profile,
     /// sha256 of the chat template, if the prompt is put into one.
@@ -214,10 +223,12 @@ impl ScoreRecord {
             model_sha256: settings.model_sha256.clone(),
             data: settings.data.clone(),
             direction: settings.direction.clone(),
+            task: settings.asked.as_ref().map(|asked| asked.name.clone()),
             format: settings.format.clone(),
             identity,
             seed: settings.seed,
             nprompts: settings.nprompts,
+            vary: settings.vary.clone(),
             profile: settings.profile,
             chat_template: settings.chat_template.clone(),
             adapter: settings.adapter.clone(),

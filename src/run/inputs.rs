@@ -18,7 +18,9 @@ use crate::engine::{Ask, Request, Sample, StopRule};
 use crate::intervene::Condition;
 use crate::lora::TrainingText;
 use crate::model::Family;
-use crate::prompt::{ChatTemplate, Format, Profile, Prompt, Prompter, demonstrations};
+use crate::prompt::{
+    ChatTemplate, Format, Profile, Prompt, Prompter, balanced_demonstrations, demonstrations,
+};
 use crate::tasks::{Delimiters, Task};
 
 /// A run made ready.
@@ -72,8 +74,10 @@ impl RunInputs {
         items.iter().try_for_each(|item| task.check(item))?;
         // One more where a prompt may have to do without one of them.
         let spare = usize::from(corpus.leave_one_out && run.nprompts > 0);
-        let mut demonstrations = demonstrations(&corpus.demonstrations, run.nprompts + spare, run.seed)?;
+        let draw = if run.asked.balanced { balanced_demonstrations } else { demonstrations };
+        let mut demonstrations = draw(&corpus.demonstrations, run.nprompts + spare, run.seed)?;
         let substitute = if spare > 0 { demonstrations.pop() } else { None };
+        run.vary.apply(&mut demonstrations, &corpus.demonstrations, run.seed)?;
         let chat = run.chat.as_ref().map(|choice| model.chat_template(choice)).transpose()?;
         let (prompts, options) =
             prompts(&run, model, chat.as_ref(), &items, &demonstrations, substitute.as_ref())?;

@@ -27,6 +27,7 @@ impl RunInputs {
             languages: self.languages(),
             nprompts: *nprompts,
             seed: *seed,
+            vary: Some(self.run.vary.clone()).filter(|vary| !vary.is_none()),
             profile: *profile,
             chat_template: self.chat_sha256.clone(),
             n: self.items.len(),

@@ -38,6 +38,16 @@ pub struct Baseline {
     pub seconds: f64,
 }
 
+impl Curve {
+    /// Say what of the gap to a zero-shot score each layer recovers.
+    pub(super) fn compare_with_zero_shot(&mut self, zero_shot: f64) {
+        let Some(gap) = self.baseline.as_ref().map(|baseline| baseline.score - zero_shot) else { return };
+        for point in &mut self.points {
+            point.recovery = (gap != 0.).then(|| (point.score - zero_shot) / gap);
+        }
+    }
+}
+
 /// One layer of a curve.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Point {
@@ -59,6 +69,10 @@ pub struct Point {
     pub ratio: Option<f64>,
     /// Its 95 % interval, resample by resample; absent where a baseline is 0.
     pub ratio_interval: Option<[f64; 2]>,
+    /// The share of the gap between the zero-shot baseline and this curve's own that the score recovers; absent without a
+    /// zero-shot baseline of the same format, and where there is no gap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<f64>,
     /// Two-sided p of the paired randomization test over items.
     pub p: Option<f64>,
     /// The same, corrected for the number of layers (Holm).
@@ -181,6 +195,7 @@ fn measure(layer: usize, cells: &[&StoredCell], baseline: &[&StoredCell], conclu
         ratio_interval: tested.and_then(|spread| interval(spread.ratios()?)),
         p: tested.and_then(|_| randomization(&a, &b, DEALS, SEED_OF_DEALS)),
         p_corrected: None,
+        recovery: None,
         seconds: mean(&|cell| cell.record.seconds),
         multiply_adds: multiply_adds.map(|counts| counts.iter().sum::<f64>() / counts.len() as f64),
     };

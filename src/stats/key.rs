@@ -19,6 +19,9 @@ pub struct CurveKey {
     /// Pairs that the adapters were trained on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_size: Option<usize>,
+    /// What was changed in the prompts themselves, as the command line writes it; empty for nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub vary: String,
 }
 
 impl CurveKey {

@@ -271,6 +271,7 @@ mod tests {
             instructed,
             nprompts,
             train_size: None,
+            vary: String::new(),
         };
         let said = |definition, layer, interval, first| {
             Recognised { definition, layer, interval }.sentence(&key(false, 5), 24, first)

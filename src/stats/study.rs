@@ -59,7 +59,7 @@ impl Panel {
 fn shared(settings: &Settings) -> Settings {
     let mut shared = settings.clone();
     (shared.format, shared.nprompts, shared.seed) = (String::new(), 0, 0);
-    (shared.format_strings, shared.languages) = Default::default();
+    (shared.format_strings, shared.languages, shared.vary) = Default::default();
     if let Some(TrainedOn { pairs_sha256, training }) = &mut shared.lora {
         (training.train_size, *pairs_sha256) = (0, String::new());
     }
@@ -100,6 +100,16 @@ impl Study {
     }
 }
 
+/// Cells in which nothing is done, by format, number of demonstrations, pairs that adapters were trained on, and variation.
+type Baselines<'a> = BTreeMap<(String, usize, Option<usize>, String), Vec<&'a StoredCell>>;
+
+/// The mean score of the baselines without demonstrations, beside a curve that has some.
+fn zero_shot(baselines: &Baselines, key: &CurveKey) -> Option<f64> {
+    let of = |vary: &str| baselines.get(&(key.format.clone(), 0, key.train_size, vary.into()));
+    let cells = of("").or_else(|| of("keep=0")).filter(|_| key.nprompts > 0)?;
+    Some(cells.iter().map(|cell| cell.score).sum::<f64>() / cells.len() as f64)
+}
+
 /// `None` where none of the runs has a finished cell.
 fn panel(
     runs: &[StoredRun],
@@ -107,7 +117,7 @@ fn panel(
     wanted: &impl Fn(&CurveKey) -> bool,
 ) -> Result<Option<Panel>> {
     let mut treated: BTreeMap<(CurveKey, usize), Vec<&StoredCell>> = BTreeMap::new();
-    let mut baselines: BTreeMap<(String, usize, Option<usize>), Vec<&StoredCell>> = BTreeMap::new();
+    let mut baselines = Baselines::new();
     let (mut measured, mut n_layers): (Option<&StoredCell>, usize) = (None, 0);
     let first = &runs[members[0]];
     for run in members.iter().map(|&index| &runs[index]) {
@@ -124,12 +134,15 @@ fn panel(
                 )));
             }
             (measured, n_layers) = (Some(cell), record.n_layers());
-            let (format, nprompts) = (settings.format.clone(), settings.nprompts);
+            let format = settings.format.clone();
+            let kept = settings.vary.as_ref().and_then(|vary| vary.keep);
+            let nprompts = kept.unwrap_or(settings.nprompts);
             let train_size = settings.lora.as_ref().map(|lora| lora.training.train_size);
+            let vary = settings.vary.as_ref().map(ToString::to_string).unwrap_or_default();
             let cells = match record.condition() {
-                Condition::Baseline => baselines.entry((format, nprompts, train_size)).or_default(),
+                Condition::Baseline => baselines.entry((format, nprompts, train_size, vary)).or_default(),
                 Condition::At { intervention, layer } => {
-                    let key = CurveKey { intervention, format, instructed, nprompts, train_size };
+                    let key = CurveKey { intervention, format, instructed, nprompts, train_size, vary };
                     treated.entry((key, layer)).or_default()
                 }
             };
@@ -148,10 +161,15 @@ fn panel(
         curves.entry(key).or_default().push((layer, by_seed(cells)));
     }
     let curves = curves.into_iter().filter(|(key, _)| wanted(key)).map(|(key, layers)| {
-        let of = (key.format.clone(), key.nprompts, key.train_size);
+        let of = (key.format.clone(), key.nprompts, key.train_size, key.vary.clone());
         let baseline = baselines.get(&of).cloned().unwrap_or_default();
         let conclusive = too_short.is_none() && metric.higher_is_better;
-        CurveCells { key, n_layers, layers, baseline: by_seed(baseline), conclusive }.curve()
+        let zero_shot = zero_shot(&baselines, &key);
+        let mut curve = CurveCells { key, n_layers, layers, baseline: by_seed(baseline), conclusive }.curve();
+        if let Some(zero_shot) = zero_shot {
+            curve.compare_with_zero_shot(zero_shot);
+        }
+        curve
     });
     let mut curves: Vec<Curve> = curves.collect();
     curves.sort_by_key(|curve| (order(curve.key.intervention), !curve.key.instructed, curve.key.clone()));

@@ -26,6 +26,9 @@ pub struct Asked {
     /// What of a generated text is the answer.
     #[serde(default, skip_serializing_if = "Take::is_line")]
     pub take: Take,
+    /// Demonstrations hold each label equally often.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub balanced: bool,
     /// The measure that curves show where no other is asked for; empty for the kind's own.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub metric: String,

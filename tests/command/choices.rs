@@ -311,3 +311,76 @@ fn short_answers_are_compared_with_all_right_ones() {
     world.refused(&call("--task metric.yaml"), &["`bleu` is not a measure of short answers"]);
     world.refused(&call("--task mt --direction en-fr"), &["has several right answers"]);
 }
+
+/// Prompts that are varied have folders and curves of their own, and a zero-shot baseline says what is recovered.
+#[test]
+fn prompts_can_be_varied() {
+    let world = world();
+    world.write("other.txt", "Never mind {anything}:\n");
+    let grid = "--mask none,TTF --from-layer 1 --limit all";
+    ok(call(
+        &world,
+        &format!("{grid} --vary none,targets=shuffled,keep=0+instructions=other.txt,keep=1,keep=0"),
+    ));
+    let folder = |vary: &str| world.path(&format!("results/tiny/items.mood/mood-k2-seed0{vary}"));
+    let manifest = |vary: &str| read(folder(vary).join("manifest.json"));
+    let shown = |manifest: &Value| -> Vec<String> {
+        let all = manifest["demonstrations"].as_array().expect("a list");
+        all.iter().map(|shown| shown["target"].as_str().expect("a text").into()).collect()
+    };
+    let (plain, shuffled) = (shown(&manifest("")), shown(&manifest("-targets-shuffled")));
+    assert_eq!([&plain[1], &plain[0]], [&shuffled[0], &shuffled[1]]);
+    assert_eq!(shown(&manifest("-keep-1")), plain[..1]);
+    let other = manifest("-keep-0-instructions-other");
+    assert!(
+        other["prompt"]["text"].as_str().expect("a text").starts_with("Never mind {anything}:\nQ: "),
+        "{other}"
+    );
+    assert_eq!(read(folder("-keep-1").join("none/baseline.json"))["vary"], json!({"keep": 1}));
+    ok(world.call("verify results"));
+    let panels: Value =
+        serde_json::from_str(&ok(world.call("figure masks results --json --metric logprob"))).expect("JSON");
+    let panels = panels.as_array().expect("panels");
+    assert_eq!(panels.len(), 1, "one panel holds all variations");
+    let score = |vary: &str, cell: &str| read(folder(vary).join(cell))["logprob"].as_f64().expect("a number");
+    for curve in panels[0]["curves"].as_array().expect("curves") {
+        let vary = curve["key"]["vary"].as_str().or(curve["vary"].as_str()).unwrap_or_default();
+        let (zero, at) =
+            (score("-keep-0", "none/baseline.json"), curve["points"][0]["score"].as_f64().expect("a number"));
+        if vary == "targets=shuffled" {
+            let base = score("-targets-shuffled", "none/baseline.json");
+            let found = curve["points"][0]["recovery"].as_f64().expect("a number");
+            assert!((found - (at - zero) / (base - zero)).abs() < 1e-9, "{curve}");
+        }
+    }
+    for (vary, says) in [
+        ("keep=3", "--vary keep=3: the prompt has 2 demonstrations only"),
+        ("keep=1+targets=shuffled", "no two demonstrations whose answers could change places"),
+        ("order=random", "unknown variation `order`"),
+        ("instructions=none.txt", "none.txt"),
+    ] {
+        world.refused(&call(&world, &format!("--mask none --vary {vary}")), &[says]);
+    }
+}
+
+/// Each label is shown equally often where the task asks for that.
+#[test]
+fn demonstrations_can_be_balanced() {
+    let world = world();
+    world.write("mood.yaml", format!("{TASK}balanced: true\n"));
+    let item =
+        |at: usize| json!({"source": format!("s {at}"), "target": if at < 9 { 0 } else { 1 }}).to_string();
+    world.write("shown.jsonl", (0..12).map(item).collect::<Vec<_>>().join("\n"));
+    let shown = |k: usize| {
+        let args = format!("--mask none --limit 1 --nprompts {k}");
+        ok(world.call(&format!(
+            "run --model tiny --task mood.yaml --test items.jsonl --demonstrations shown.jsonl --threads 1 {args}"
+        )));
+        let manifest = read(world.path(&format!("results/tiny/items.mood/mood-k{k}-seed0/manifest.json")));
+        let all = manifest["demonstrations"].as_array().expect("a list").clone();
+        all.iter().filter(|shown| shown["target"] == "very good").count()
+    };
+    assert_eq!((shown(4), shown(6)), (2, 3));
+    let call = "run --model tiny --task mood.yaml --test items.jsonl --demonstrations shown.jsonl --nprompts 8 --mask none";
+    world.refused(&world.call(call), &["too few with the answer `very good`"]);
+}
