@@ -54,7 +54,13 @@ fn numbered(titles: Vec<String>) -> Vec<String> {
 /// `model, en-fr (corpus)`
 fn base(panel: &Panel, names: &DisplayNames) -> String {
     let settings = &panel.settings;
-    format!("{}, {} ({})", names.of(&settings.model), settings.direction, settings.data)
+    let (model, data) = (names.of(&settings.model), &settings.data);
+    let asked = settings.asked.as_ref().map_or("", |asked| &asked.name);
+    match settings.direction.as_str() {
+        "" if asked.is_empty() || asked == data => format!("{model}, {data}"),
+        "" => format!("{model}, {asked} ({data})"),
+        direction => format!("{model}, {direction} ({data})"),
+    }
 }
 
 fn kind(kind: InterventionKind) -> &'static str {
@@ -68,6 +74,9 @@ fn kind(kind: InterventionKind) -> &'static str {
 /// The settings that a panel's runs share; those of a training one by one.
 fn fields(panel: &Panel) -> Map<String, Value> {
     let Ok(Value::Object(mut fields)) = serde_json::to_value(panel.shared()) else { return Map::new() };
+    // Its name is in the title, where it has one.
+    fields.remove("asked");
+    fields.insert("metric".into(), panel.metric.to_string().into());
     if let Some(Value::Object(training)) = fields.remove("lora") {
         fields.extend(training);
     }
@@ -82,6 +91,7 @@ fn described(field: &str, value: Option<&Value>) -> String {
         ("data_sha256", Some(sha256)) => format!("text {sha256}"),
         ("chat_template", Some(sha256)) => format!("chat template {sha256}"),
         ("n", Some(n)) => format!("{n} items"),
+        ("metric", Some(metric)) => metric,
         ("max_new_tokens", Some(most)) => format!("at most {most} new tokens"),
         ("dtype", Some(dtype)) => format!("weights as {dtype}"),
         ("device", device) => format!("on {}", device.unwrap_or("the CPU".into())),

@@ -98,6 +98,25 @@ impl Study {
         }
         Ok(Self { panels, runs })
     }
+
+    /// The panels of several studies, those of one model together.
+    pub fn side_by_side(studies: Vec<Self>) -> Self {
+        let mut all = Self { runs: Vec::new(), panels: Vec::new() };
+        for Self { runs, panels } in studies {
+            let first = all.runs.len();
+            all.runs.extend(runs);
+            all.panels.extend(panels.into_iter().map(|panel| {
+                let runs = panel.runs.iter().map(|run| first + run).collect();
+                Panel { runs, ..panel }
+            }));
+        }
+        let place = |panel: &Panel| {
+            let Settings { model, data, direction, .. } = &panel.settings;
+            (model.clone(), data.clone(), direction.clone())
+        };
+        all.panels.sort_by_key(place);
+        all
+    }
 }
 
 /// Cells in which nothing is done, by format, number of demonstrations, pairs that adapters were trained on, and variation.

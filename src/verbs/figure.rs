@@ -49,13 +49,33 @@ pub fn figure(args: FigureArgs) -> Result<()> {
 /// The runs below the folders, with the statistics of the curves that are wanted. Runs that were made for their times
 /// repeat cells of others; they are left out where not times are drawn.
 fn study(args: &SelectionArgs, timed: bool, kind: impl Fn(Intervention) -> bool) -> Result<Study> {
+    let Some(metrics) = &args.metric else { return study_of(args, None, timed, &kind) };
+    let mut seen: Vec<&str> = Vec::new();
+    let mut studies = Vec::new();
+    for metric in metrics.split(',').map(str::trim) {
+        if seen.contains(&metric) {
+            return Err(input(format!("--metric: {metric} is named twice; leave one of them out")));
+        }
+        seen.push(metric);
+        studies.push(study_of(args, Some(metric), timed, &kind)?);
+    }
+    Ok(Study::side_by_side(studies))
+}
+
+/// The same for one measure.
+fn study_of(
+    args: &SelectionArgs,
+    metric: Option<&str>,
+    timed: bool,
+    kind: &impl Fn(Intervention) -> bool,
+) -> Result<Study> {
     let masks: Vec<Series> = args
         .mask
         .iter()
         .map(|word| word.parse().map_err(|error| input(format!("--mask: {error}"))))
         .collect::<Result<_>>()?;
     check_out(&args.out)?;
-    let runs = read_runs(&args.results, args.metric.as_deref())?;
+    let runs = read_runs(&args.results, metric)?;
     named("model", &args.model, runs.iter().map(|run| run.manifest.settings.model.as_str()))?;
     named("direction", &args.direction, runs.iter().map(|run| run.manifest.settings.direction.as_str()))?;
     let among = |names: &[String], name: &String| names.is_empty() || names.contains(name);
