@@ -69,7 +69,7 @@ pub struct RunArgs {
     /// Compute the run of this manifest.json again in another folder, and compare all results [default: none]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "shard", "json", "dry_run", "metric"])]
     pub from_manifest: Option<PathBuf>,
-    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf or pass@K
+    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf, chrf++, ter, language or pass@K
     /// [default: bleu, or the share of programs that pass]
     #[arg(long, value_name = "MEASURE", help_heading = "Output")]
     pub metric: Option<String>,
@@ -97,7 +97,7 @@ pub struct LoraArgs {
     /// Compute one part of the cells, such as 2/8 for the second of eight [default: all cells]
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
-    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty or chrf [default: bleu]
+    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf, chrf++, ter or language [default: bleu]
     #[arg(long, value_name = "MEASURE", help_heading = "Output")]
     pub metric: Option<String>,
     /// Print one line of JSON per finished cell on stdout
@@ -266,7 +266,7 @@ pub struct SelectionArgs {
     /// Draw these directions only [default: all]
     #[arg(long, value_name = "SOURCE-TARGET", value_delimiter = ',', help_heading = "Selection")]
     pub direction: Vec<String>,
-    /// Measure to draw and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf or pass@K
+    /// Measure to draw and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf, chrf++, ter, language or pass@K
     /// [default: bleu, or the share of programs that pass]
     #[arg(long, value_name = "MEASURE", help_heading = "Selection")]
     pub metric: Option<String>,
@@ -338,7 +338,7 @@ pub struct ReportArgs {
     /// Results folders; every run at or below them is taken
     #[arg(value_name = "RESULTS", required = true)]
     pub results: Vec<PathBuf>,
-    /// Measure to report and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf or pass@K
+    /// Measure to report and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf, chrf++, ter, language or pass@K
     /// [default: bleu, or the share of programs that pass]
     #[arg(long, value_name = "MEASURE")]
     pub metric: Option<String>,

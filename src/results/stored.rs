@@ -244,7 +244,10 @@ impl RunContents {
         if of_first.is_some_and(|line| line.prompt_tokens != first.tokens.len()) {
             faults.push("its first prompt has not as many tokens as the one of manifest.json".into());
         }
-        let again = if depth == Depth::Texts { Some(self.cleaned_again(found)?) } else { None };
+        let mut again = if depth == Depth::Texts { Some(self.cleaned_again(found)?) } else { None };
+        for (line, was) in again.iter_mut().flatten().zip(&found.lines) {
+            line.outcome = line.outcome.clone().limited_to(&was.outcome);
+        }
         for (line, was) in again.iter().flatten().zip(&found.lines) {
             if line != was {
                 faults.push(format!("what is scored of {} is not what comes of its text", line.id));

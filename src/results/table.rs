@@ -51,7 +51,7 @@ fn row(record: &ScoreRecord, task: &dyn Task, measure: &Measure) -> [String; 6] 
     [
         condition.series().to_string(),
         condition.layer().map_or("-".into(), |layer| layer.to_string()),
-        measure.shown(value(record, measure)),
+        record.scores.value(measure).map_or("-".into(), |value| measure.shown(value)),
         interval.map_or(String::new(), |[low, high]| format!("{low:.digits$} to {high:.digits$}")),
         task.beside(&record.scores, measure).1,
         format!("{:.1}", record.seconds),

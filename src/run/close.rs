@@ -35,6 +35,17 @@ impl OpenCells {
         let measure = self.measure();
         let table = table(&self.finished, &*self.prepared.task, &measure);
         note(format!("\n{}\n{table}", self.folder.path().display()));
+        let lacking = self.finished.iter().filter(|record| record.scores.value(&measure).is_none()).count();
+        if lacking > 0 {
+            let folder = self.folder.path().display();
+            let [are, them] = if lacking == 1 { ["cell was", "it"] } else { ["cells were", "them"] };
+            note(wrapped(
+                &format!(
+                    "{lacking} {are} scored without {measure}; `icl-mask score {folder}` adds it to {them}"
+                ),
+                "  ",
+            ));
+        }
         if let Some(too_short) = self.too_short(&measure) {
             note(wrapped(&too_short.to_string(), "  "));
             return;

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::base::console::{say_json, until_the_end};
+use crate::base::error::input;
 use crate::config::Experiment;
 use crate::results::ScoreRecord;
 use crate::tasks::Measure;
@@ -29,6 +30,9 @@ pub fn table_metric(word: Option<&str>, experiment: &Experiment) -> Result<Optio
     for run in &experiment.runs {
         let held = run.task.measures(run.sampling.samples);
         measure.among(&held, &format!("a run of the task {}", run.task))?;
+        if let Some(why) = run.task.set_up(run.profile, run.direction.as_ref(), &run.asked)?.lacks(&measure) {
+            return Err(input(format!("--metric {}: a run has none, as {why}; use another", measure.key)));
+        }
     }
     Ok(Some(measure))
 }

@@ -42,6 +42,16 @@ impl Default for Chrf {
 }
 
 impl Chrf {
+    /// The same metric with words up to this order beside its characters.
+    pub fn with_words(self, word_order: usize) -> Self {
+        Self { word_order, ..self }
+    }
+
+    /// The same metric of its words alone: their counts are what this metric without words lacks.
+    pub fn words_alone(self) -> Self {
+        Self { char_order: 0, ..self }
+    }
+
     /// What one sentence adds to a corpus score.
     pub fn stats(&self, hypothesis: &str, reference: &str) -> ChrfStats {
         let (hypothesis, reference) = (self.prepare(hypothesis), self.prepare(reference));
@@ -143,6 +153,11 @@ pub struct ChrfStats {
 }
 
 impl ChrfStats {
+    /// Those of a metric with characters alone, followed by those of one with words alone.
+    pub fn followed_by(&self, words: &ChrfStats) -> Self {
+        Self { counts: self.counts.iter().chain(&words.counts).copied().collect() }
+    }
+
     /// Counts that text can have: a damaged file must not overflow a sum.
     pub fn is_possible(&self) -> bool {
         self.counts.iter().all(|[hypothesis, reference, matches]| {

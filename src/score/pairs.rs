@@ -1,7 +1,8 @@
 //! Scores of many hypotheses against their references, from the statistics of each pair.
 
+use super::language::DETECTOR;
 use super::python;
-use super::{Bleu, BleuScore, BleuStats, Bootstrap, Chrf, ChrfStats, Interval, Tokenize};
+use super::{Bleu, BleuScore, BleuStats, Bootstrap, Chrf, ChrfStats, Interval, Ter, TerStats, Tokenize};
 use crate::base::error::input;
 
 /// The sufficient statistics of one hypothesis and its reference, to be stored with the generation.
@@ -11,27 +12,77 @@ pub struct PairStats {
     pub bleu: BleuStats,
     /// Those of chrF.
     pub chrf: ChrfStats,
+    /// What chrF++ counts beside what chrF counts: n-grams of words. Version 0.1 did not store it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<ChrfStats>,
+    /// Those of TER. Version 0.1 did not store them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ter: Option<TerStats>,
+    /// Hypotheses that are in the target language: 0 or 1 of one pair. Absent where that cannot be told, and in results of
+    /// version 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<u64>,
 }
 
 impl PairStats {
-    /// Those of some pairs together: of the samples of one item.
-    pub fn sum(pairs: &[Self]) -> Self {
-        let mut all = Self::default();
-        for pair in pairs {
-            all.bleu += &pair.bleu;
-            all.chrf += &pair.chrf;
+    /// Those of some pairs together: of the samples of one item. What one of them lacks, the sum lacks.
+    pub fn sum<'a>(pairs: impl IntoIterator<Item = &'a Self>) -> Self {
+        let pairs: Vec<&Self> = pairs.into_iter().collect();
+        Self {
+            bleu: pairs.iter().map(|pair| &pair.bleu).sum(),
+            chrf: pairs.iter().map(|pair| &pair.chrf).sum(),
+            words: all(&pairs, |pair| pair.words.as_ref()).map(|all| all.into_iter().sum()),
+            ter: all(&pairs, |pair| pair.ter.as_ref()).map(|all| all.into_iter().sum()),
+            language: all(&pairs, |pair| pair.language).map(|all| all.into_iter().sum()),
         }
-        all
+    }
+
+    /// What chrF++ counts: the n-grams of characters, then those of words. `None` where the latter were not stored.
+    pub fn chrf_with_words(&self) -> Option<ChrfStats> {
+        self.words.as_ref().map(|words| self.chrf.followed_by(words))
+    }
+
+    /// Counts that one text can have: a damaged file must not overflow a sum.
+    pub fn is_possible(&self) -> bool {
+        let orders = [self.chrf.counts.len(), self.words.as_ref().map_or(0, |words| words.counts.len())];
+        let are_whole = self.words.is_none() || orders == [Chrf::default().char_order, CHRF_WORDS];
+        are_whole
+            && self.bleu.is_possible()
+            && self.chrf.is_possible()
+            && self.words.as_ref().is_none_or(ChrfStats::is_possible)
+            && self.ter.is_none_or(|ter| ter.is_possible())
+            && self.language.is_none_or(|language| language <= 1)
+    }
+
+    /// These statistics without those that `other` lacks, to be compared with what an earlier version stored.
+    pub fn limited_to(self, other: &Self) -> Self {
+        Self {
+            words: self.words.filter(|_| other.words.is_some()),
+            ter: self.ter.filter(|_| other.ter.is_some()),
+            language: self.language.filter(|_| other.language.is_some()),
+            ..self
+        }
     }
 }
+
+/// One statistic of all pairs; `None` where a pair lacks it, or where there is no pair.
+fn all<'a, T>(pairs: &[&'a PairStats], one: impl Fn(&'a PairStats) -> Option<T>) -> Option<Vec<T>> {
+    if pairs.is_empty() { None } else { pairs.iter().copied().map(one).collect() }
+}
+
+/// The longest n-gram of words that chrF++ counts.
+const CHRF_WORDS: usize = 2;
 
 /// The metrics that every text is scored with.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct TextScorer {
     /// BLEU's settings.
     pub bleu: Bleu,
-    /// chrF's settings.
+    /// chrF's settings. chrF++ has the same, and counts words.
     pub chrf: Chrf,
+    /// TER's settings.
+    #[serde(default)]
+    pub ter: Ter,
     /// How the intervals are drawn.
     pub bootstrap: Bootstrap,
 }
@@ -53,6 +104,23 @@ pub struct CorpusScore {
     pub chrf_signature: String,
     /// 95 % interval of chrF over pairs; absent where there is nothing to resample.
     pub chrf_interval: Option<Interval>,
+    /// Corpus chrF++, 0 to 100; absent where a pair was stored without it.
+    pub chrf_with_words: Option<Scored>,
+    /// Corpus TER in percent, 0 or more, of which less is better; absent where a pair was stored without it.
+    pub ter: Option<Scored>,
+    /// Share of hypotheses that are in the target language; absent where a pair was stored without it.
+    pub language: Option<Scored>,
+}
+
+/// A score of a corpus.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Scored {
+    /// The score.
+    pub score: f64,
+    /// 95 % interval over pairs; absent where there is nothing to resample.
+    pub interval: Option<Interval>,
+    /// The settings that it belongs to.
+    pub signature: String,
 }
 
 impl TextScorer {
@@ -63,11 +131,19 @@ impl TextScorer {
         TextScorer { bleu: Bleu { tokenize, lowercase, ..Bleu::default() }, ..TextScorer::default() }
     }
 
-    /// The statistics of one pair.
+    /// The settings of chrF++.
+    pub fn chrf_with_words(&self) -> Chrf {
+        self.chrf.with_words(CHRF_WORDS)
+    }
+
+    /// The statistics of one pair, whose language is not looked at.
     pub fn pair(&self, hypothesis: &str, reference: &str) -> PairStats {
         PairStats {
             bleu: self.bleu.stats(hypothesis, reference),
             chrf: self.chrf.stats(hypothesis, reference),
+            words: Some(self.chrf_with_words().words_alone().stats(hypothesis, reference)),
+            ter: Some(self.ter.stats(hypothesis, reference)),
+            language: None,
         }
     }
 
@@ -76,10 +152,11 @@ impl TextScorer {
         Bleu { effective_order: true, ..self.bleu }.score(&pair.bleu)
     }
 
-    /// The scores of a corpus and their intervals, from the statistics of its pairs.
-    pub fn corpus(&self, pairs: &[PairStats]) -> CorpusScore {
+    /// The scores of a corpus and their intervals, from the statistics of its items: sums over the `samples` pairs of each.
+    pub fn corpus(&self, pairs: &[PairStats], samples: usize) -> CorpusScore {
         let bleu: Vec<BleuStats> = pairs.iter().map(|pair| pair.bleu).collect();
         let chrf: Vec<ChrfStats> = pairs.iter().map(|pair| pair.chrf.clone()).collect();
+        let pairs: Vec<&PairStats> = pairs.iter().collect();
         CorpusScore {
             n: pairs.len(),
             bleu: self.bleu.score(&bleu.iter().sum()),
@@ -88,7 +165,28 @@ impl TextScorer {
             chrf: self.chrf.score(&chrf.iter().sum()),
             chrf_signature: self.chrf.signature(),
             chrf_interval: self.bootstrap.of_sums(&chrf, |total| self.chrf.score(total)),
+            chrf_with_words: all(&pairs, PairStats::chrf_with_words).map(|all| {
+                let chrf = self.chrf_with_words();
+                self.scored(&all, |total| chrf.score(total), chrf.signature())
+            }),
+            ter: all(&pairs, |pair| pair.ter)
+                .map(|all| self.scored(&all, |total| self.ter.score(total), self.ter.signature())),
+            language: all(&pairs, |pair| pair.language.map(|texts| texts as f64 / samples as f64)).map(
+                |all| {
+                    let n = all.len() as f64;
+                    self.scored(&all, |total: &f64| total / n, DETECTOR.into())
+                },
+            ),
         }
+    }
+
+    fn scored<S>(&self, items: &[S], score: impl Fn(&S) -> f64, signature: String) -> Scored
+    where
+        S: Default + for<'a> std::ops::AddAssign<&'a S>,
+    {
+        let mut total = S::default();
+        items.iter().for_each(|item| total += item);
+        Scored { score: score(&total), interval: self.bootstrap.of_sums(items, score), signature }
     }
 
     /// Scores line i of `hypotheses` against line i of `references`.
@@ -108,7 +206,7 @@ impl TextScorer {
         }
         let pairs: Vec<PairStats> =
             hypotheses.iter().zip(references).map(|(hyp, reference)| self.pair(hyp, reference)).collect();
-        Ok(self.corpus(&pairs))
+        Ok(self.corpus(&pairs, 1))
     }
 }
 
@@ -157,7 +255,7 @@ mod tests {
         let pairs: Vec<PairStats> = hyp.iter().zip(&refs).map(|(h, r)| scorer.pair(h, r)).collect();
         let stored = serde_json::to_string(&pairs).expect("serialises");
         let read: Vec<PairStats> = serde_json::from_str(&stored).expect("reads back");
-        let score = scorer.corpus(&read);
+        let score = scorer.corpus(&read, 1);
         assert_eq!(score, scorer.lines(&hyp, &refs).expect("fits"));
         let interval = score.bleu_interval.expect("has items");
         assert!(interval.low <= interval.mean && interval.mean <= interval.high);

@@ -64,10 +64,18 @@ impl StoredCell {
         let path = stored.folder.score_path(found.condition);
         let refuse = |what: &str| input(format!("{}: {what}", path.display()));
         let scores = &found.record.scores;
-        let measures = stored.task.kind().measures(stored.samples());
+        let known = stored.task.kind().measures(stored.samples());
         let there: Vec<Measure> =
-            measures.into_iter().filter(|measure| scores.value(measure).is_some()).collect();
+            known.iter().filter(|measure| scores.value(measure).is_some()).cloned().collect();
         let measure = metric.cloned().unwrap_or_else(|| stored.usual());
+        if let Some(why) = stored.task.lacks(&measure) {
+            return Err(refuse(&format!("has no `{}`, as {why}; use another --metric", measure.key)));
+        }
+        // An earlier version stored fewer measures.
+        if !there.contains(&measure) && known.contains(&measure) {
+            let (key, folder) = (&measure.key, stored.folder.path().display());
+            return Err(refuse(&format!("was scored without `{key}`; `icl-mask score {folder}` adds it")));
+        }
         measure.among(&there, &path.display().to_string())?;
         let score = scores.value(&measure).ok_or_else(|| refuse("lacks a measure"))?;
         let outcomes: Vec<&Outcome> = found.lines.iter().map(|line| &line.outcome).collect();

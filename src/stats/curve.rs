@@ -121,6 +121,8 @@ pub struct CurveCells<'a> {
     pub baseline: Vec<&'a StoredCell>,
     /// Whether the measure can tell interventions apart. If not, scores are described and nothing is tested.
     pub conclusive: bool,
+    /// Whether more of the measure is better, so that a layer can reach the baseline.
+    pub recognisable: bool,
 }
 
 impl CurveCells<'_> {
@@ -148,6 +150,7 @@ impl CurveCells<'_> {
             baseline.as_ref().is_some_and(|baseline| seeds(&baseline.seeds) == seeds(&point.seeds))
         };
         let whole = conclusive
+            && self.recognisable
             && points.len() == self.n_layers
             && self.key.intervention.kind() == InterventionKind::Masks
             && points.iter().all(same_seeds);

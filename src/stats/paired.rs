@@ -1,7 +1,7 @@
 //! Paired tests and what many of them at once are worth.
 
 use crate::base::random::SplitMix64;
-use crate::score::{BleuStats, Chrf, ChrfStats, Confidence, Labelled, calibration_error, macro_f1};
+use crate::score::{BleuStats, ChrfStats, Confidence, Labelled, Ter, TerStats, calibration_error, macro_f1};
 use crate::tasks::{ItemParts, ItemStats, Statistic};
 
 /// The two-sided p of a paired randomization test: how often the difference of two conditions is at least as large as the
@@ -42,7 +42,8 @@ pub fn randomization(a: &[&ItemStats], b: &[&ItemStats], deals: usize, seed: u64
 /// Two cells of one seed, with the sum of both.
 enum Pair<'a> {
     Words { statistic: Statistic, a: &'a [BleuStats], b: &'a [BleuStats], both: BleuStats },
-    Characters { a: &'a [ChrfStats], b: &'a [ChrfStats], both: ChrfStats },
+    Characters { statistic: Statistic, a: &'a [ChrfStats], b: &'a [ChrfStats], both: ChrfStats },
+    Edits { a: &'a [TerStats], b: &'a [TerStats], both: TerStats },
     Mean { a: &'a [f64], b: &'a [f64], both: f64 },
     Labels { a: &'a [Labelled], b: &'a [Labelled] },
     Confidence { a: &'a [Confidence], b: &'a [Confidence] },
@@ -59,7 +60,10 @@ impl<'a> Pair<'a> {
                 Some(Self::Words { statistic, a, b, both: a.iter().chain(b).sum() })
             }
             (ItemParts::Characters(a), ItemParts::Characters(b)) => {
-                Some(Self::Characters { a, b, both: a.iter().chain(b).sum() })
+                Some(Self::Characters { statistic, a, b, both: a.iter().chain(b).sum() })
+            }
+            (ItemParts::Edits(a), ItemParts::Edits(b)) => {
+                Some(Self::Edits { a, b, both: a.iter().chain(b).sum() })
             }
             (ItemParts::Mean(a), ItemParts::Mean(b)) => {
                 Some(Self::Mean { a, b, both: a.iter().chain(b).sum() })
@@ -77,10 +81,13 @@ impl<'a> Pair<'a> {
                 let mine: BleuStats = dealt(a, b, swapped).sum();
                 statistic.of_words(&mine) - statistic.of_words(&both.without(&mine))
             }
-            Self::Characters { a, b, both } => {
+            Self::Characters { statistic, a, b, both } => {
                 let mine: ChrfStats = dealt(a, b, swapped).sum();
-                let chrf = Chrf::default();
-                chrf.score(&mine) - chrf.score(&both.clone().without(&mine))
+                statistic.of_characters(&mine) - statistic.of_characters(&both.clone().without(&mine))
+            }
+            Self::Edits { a, b, both } => {
+                let (mine, ter): (TerStats, _) = (dealt(a, b, swapped).sum(), Ter::default());
+                ter.score(&mine) - ter.score(&both.without(&mine))
             }
             Self::Mean { a, b, both } => {
                 let mine: f64 = dealt(a, b, swapped).sum();

@@ -212,13 +212,15 @@ pub fn recognise(layers: &[Spread]) -> Vec<Recognised> {
     ]
 }
 
-/// What a run's curve suggests by its scores alone, in a line; `None` without a baseline or if some layer is missing.
+/// What a run's curve suggests by its scores alone, in a line; `None` without a baseline, if some layer is missing, or for a
+/// measure of which less is better.
 pub fn suggested(records: &[ScoreRecord], intervention: Intervention, measure: &Measure) -> Option<String> {
     let baseline = &records.iter().find(|record| record.condition().is_baseline())?.scores;
     let of_curve = |record: &&ScoreRecord| record.condition().intervention() == Some(intervention);
     let mut curve: Vec<&ScoreRecord> = records.iter().filter(of_curve).collect();
     curve.sort_by_key(|record| record.condition());
-    if intervention.kind() != InterventionKind::Masks || curve.len() < curve.first()?.n_layers() {
+    let is_whole = curve.len() >= curve.first()?.n_layers();
+    if intervention.kind() != InterventionKind::Masks || !is_whole || !measure.higher_is_better {
         return None;
     }
     let scores: Vec<f64> = curve.iter().map(|record| record.scores.value(measure)).collect::<Option<_>>()?;

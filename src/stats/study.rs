@@ -182,9 +182,10 @@ fn panel(
     let curves = curves.into_iter().filter(|(key, _)| wanted(key)).map(|(key, layers)| {
         let of = (key.format.clone(), key.nprompts, key.train_size, key.vary.clone());
         let baseline = baselines.get(&of).cloned().unwrap_or_default();
-        let conclusive = too_short.is_none() && metric.higher_is_better;
+        let (conclusive, recognisable) = (too_short.is_none(), metric.higher_is_better);
         let zero_shot = zero_shot(&baselines, &key);
-        let mut curve = CurveCells { key, n_layers, layers, baseline: by_seed(baseline), conclusive }.curve();
+        let baseline = by_seed(baseline);
+        let mut curve = CurveCells { key, n_layers, layers, baseline, conclusive, recognisable }.curve();
         if let Some(zero_shot) = zero_shot {
             curve.compare_with_zero_shot(zero_shot);
         }

@@ -1,7 +1,7 @@
 //! What each test item adds to a measure: enough for the measure of any selection of items.
 
 use super::{Measure, Statistic};
-use crate::score::{BleuStats, Chrf, ChrfStats, Confidence, Labelled, calibration_error, macro_f1};
+use crate::score::{BleuStats, ChrfStats, Confidence, Labelled, Ter, TerStats, calibration_error, macro_f1};
 
 /// What each test item adds to a measure.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,8 +17,10 @@ pub struct ItemStats {
 pub enum ItemParts {
     /// Counts of n-grams of words, for corpus BLEU and what it is made of.
     Words(Vec<BleuStats>),
-    /// Counts of n-grams of characters, for corpus chrF.
+    /// Counts of n-grams of characters, for corpus chrF; for chrF++, those of words too.
     Characters(Vec<ChrfStats>),
+    /// Edits, for corpus TER.
+    Edits(Vec<TerStats>),
     /// One number each, of which the measure is the mean.
     Mean(Vec<f64>),
     /// The right label and the chosen one, for macro F1.
@@ -65,6 +67,7 @@ impl ItemStats {
         match &self.parts {
             ItemParts::Words(stats) => stats.len(),
             ItemParts::Characters(stats) => stats.len(),
+            ItemParts::Edits(stats) => stats.len(),
             ItemParts::Mean(values) => values.len(),
             ItemParts::Labels(labels) => labels.len(),
             ItemParts::Confidence(all) => all.len(),
@@ -87,7 +90,12 @@ impl ItemStats {
             ItemParts::Characters(stats) => {
                 let mut total = ChrfStats::default();
                 items.into_iter().for_each(|item| total += &stats[item]);
-                Chrf::default().score(&total)
+                self.measure.statistic.of_characters(&total)
+            }
+            ItemParts::Edits(stats) => {
+                let mut total = TerStats::default();
+                items.into_iter().for_each(|item| total += &stats[item]);
+                Ter::default().score(&total)
             }
             ItemParts::Mean(values) => {
                 let (mut sum, mut count) = (0., 0usize);

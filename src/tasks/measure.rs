@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::TASKS;
 use crate::base::error::input;
-use crate::score::{Bleu, BleuStats, MAX_ORDER};
+use crate::score::{Bleu, BleuStats, ChrfStats, MAX_ORDER, TextScorer};
 
 /// A measure of the score files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,10 @@ pub enum Statistic {
     BrevityPenalty,
     /// Corpus chrF, from summed counts of n-grams of characters.
     Chrf,
+    /// Corpus chrF++, from summed counts of n-grams of characters and of words.
+    ChrfWords,
+    /// Corpus TER, from summed edits.
+    Ter,
     /// The mean of one number an item.
     Mean,
     /// The mean over labels of each label's F1.
@@ -63,6 +67,15 @@ impl Statistic {
             _ => score.score,
         }
     }
+
+    /// Its value for summed counts of n-grams of characters.
+    pub fn of_characters(self, total: &ChrfStats) -> f64 {
+        let scorer = TextScorer::default();
+        match self {
+            Self::ChrfWords => scorer.chrf_with_words().score(total),
+            _ => scorer.chrf.score(total),
+        }
+    }
 }
 
 impl Measure {
@@ -87,6 +100,11 @@ impl Measure {
             let known = TASKS.map(|kind| kind.measure_names).join(", ");
             input(format!("--metric `{word}` is not a measure: use {known}"))
         })
+    }
+
+    /// Of this measure, less is better.
+    pub(super) fn lower_is_better(self) -> Self {
+        Self { higher_is_better: false, ..self }
     }
 
     /// This measure, if it is among those that `whose` holds.
@@ -124,10 +142,12 @@ mod tests {
         for measure in TASKS.into_iter().flat_map(|kind| kind.measures(10)) {
             assert_eq!(Measure::find(&measure.key).expect("known"), measure);
         }
-        for word in ["", "bleu0", "bleu5", "bleu-1", "pass@0", "pass@", "ter", "BLEU 4"] {
+        for word in ["", "bleu0", "bleu5", "bleu-1", "pass@0", "pass@", "wer", "BLEU 4"] {
             let said = Measure::find(word).expect_err("unknown").to_string();
             assert!(said.contains("brevity_penalty") && said.contains("pass@K"), "{said}");
         }
-        assert_eq!(Measure::find("chrF2").expect("known").label, "chrF");
+        for (word, label) in [("chrF2", "chrF"), ("chrF2++", "chrF++"), ("TER", "TER")] {
+            assert_eq!(Measure::find(word).expect("known").label, label);
+        }
     }
 }

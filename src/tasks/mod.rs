@@ -226,6 +226,11 @@ pub trait Task: Send + Sync + fmt::Debug {
     /// An outcome is not of this task, or the measure cannot be had from so many answers.
     fn items(&self, measure: &Measure, samples: usize, outcomes: &[&Outcome]) -> Result<ItemStats>;
 
+    /// Why answers of this run never have a measure of this task; `None` where they have it.
+    fn lacks(&self, _: &Measure) -> Option<String> {
+        None
+    }
+
     /// What tables show beside a measure, with its name.
     fn beside(&self, scores: &Scores, measure: &Measure) -> (&'static str, String);
 

@@ -40,6 +40,16 @@ impl Outcome {
         matches!(self, Self::Pending {})
     }
 
+    /// This outcome without what `other` lacks because an earlier version judged it.
+    pub fn limited_to(self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Text { stats }, Self::Text { stats: other }) => {
+                Self::Text { stats: stats.limited_to(other) }
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
     /// What a reader of single answers is shown.
     pub fn mark(&self) -> Mark {
         match self {

@@ -1,8 +1,8 @@
-//! Task `mt`: texts compared with references, by BLEU and chrF.
+//! Task `mt`: texts compared with references, by BLEU, chrF, chrF++ and TER, and looked at for their language.
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::items::UNSCORED;
 use super::scores::ends;
@@ -13,7 +13,8 @@ use crate::engine::Stop;
 use crate::prompt::{Format, Profile};
 use crate::sandbox::Trial;
 use crate::score::{
-    CorpusScore, MAX_ORDER, PairStats, TextScorer, Tokenize, exact, sia2024, sia2024_hypothesis,
+    CorpusScore, Language, MAX_ORDER, PairStats, Scored, TextScorer, Tokenize, exact, sia2024,
+    sia2024_hypothesis,
 };
 
 /// What is known of the task.
@@ -31,7 +32,7 @@ pub(super) static KIND: TaskKind = TaskKind {
     one_off: DataConfig::one_off,
     measures: |_| measures(),
     measure,
-    measure_names: "bleu, bleu1, bleu2, bleu3, bleu4, brevity_penalty, chrf",
+    measure_names: "bleu, bleu1, bleu2, bleu3, bleu4, brevity_penalty, chrf, chrf++, ter, language",
     set_up: |profile, direction, _| Ok(Box::new(Translation::new(profile, direction)?)),
 };
 
@@ -40,6 +41,8 @@ pub(super) static KIND: TaskKind = TaskKind {
 pub struct Translation {
     profile: Profile,
     scorer: TextScorer,
+    /// The target language, where it can be told from others.
+    language: Option<Language>,
 }
 
 fn bleu() -> Measure {
@@ -48,6 +51,19 @@ fn bleu() -> Measure {
 
 fn chrf() -> Measure {
     Measure::new("chrf", "chrF", 2, Statistic::Chrf)
+}
+
+fn chrf_with_words() -> Measure {
+    Measure::new("chrf++", "chrF++", 2, Statistic::ChrfWords)
+}
+
+fn ter() -> Measure {
+    Measure::new("ter", "TER", 2, Statistic::Ter).lower_is_better()
+}
+
+/// The share of answers that are in the target language.
+fn language() -> Measure {
+    Measure::new("language", "in language", 3, Statistic::Mean)
 }
 
 fn precision(order: usize) -> Measure {
@@ -61,11 +77,19 @@ fn brevity_penalty() -> Measure {
 
 fn measures() -> Vec<Measure> {
     let precisions = (1..=MAX_ORDER).map(precision);
-    [bleu()].into_iter().chain(precisions).chain([brevity_penalty(), chrf()]).collect()
+    [bleu()]
+        .into_iter()
+        .chain(precisions)
+        .chain([brevity_penalty(), chrf(), chrf_with_words(), ter(), language()])
+        .collect()
 }
 
 fn measure(word: &str) -> Option<Measure> {
-    let word = if word == "chrf2" { "chrf" } else { word };
+    let word = match word {
+        "chrf2" => "chrf",
+        "chrf2++" => "chrf++",
+        other => other,
+    };
     measures().into_iter().find(|measure| measure.key == word)
 }
 
@@ -83,10 +107,29 @@ struct TextScores {
     chrf_interval: Option<[f64; 2]>,
     signature: String,
     chrf_signature: String,
+    /// What not every version stored, or what not every language has: the measures that all answers have.
+    #[serde(flatten)]
+    further: Map<String, Value>,
+}
+
+/// Measures that may be missing, each with its interval and its signature.
+fn further(score: &CorpusScore) -> Map<String, Value> {
+    let measures =
+        [(chrf_with_words(), &score.chrf_with_words), (ter(), &score.ter), (language(), &score.language)];
+    let fields = |(measure, scored): (Measure, &Option<Scored>)| {
+        let (key, scored) = (measure.key, scored.clone()?);
+        Some([
+            (key.clone(), scored.score.into()),
+            (format!("{key}_interval"), json!(ends(scored.interval))),
+            (format!("{key}_signature"), scored.signature.into()),
+        ])
+    };
+    measures.into_iter().filter_map(fields).flatten().collect()
 }
 
 impl From<CorpusScore> for TextScores {
     fn from(score: CorpusScore) -> Self {
+        let further = further(&score);
         let [bleu1, bleu2, bleu3, bleu4] = score.bleu.precisions;
         Self {
             bleu: score.bleu.score,
@@ -100,17 +143,19 @@ impl From<CorpusScore> for TextScores {
             chrf_interval: ends(score.chrf_interval),
             signature: score.bleu_signature,
             chrf_signature: score.chrf_signature,
+            further,
         }
     }
 }
 
 impl Translation {
-    /// Lower-cased BLEU with sacreBLEU's tokenizer for the target language, as the study scores; and chrF2.
+    /// Lower-cased BLEU with sacreBLEU's tokenizer for the target language, as the study scores; chrF2, chrF2++ and TER.
     ///
     /// # Errors
     /// A language whose tokenizer is not here.
     pub fn new(profile: Profile, direction: Option<&Direction>) -> Result<Self> {
-        let tokenize = match direction.map_or("", |direction| direction.target.as_str()) {
+        let target = direction.map_or("", |direction| direction.target.as_str());
+        let tokenize = match target {
             "zh" => Tokenize::Zh,
             "ja" => {
                 return Err(input(
@@ -119,13 +164,14 @@ impl Translation {
             }
             _ => Tokenize::V13a,
         };
-        Ok(Self { profile, scorer: TextScorer::new(tokenize, true) })
+        let language = Language::of_code(target);
+        Ok(Self { profile, scorer: TextScorer::new(tokenize, true), language })
     }
 
     /// The statistics of an answer; `None` where it has none, or such as no text can have.
     fn stats(outcome: &Outcome) -> Option<&PairStats> {
         match outcome {
-            Outcome::Text { stats } if stats.bleu.is_possible() && stats.chrf.is_possible() => Some(stats),
+            Outcome::Text { stats } if stats.is_possible() => Some(stats),
             _ => None,
         }
     }
@@ -165,7 +211,8 @@ impl Task for Translation {
             Profile::Exact => self.scorer.pair(clean, &item.target),
             Profile::Sia2024 => self.scorer.pair(&sia2024_hypothesis(clean), &item.target),
         };
-        Outcome::Text { stats }
+        let language = self.language.map(|language| u64::from(language.is_of(clean)));
+        Outcome::Text { stats: PairStats { language, ..stats } }
     }
 
     fn trial(&self, _: &Example, _: &str) -> Result<Option<Trial>> {
@@ -185,22 +232,36 @@ impl Task for Translation {
             outcomes.iter().filter_map(|outcome| Self::stats(outcome)).cloned().collect();
         ensure!(pairs.len() == outcomes.len(), input(super::scores::IMPOSSIBLE));
         // Items are what is resampled, not their samples.
-        let items: Vec<PairStats> = pairs.chunks(samples.max(1)).map(PairStats::sum).collect();
-        Scores::written(&TextScores::from(self.scorer.corpus(&items)))
+        let samples = samples.max(1);
+        let items: Vec<PairStats> = pairs.chunks(samples).map(PairStats::sum).collect();
+        Scores::written(&TextScores::from(self.scorer.corpus(&items, samples)))
     }
 
     fn items(&self, measure: &Measure, samples: usize, outcomes: &[&Outcome]) -> Result<ItemStats> {
         let pairs: Option<Vec<&PairStats>> = outcomes.iter().map(|outcome| Self::stats(outcome)).collect();
         let pairs = pairs.ok_or_else(|| input(UNSCORED))?;
         let items = || pairs.chunks(samples.max(1));
+        let sums = || items().map(|some| PairStats::sum(some.iter().copied()));
         let parts = match measure.statistic {
-            Statistic::Chrf => {
-                ItemParts::Characters(items().map(|some| some.iter().map(|pair| &pair.chrf).sum()).collect())
+            Statistic::Chrf => Some(ItemParts::Characters(sums().map(|sum| sum.chrf).collect())),
+            Statistic::ChrfWords => {
+                sums().map(|sum| sum.chrf_with_words()).collect::<Option<_>>().map(ItemParts::Characters)
             }
-            _ => ItemParts::Words(items().map(|some| some.iter().map(|pair| &pair.bleu).sum()).collect()),
+            Statistic::Ter => sums().map(|sum| sum.ter).collect::<Option<_>>().map(ItemParts::Edits),
+            Statistic::Mean => {
+                let share = |sum: PairStats| sum.language.map(|texts| texts as f64 / samples.max(1) as f64);
+                sums().map(share).collect::<Option<_>>().map(ItemParts::Mean)
+            }
+            _ => Some(ItemParts::Words(sums().map(|sum| sum.bleu).collect())),
         };
+        let parts = parts.ok_or_else(|| input(UNSCORED))?;
         let references = items().map(|some| some[0].bleu.ref_len).collect();
         Ok(ItemStats::new(measure.clone(), parts, references))
+    }
+
+    fn lacks(&self, measure: &Measure) -> Option<String> {
+        let is_unknown = self.language.is_none() && *measure == language();
+        is_unknown.then(|| "its target language is none that can be told from others".into())
     }
 
     fn beside(&self, scores: &Scores, measure: &Measure) -> (&'static str, String) {

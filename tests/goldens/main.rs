@@ -9,6 +9,7 @@ mod inside;
 mod lora;
 mod sampling;
 mod score;
+mod score_again;
 mod segments;
 mod stats;
 mod tokenizers;

@@ -27,7 +27,7 @@ function bandOf(point) {
 
 /** What a score is called in running text. */
 function scoreName(panel) {
-  return ['BLEU', 'chrF'].includes(panel.metric) ? `${panel.metric} score` : panel.metric;
+  return ['BLEU', 'chrF', 'chrF++'].includes(panel.metric) ? `${panel.metric} score` : panel.metric;
 }
 
 function highest(panel) {

@@ -22,13 +22,30 @@ enum Step {
 
 type Cell = (usize, Step);
 
+/// The cells of a row that are within the beam; a whole row of two long texts would be long too.
+struct Row {
+    start: usize,
+    cells: Vec<Cell>,
+}
+
+impl Row {
+    fn at(&self, column: usize) -> Cell {
+        let place = column.checked_sub(self.start);
+        place.and_then(|place| self.cells.get(place)).copied().unwrap_or((FAR, Step::Far))
+    }
+
+    fn last(&self) -> usize {
+        self.cells.last().map_or(FAR, |cell| cell.0)
+    }
+}
+
 /// The table of some words against a reference.
 pub struct Distances<'a> {
     reference: &'a [usize],
     /// Words of the hypothesis. A move changes their order, not their number.
     words: usize,
     /// A row for each beginning of the words, of a cell for each beginning of the reference.
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<Row>,
 }
 
 /// Which words belong together after the cheapest edits.
@@ -44,8 +61,8 @@ pub struct Alignment {
 impl<'a> Distances<'a> {
     /// The table of these words.
     pub fn new(words: &[usize], reference: &'a [usize]) -> Self {
-        let first = (0..=reference.len()).map(|column| (column, Step::Insert)).collect();
-        let mut table = Self { reference, words: words.len(), rows: vec![first] };
+        let cells = (0..=reference.len()).map(|column| (column, Step::Insert)).collect();
+        let mut table = Self { reference, words: words.len(), rows: vec![Row { start: 0, cells }] };
         for at in 1..=words.len() {
             let row = table.row(&table.rows[at - 1], at, words[at - 1]);
             table.rows.push(row);
@@ -55,7 +72,7 @@ impl<'a> Distances<'a> {
 
     /// The distance of the whole sentences.
     pub fn distance(&self) -> usize {
-        last(&self.rows[self.words])
+        self.rows[self.words].last()
     }
 
     /// The distance of the same words in another order, of which so many at the beginning are the same as before.
@@ -66,37 +83,42 @@ impl<'a> Distances<'a> {
             row = self.row(above, at, words[at - 1]);
             above = &row;
         }
-        last(above)
+        above.last()
     }
 
     /// The row of the words up to `at`, the last of which is `word`, from the row above it.
-    fn row(&self, above: &[Cell], at: usize, word: usize) -> Vec<Cell> {
+    fn row(&self, above: &Row, at: usize, word: usize) -> Row {
         let columns = self.reference.len() + 1;
         let ratio = self.reference.len() as f64 / self.words as f64;
         // Where the lengths differ so much that the beams of two rows would not meet, it is wider.
         let beam = if BEAM < ratio / 2.0 { (ratio / 2.0 + BEAM).ceil() } else { BEAM } as usize;
         let diagonal = (at as f64 * ratio).floor() as usize;
         let end = if at == self.words { columns } else { columns.min(diagonal + beam) };
-        let mut row = vec![(FAR, Step::Far); columns];
-        for column in diagonal.saturating_sub(beam)..end {
-            if column == 0 {
-                row[0] = (above[0].0 + 1, Step::Delete);
-                continue;
-            }
-            let is_same = self.reference[column - 1] == word;
-            let (cost, step) = if is_same { (0, Step::Same) } else { (1, Step::Replace) };
-            // Of equal costs the first counts.
-            for (cost, step) in [
-                (above[column - 1].0 + cost, step),
-                (above[column].0 + 1, Step::Delete),
-                (row[column - 1].0 + 1, Step::Insert),
-            ] {
-                if row[column].0 > cost {
-                    row[column] = (cost, step);
+        let start = diagonal.saturating_sub(beam);
+        let mut cells: Vec<Cell> = Vec::with_capacity(end - start);
+        for column in start..end {
+            let left = cells.last().map_or(FAR, |cell| cell.0);
+            cells.push(match column.checked_sub(1) {
+                None => (above.at(0).0 + 1, Step::Delete),
+                Some(before) => {
+                    let is_same = self.reference[before] == word;
+                    let (cost, step) = if is_same { (0, Step::Same) } else { (1, Step::Replace) };
+                    // Of equal costs the first counts.
+                    let mut best = (FAR, Step::Far);
+                    for (cost, step) in [
+                        (above.at(before).0 + cost, step),
+                        (above.at(column).0 + 1, Step::Delete),
+                        (left + 1, Step::Insert),
+                    ] {
+                        if best.0 > cost {
+                            best = (cost, step);
+                        }
+                    }
+                    best
                 }
-            }
+            });
         }
-        row
+        Row { start, cells }
     }
 
     /// What the cheapest edits align.
@@ -105,7 +127,7 @@ impl<'a> Distances<'a> {
         let mut places = vec![0; column];
         let (mut wrong_words, mut wrong_in_reference) = (vec![false; at], vec![false; column]);
         loop {
-            let step = self.rows[at][column].1;
+            let step = self.rows[at].at(column).1;
             let (is_word, is_reference) = match step {
                 _ if (at, column) == (0, 0) => break,
                 Step::Same | Step::Replace => (true, true),
@@ -125,8 +147,4 @@ impl<'a> Distances<'a> {
         }
         Alignment { places, wrong_words, wrong_in_reference }
     }
-}
-
-fn last(row: &[Cell]) -> usize {
-    row.last().map_or(0, |cell| cell.0)
 }

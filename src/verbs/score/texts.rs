@@ -22,7 +22,7 @@ pub fn score_files(hyp: &Path, reference: &Path, args: &ScoreArgs) -> Result<()>
 fn json_of(scores: &CorpusScore) -> serde_json::Value {
     let [bleu1, bleu2, bleu3, bleu4] = scores.bleu.precisions;
     let pair = |interval: &Option<score::Interval>| interval.map(|interval| [interval.low, interval.high]);
-    json!({
+    let mut value = json!({
         "n": scores.n,
         "bleu": scores.bleu.score,
         "bleu_interval": pair(&scores.bleu_interval),
@@ -33,14 +33,22 @@ fn json_of(scores: &CorpusScore) -> serde_json::Value {
         "chrf_interval": pair(&scores.chrf_interval),
         "signature": scores.bleu_signature,
         "chrf_signature": scores.chrf_signature,
-    })
+    });
+    for (key, scored) in [("chrf++", &scores.chrf_with_words), ("ter", &scores.ter)] {
+        if let Some(scored) = scored {
+            value[key] = scored.score.into();
+            value[format!("{key}_interval")] = json!(pair(&scored.interval));
+            value[format!("{key}_signature")] = scored.signature.as_str().into();
+        }
+    }
+    value
 }
 
 fn text_of(scores: &CorpusScore) -> String {
     let interval = |interval: &Option<score::Interval>| {
         interval.map_or(String::new(), |i| format!("  95 % interval {:.2} to {:.2}", i.low, i.high))
     };
-    format!(
+    let mut text = format!(
         "{}{}\n{}\nchrF2 = {:.2}{}\n{}",
         scores.bleu,
         interval(&scores.bleu_interval),
@@ -48,5 +56,11 @@ fn text_of(scores: &CorpusScore) -> String {
         scores.chrf,
         interval(&scores.chrf_interval),
         scores.chrf_signature
-    )
+    );
+    for (name, scored) in [("chrF2++", &scores.chrf_with_words), ("TER", &scores.ter)] {
+        if let Some(score::Scored { score, interval: ends, signature }) = scored {
+            text += &format!("\n{name} = {score:.2}{}\n{signature}", interval(ends));
+        }
+    }
+    text
 }
