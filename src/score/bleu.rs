@@ -84,14 +84,18 @@ pub struct Bleu {
 impl Bleu {
     /// What one sentence adds to a corpus score.
     pub fn stats(&self, hypothesis: &str, reference: &str) -> BleuStats {
-        let (hypothesis, reference) = (self.tokens(hypothesis), self.tokens(reference));
+        self.stats_of(&self.tokens(hypothesis), &self.tokens(reference))
+    }
+
+    /// The same for a sentence that is cut into tokens already.
+    pub fn stats_of(&self, hypothesis: &[String], reference: &[String]) -> BleuStats {
         let mut stats = BleuStats {
             sys_len: hypothesis.len() as u64,
             ref_len: reference.len() as u64,
             ..BleuStats::default()
         };
         for order in 1..=MAX_ORDER {
-            let found = overlap(&hypothesis, &reference, order);
+            let found = overlap(hypothesis, reference, order);
             stats.matches[order - 1] = found.matches;
             stats.totals[order - 1] = found.hypothesis;
         }
@@ -154,11 +158,15 @@ impl Bleu {
 
     /// sacrebleu's signature for one reference, e.g. `nrefs:1|case:lc|eff:no|tok:13a|smooth:exp|version:2.6.0`.
     pub fn signature(&self) -> String {
+        self.signature_with(self.tokenize.name())
+    }
+
+    /// The same where lines are cut by a tokenizer of this name.
+    pub fn signature_with(&self, tokenizer: &str) -> String {
         format!(
-            "nrefs:1|case:{}|eff:{}|tok:{}|smooth:{}|version:{SACREBLEU_VERSION}",
+            "nrefs:1|case:{}|eff:{}|tok:{tokenizer}|smooth:{}|version:{SACREBLEU_VERSION}",
             if self.lowercase { "lc" } else { "mixed" },
             if self.effective_order { "yes" } else { "no" },
-            self.tokenize,
             self.smooth,
         )
     }

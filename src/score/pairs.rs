@@ -2,7 +2,9 @@
 
 use super::language::DETECTOR;
 use super::python;
-use super::{Bleu, BleuScore, BleuStats, Bootstrap, Chrf, ChrfStats, Interval, Ter, TerStats, Tokenize};
+use super::{
+    Bleu, BleuScore, BleuStats, Bootstrap, Chrf, ChrfStats, Interval, Pieces, Ter, TerStats, Tokenize,
+};
 use crate::base::error::input;
 
 /// The sufficient statistics of one hypothesis and its reference, to be stored with the generation.
@@ -178,6 +180,17 @@ impl TextScorer {
                 },
             ),
         }
+    }
+
+    /// The BLEU of pieces of a SentencePiece model (spBLEU) of a corpus, with BLEU's other settings.
+    ///
+    /// # Errors
+    /// The model is damaged.
+    pub fn piece_bleu(&self, pieces: &Pieces, pairs: &[(&str, &str)]) -> anyhow::Result<Scored> {
+        let stats = |(hyp, reference): &(&str, &str)| pieces.bleu_stats(&self.bleu, hyp, reference);
+        let stats: Vec<BleuStats> = pairs.iter().map(stats).collect::<anyhow::Result<_>>()?;
+        let signature = self.bleu.signature_with(&pieces.name());
+        Ok(self.scored(&stats, |total| self.bleu.score(total).score, signature))
     }
 
     fn scored<S>(&self, items: &[S], score: impl Fn(&S) -> f64, signature: String) -> Scored

@@ -7,6 +7,7 @@ mod checkpoints;
 mod experts;
 mod inside;
 mod lora;
+mod pieces;
 mod sampling;
 mod score;
 mod score_again;

@@ -7,19 +7,38 @@ use serde_json::json;
 
 use crate::base::console::{say, say_json};
 use crate::base::error::input;
+use crate::base::inputs;
 use crate::cli::ScoreArgs;
-use crate::score::{self, CorpusScore, TextScorer, Tokenize, split_lines};
+use crate::score::{self, CorpusScore, Pieces, Scored, TextScorer, Tokenize, split_lines};
 
 /// Score a file of hypotheses against one of references.
 pub fn score_files(hyp: &Path, reference: &Path, args: &ScoreArgs) -> Result<()> {
     let tokenize: Tokenize = args.tokenize.parse().map_err(|e| input(format!("--tokenize: {e}")))?;
     let scorer = TextScorer::new(tokenize, args.lowercase);
     let lines = |path: &Path| super::given(path).map(|text| split_lines(&text));
-    let scores = scorer.lines(&lines(hyp)?, &lines(reference)?)?;
-    if args.json { say_json(&json_of(&scores)) } else { say(&text_of(&scores)) }
+    let pieces = args.sentencepiece.as_deref().map(model).transpose()?;
+    let (hyp, reference) = (lines(hyp)?, lines(reference)?);
+    let scores = scorer.lines(&hyp, &reference)?;
+    let pairs: Vec<(&str, &str)> =
+        hyp.iter().map(String::as_str).zip(reference.iter().map(String::as_str)).collect();
+    let pieces = pieces.map(|pieces| scorer.piece_bleu(&pieces, &pairs)).transpose()?;
+    let further = [
+        ("chrf++", "chrF2++", &scores.chrf_with_words),
+        ("ter", "TER", &scores.ter),
+        ("spbleu", "spBLEU", &pieces),
+    ];
+    if args.json { say_json(&json_of(&scores, &further)) } else { say(&text_of(&scores, &further)) }
 }
 
-fn json_of(scores: &CorpusScore) -> serde_json::Value {
+/// A score beside BLEU and chrF: its key, its name, and the score where it was asked for.
+type Further<'a> = (&'a str, &'a str, &'a Option<Scored>);
+
+fn model(path: &Path) -> Result<Pieces> {
+    let bytes = inputs::bytes(path).map_err(|trouble| trouble.about(path))?;
+    Pieces::new(&bytes).map_err(|error| input(format!("--sentencepiece {}: {error}", path.display())))
+}
+
+fn json_of(scores: &CorpusScore, further: &[Further]) -> serde_json::Value {
     let [bleu1, bleu2, bleu3, bleu4] = scores.bleu.precisions;
     let pair = |interval: &Option<score::Interval>| interval.map(|interval| [interval.low, interval.high]);
     let mut value = json!({
@@ -34,9 +53,9 @@ fn json_of(scores: &CorpusScore) -> serde_json::Value {
         "signature": scores.bleu_signature,
         "chrf_signature": scores.chrf_signature,
     });
-    for (key, scored) in [("chrf++", &scores.chrf_with_words), ("ter", &scores.ter)] {
+    for (key, _, scored) in further {
         if let Some(scored) = scored {
-            value[key] = scored.score.into();
+            value[*key] = scored.score.into();
             value[format!("{key}_interval")] = json!(pair(&scored.interval));
             value[format!("{key}_signature")] = scored.signature.as_str().into();
         }
@@ -44,7 +63,7 @@ fn json_of(scores: &CorpusScore) -> serde_json::Value {
     value
 }
 
-fn text_of(scores: &CorpusScore) -> String {
+fn text_of(scores: &CorpusScore, further: &[Further]) -> String {
     let interval = |interval: &Option<score::Interval>| {
         interval.map_or(String::new(), |i| format!("  95 % interval {:.2} to {:.2}", i.low, i.high))
     };
@@ -57,8 +76,8 @@ fn text_of(scores: &CorpusScore) -> String {
         interval(&scores.chrf_interval),
         scores.chrf_signature
     );
-    for (name, scored) in [("chrF2++", &scores.chrf_with_words), ("TER", &scores.ter)] {
-        if let Some(score::Scored { score, interval: ends, signature }) = scored {
+    for (_, name, scored) in further {
+        if let Some(Scored { score, interval: ends, signature }) = scored {
             text += &format!("\n{name} = {score:.2}{}\n{signature}", interval(ends));
         }
     }
