@@ -62,6 +62,9 @@ fn any_measure_of_the_score_files_can_be_drawn() {
         ("bleu4", "4-gram precision"),
         ("brevity_penalty", "brevity penalty"),
         ("chrf", "chrF"),
+        ("chrf++", "chrF++"),
+        ("ter", "TER"),
+        ("language", "in language"),
     ] {
         ok(world.call(&format!("figure masks results --metric {measure}")));
         for row in rows(&world.path("figures/masks.csv")) {
@@ -73,9 +76,9 @@ fn any_measure_of_the_score_files_can_be_drawn() {
             let score: f64 = row["score"].parse().expect("a number");
             assert!((score - record[measure].as_f64().expect("a score")).abs() < 1e-9, "{measure}: {row:?}");
             assert_eq!(row["metric"], name);
-            if measure == "chrf" {
+            if let Some(ends) = record.get(format!("{measure}_interval")) {
                 let low: f64 = row["items_low"].parse().expect("a number");
-                assert!((low - record["chrf_interval"][0].as_f64().expect("an end")).abs() < 1e-9);
+                assert!((low - ends[0].as_f64().expect("an end")).abs() < 1e-9, "{measure}");
             }
         }
     }
@@ -88,11 +91,11 @@ fn any_measure_of_the_score_files_can_be_drawn() {
 fn a_measure_that_is_not_there_is_refused() {
     let world = World::new();
     ok(world.run("--mask none,TTF --from-layer 0"));
-    let held = "bleu, bleu1, bleu2, bleu3, bleu4, brevity_penalty, chrf";
+    let held = "bleu, bleu1, bleu2, bleu3, bleu4, brevity_penalty, chrf, chrf++, ter, language";
     world.refused(&world.call("figure masks results --metric pass@1"), &["--metric pass@1", held]);
     world.refused(&world.call("figure ablation results --metric pass@2"), &["--metric pass@2", held]);
     world.refused(&world.call("report results --metric pass@1"), &["--metric pass@1", held]);
-    world.refused(&world.call("figure masks results --metric ter"), &["`ter` is not a measure", held]);
+    world.refused(&world.call("figure masks results --metric wer"), &["`wer` is not a measure", held]);
     world.refused(&world.run("--mask none --metric pass@1"), &["--metric pass@1", "task mt", held]);
     world.refused(&world.run("--mask none --metric bleu5"), &["`bleu5` is not a measure"]);
     let stranger = world.call("figure attention --model tiny --layer 0 --metric chrf");
