@@ -69,8 +69,8 @@ pub struct RunArgs {
     /// Compute the run of this manifest.json again in another folder, and compare all results [default: none]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "shard", "json", "dry_run", "metric"])]
     pub from_manifest: Option<PathBuf>,
-    /// Measure of the table that is printed: bleu, bleu1 to bleu4, brevity_penalty, chrf, chrf++, ter, language or pass@K
-    /// [default: bleu, or the share of programs that pass]
+    /// Measure of the table that is printed, any of the score files: such as bleu, chrf++, pass@1, accuracy, logprob or exact_match
+    /// [default: the task's usual one]
     #[arg(long, value_name = "MEASURE", help_heading = "Output")]
     pub metric: Option<String>,
     /// Print one line of JSON per finished cell on stdout
@@ -269,8 +269,8 @@ pub struct SelectionArgs {
     /// Draw these directions only [default: all]
     #[arg(long, value_name = "SOURCE-TARGET", value_delimiter = ',', help_heading = "Selection")]
     pub direction: Vec<String>,
-    /// Measure to draw and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf, chrf++, ter, language or pass@K
-    /// [default: bleu, or the share of programs that pass]
+    /// Measures to draw and to test, any of the score files, a chart for each: such as bleu, chrf++, pass@1, or accuracy,logprob
+    /// [default: the task's usual one]
     #[arg(long, value_name = "MEASURE", help_heading = "Selection")]
     pub metric: Option<String>,
     /// Number of the first layer in the figure and in what is printed: 0, or 1 as in the study's figures
@@ -341,8 +341,8 @@ pub struct ReportArgs {
     /// Results folders; every run at or below them is taken
     #[arg(value_name = "RESULTS", required = true)]
     pub results: Vec<PathBuf>,
-    /// Measure to report and to test: bleu, bleu1 to bleu4, brevity_penalty, chrf, chrf++, ter, language or pass@K
-    /// [default: bleu, or the share of programs that pass]
+    /// Measure to report and to test, any of the score files: such as bleu, chrf++, pass@1, accuracy, logprob or exact_match
+    /// [default: the task's usual one]
     #[arg(long, value_name = "MEASURE")]
     pub metric: Option<String>,
     /// Output file

@@ -17,9 +17,6 @@ use crate::tasks::TaskKind;
 /// Runs of a grid, and cells of all of them, at most. More would take minutes to plan and years to compute.
 const MOST: [usize; 2] = [2_000, 100_000];
 
-/// Tokens that are generated per item where neither flag nor format says how many.
-const NEW_TOKENS: usize = 50;
-
 /// What is listed, beside the models.
 struct Lists {
     data: Vec<DataConfig>,
@@ -65,7 +62,7 @@ impl Lists {
             // Of weighed options nothing is generated; the last prompt row is what one token takes.
             run.max_new_tokens = match run.task.weighs {
                 true => 1,
-                false => self.max_new_tokens.or(format.max_new_tokens).unwrap_or(NEW_TOKENS),
+                false => self.max_new_tokens.or(format.max_new_tokens).unwrap_or(run.task.new_tokens),
             };
         });
         runs = each(runs, &self.profiles, |run, profile| run.profile = *profile);
@@ -211,7 +208,7 @@ impl Resolver {
             profile: Profile::Exact,
             chat: None,
             limit: self.limit()?,
-            max_new_tokens: NEW_TOKENS,
+            max_new_tokens: task.kind.new_tokens,
             // Times are those of the same number of tokens.
             no_stop: self.yes_or_no(self.settings.no_stop())? || drop_context,
             drop_context,

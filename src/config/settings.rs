@@ -138,7 +138,7 @@ Settings {
         drop_context: "BOOL",
     }
     "Generation" {
-        /// Maximum number of tokens to generate per item [default: max_new_tokens of the format, or 50]
+        /// Maximum number of tokens to generate per item [default: max_new_tokens of the format, or 50; 20 with --task answer]
         max_new_tokens: "N",
         /// Generate all --max-new-tokens tokens, even after the end of the answer: true or false
         #[arg(num_args = 0..=1, default_missing_value = "true")]

@@ -25,6 +25,7 @@ pub(super) static KIND: TaskKind = TaskKind {
     runs_programs: false,
     weighs: false,
     names_languages: false,
+    new_tokens: 20,
     has_corpus: false,
     trains_adapters: false,
     study_direction: None,

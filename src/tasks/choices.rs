@@ -27,6 +27,7 @@ pub(super) static KIND: TaskKind = TaskKind {
     runs_programs: false,
     weighs: true,
     names_languages: false,
+    new_tokens: 1,
     has_corpus: false,
     trains_adapters: false,
     study_direction: None,

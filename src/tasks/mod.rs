@@ -56,6 +56,8 @@ pub struct TaskKind {
     pub weighs: bool,
     /// A corpus of it is of two languages where its columns name some.
     pub names_languages: bool,
+    /// Tokens that are generated per item where neither flag nor format says how many.
+    pub new_tokens: usize,
     /// It is asked of a corpus that comes with the program, where the user names none.
     pub has_corpus: bool,
     /// Adapters can be trained on its pairs.

@@ -24,6 +24,7 @@ pub(super) static KIND: TaskKind = TaskKind {
     runs_programs: true,
     weighs: false,
     names_languages: false,
+    new_tokens: 50,
     has_corpus: true,
     trains_adapters: false,
     study_direction: Some("en-py"),

@@ -25,6 +25,7 @@ pub(super) static KIND: TaskKind = TaskKind {
     runs_programs: false,
     weighs: false,
     names_languages: true,
+    new_tokens: 50,
     has_corpus: true,
     trains_adapters: true,
     study_direction: None,

@@ -294,7 +294,7 @@ fn short_answers_are_compared_with_all_right_ones() {
         ))
     };
     ok(call("--task ask.yaml"));
-    let folder = world.path("results/tiny/q.ask/qa_lines_none-k0-seed0/none");
+    let folder = world.path("results/tiny/q.ask/qa_short-k0-seed0/none");
     let line = &lines(folder.join("baseline.jsonl"))[0];
     assert!(line["judged"]["exact"].is_boolean() && line["judged"]["f1"].is_number(), "{line}");
     let score = read(folder.join("baseline.json"));

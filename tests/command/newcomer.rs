@@ -301,7 +301,7 @@ fn help_shows_what_is_used_with_its_defaults() {
         "[default: none,TTF]",
         "[default: 50]",
         "[default: nations; humaneval with --task code]",
-        "[default: qa_lines; code_functions with --task code]",
+        "[default: qa_lines; code_functions with --task code; qa_lines_none with --task choice; qa_short with --task answer]",
         "[default: all]",
         "[default: 256]",
         "[default: mt]",
