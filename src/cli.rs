@@ -114,6 +114,10 @@ pub struct ScoreArgs {
     /// Results folders to score again from their stored generations; required without --hyp
     #[arg(value_name = "RESULTS", conflicts_with_all = ["hyp", "reference"], required_unless_present = "hyp")]
     pub results: Vec<PathBuf>,
+    /// Scores of another program for stored generations, as JSONL: lines of `export --hypotheses` with `scores` added, such as
+    /// {"comet": 0.81} or {"judge": true} [default: none]
+    #[arg(long, value_name = "FILE", requires = "results", conflicts_with = "hyp")]
+    pub score_with: Option<PathBuf>,
     /// Text to score, one hypothesis per line, or - for standard input; with --task code, programs as JSONL with `id` and
     /// `text` [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Text")]
@@ -365,12 +369,15 @@ pub struct ExportArgs {
     /// Results folders; every run at or below them is taken
     #[arg(value_name = "RESULTS", required = true)]
     pub results: Vec<PathBuf>,
-    /// Layout to write (required)
-    #[arg(long, value_parser = ["sia2024"])]
-    pub layout: String,
-    /// Folder to write results/ into: a clone of the study's repository (required)
-    #[arg(long, value_name = "FOLDER")]
-    pub out: PathBuf,
+    /// Layout to write the scores in: sia2024, the study's [default: none]
+    #[arg(long, value_parser = ["sia2024"], requires = "out", required_unless_present = "hypotheses")]
+    pub layout: Option<String>,
+    /// Folder to write results/ into, with --layout: a clone of the study's repository
+    #[arg(long, value_name = "FOLDER", requires = "layout")]
+    pub out: Option<PathBuf>,
+    /// Write all generations to this file instead, as JSONL for another program to score [default: none]
+    #[arg(long, value_name = "FILE", conflicts_with = "layout")]
+    pub hypotheses: Option<PathBuf>,
 }
 
 /// `models`

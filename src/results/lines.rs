@@ -1,5 +1,7 @@
 //! Generations, as they are in the files: a line each.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Stop;
@@ -24,6 +26,9 @@ pub struct GenerationLine {
     /// Which of several generations of the item.
     #[serde(default, skip_serializing_if = "is_first")]
     pub sample: usize,
+    /// What another program says of it, by the name of the score.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub imported: BTreeMap<String, f64>,
     /// What it adds to the scores.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -58,6 +63,8 @@ struct WrittenLine {
     stop: Stop,
     #[serde(default)]
     sample: usize,
+    #[serde(default)]
+    imported: BTreeMap<String, f64>,
     #[serde(flatten)]
     outcome: WrittenOutcome,
     seconds: Option<f64>,
@@ -67,9 +74,9 @@ struct WrittenLine {
 impl WrittenLine {
     /// The generation, finished or not.
     fn line(self) -> Result<GenerationLine, &'static str> {
-        let Self { id, prompt_tokens, text, clean, tokens, stop, sample, outcome, .. } = self;
+        let Self { id, prompt_tokens, text, clean, tokens, stop, sample, imported, outcome, .. } = self;
         let outcome = outcome.try_into()?;
-        Ok(GenerationLine { id, prompt_tokens, text, clean, tokens, stop, sample, outcome })
+        Ok(GenerationLine { id, prompt_tokens, text, clean, tokens, stop, sample, imported, outcome })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::base::interrupt::check_interrupted;
 use crate::data::Example;
 use crate::intervene::Condition;
 use crate::sandbox::Trial;
-use crate::tasks::{Delimiters, Measure, Outcome, Runner, Scores, Task, TaskKind};
+use crate::tasks::{Delimiters, ItemStats, Measure, Outcome, Runner, Scores, Task, TaskKind};
 
 /// What all cells of a run have in common.
 #[derive(Debug)]
@@ -317,6 +317,15 @@ impl RunContents {
         lines.iter().enumerate().filter_map(trial).collect()
     }
 
+    /// What each item adds to a measure of another program, the mean over its samples; `None` where some generation lacks it.
+    pub fn imported(&self, measure: &Measure, lines: &[GenerationLine]) -> Option<ItemStats> {
+        let name = measure.imported_name()?;
+        let each: Vec<f64> =
+            lines.iter().map(|line| line.imported.get(name).copied()).collect::<Option<_>>()?;
+        let mean = |some: &[f64]| some.iter().sum::<f64>() / some.len() as f64;
+        Some(ItemStats::imported(measure, each.chunks(self.samples()).map(mean).collect()))
+    }
+
     /// The record of a cell by these generations, judged by `runner` or by what has judged them before.
     ///
     /// # Errors
@@ -334,6 +343,13 @@ impl RunContents {
             .task
             .scores(self.samples(), &outcomes, runner.or(before.as_ref()))
             .with_context(|| self.folder.score_path(*condition).display().to_string())?;
+        let mut scores = scores;
+        let names = lines.first().map(|line| line.imported.keys()).into_iter().flatten();
+        for measure in names.map(|name| Measure::imported(name)) {
+            if let Some(items) = self.imported(&measure, lines) {
+                scores.add(&items);
+            }
+        }
         let settings = self.manifest.settings.of_items(old.n);
         Ok(ScoreRecord::new(&settings, &settings.hash(), old.identity, scores)
             .with_generations(lines)

@@ -1,6 +1,7 @@
 //! Takes generations as they finish, has programs judged beside the decoding, and writes each cell when its last
 //! generation is scored.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -172,6 +173,7 @@ impl<'a> Collector<'a> {
             tokens: generation.tokens,
             stop: generation.stop,
             sample,
+            imported: BTreeMap::new(),
             outcome,
         }
     }
@@ -197,6 +199,7 @@ impl Collector<'_> {
             tokens,
             stop: Stop::Chosen,
             sample: 0,
+            imported: BTreeMap::new(),
             outcome,
         })
     }

@@ -65,8 +65,10 @@ impl StoredCell {
         let refuse = |what: &str| input(format!("{}: {what}", path.display()));
         let scores = &found.record.scores;
         let known = stored.task.kind().measures(stored.samples());
+        let imported = found.lines.first().map(|line| line.imported.keys()).into_iter().flatten();
+        let imported = imported.map(|name| Measure::imported(name));
         let there: Vec<Measure> =
-            known.iter().filter(|measure| scores.value(measure).is_some()).cloned().collect();
+            known.iter().cloned().chain(imported).filter(|measure| scores.value(measure).is_some()).collect();
         let measure = metric.cloned().unwrap_or_else(|| stored.usual());
         if let Some(why) = stored.task.lacks(&measure) {
             return Err(refuse(&format!("has no `{}`, as {why}; use another --metric", measure.key)));
@@ -79,10 +81,13 @@ impl StoredCell {
         measure.among(&there, &path.display().to_string())?;
         let score = scores.value(&measure).ok_or_else(|| refuse("lacks a measure"))?;
         let outcomes: Vec<&Outcome> = found.lines.iter().map(|line| &line.outcome).collect();
-        let items = stored
-            .task
-            .items(&measure, stored.samples(), &outcomes)
-            .map_err(|error| refuse(&format!("{error:#}")))?;
+        let items = match stored.imported(&measure, &found.lines) {
+            Some(items) => items,
+            None => stored
+                .task
+                .items(&measure, stored.samples(), &outcomes)
+                .map_err(|error| refuse(&format!("{error:#}")))?,
+        };
         Ok(Self { record: found.record, score, items })
     }
 }

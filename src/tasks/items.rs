@@ -35,6 +35,11 @@ impl ItemStats {
         Self { measure, parts, references }
     }
 
+    /// What another program says of each item.
+    pub fn imported(measure: &Measure, values: Vec<f64>) -> Self {
+        Self::new(measure.clone(), ItemParts::Mean(values), Vec::new())
+    }
+
     /// A measure that is the mean of one number an item, for tests.
     #[cfg(test)]
     pub fn mean(values: Vec<f64>) -> Self {

@@ -25,6 +25,9 @@ pub struct Measure {
     pub(super) nested: Option<[String; 2]>,
 }
 
+/// What the names of other programs' measures begin with.
+const IMPORTED: &str = "imported:";
+
 /// How a measure of any selection of items is computed from what each of them adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statistic {
@@ -85,6 +88,16 @@ impl Measure {
         Self { key, label, digits, higher_is_better: true, statistic, nested: None }
     }
 
+    /// The mean of what another program says of each item, under this name.
+    pub fn imported(name: &str) -> Self {
+        Self::new(&format!("{IMPORTED}{name}"), name, 3, Statistic::Mean)
+    }
+
+    /// The name under which another program's scores are stored, where this is a measure of one.
+    pub fn imported_name(&self) -> Option<&str> {
+        self.key.strip_prefix(IMPORTED)
+    }
+
     /// The number as people read it.
     pub fn shown(&self, value: f64) -> String {
         format!("{value:.*}", self.digits)
@@ -95,6 +108,9 @@ impl Measure {
     /// # Errors
     /// There is no such measure.
     pub fn find(word: &str) -> anyhow::Result<Self> {
+        if let Some(name) = word.trim().strip_prefix(IMPORTED) {
+            return Ok(Self::imported(name));
+        }
         let lower = word.trim().to_lowercase();
         TASKS.into_iter().find_map(|kind| (kind.measure)(&lower)).ok_or_else(|| {
             let known = TASKS.map(|kind| kind.measure_names).join(", ");

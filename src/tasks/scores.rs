@@ -5,9 +5,9 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Measure;
+use super::{ItemStats, Measure};
 use crate::base::error::input;
-use crate::score::Interval;
+use crate::score::{Bootstrap, Interval};
 
 /// The scores of a condition.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,14 @@ impl Scores {
             None => self.0.get(&format!("{}{suffix}", measure.key)),
             Some([outer, inner]) => self.0.get(&format!("{outer}{suffix}"))?.get(inner),
         }
+    }
+
+    /// Add a measure of another program, with its interval.
+    pub fn add(&mut self, items: &ItemStats) {
+        let interval = Bootstrap::default().interval(items.len(), |drawn| items.score(drawn.iter().copied()));
+        let key = items.measure().key.clone();
+        self.0.insert(key.clone(), items.score(0..items.len()).into());
+        self.0.insert(format!("{key}_interval"), ends(interval).map(|ends| ends.to_vec()).into());
     }
 
     /// A field of these scores that is no measure.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::Value;
 
+use super::hypotheses;
 use crate::base::console::note;
 use crate::base::error::input;
 use crate::base::files::check_place;
@@ -17,7 +18,11 @@ use crate::stats::find_runs;
 
 /// Write all scores under the study's names; what has no name there is counted.
 pub fn export(args: ExportArgs) -> Result<()> {
-    check_place(&args.out, "--out")?;
+    if let Some(file) = &args.hypotheses {
+        return hypotheses::write(&args.results, file);
+    }
+    let Some(out) = args.out else { return Err(input("--out: name the folder to write results/ into")) };
+    check_place(&out, "--out")?;
     let mut cells: BTreeMap<PathBuf, (PathBuf, Value)> = BTreeMap::new();
     let (mut nameless, mut shorter) = (0, 0);
     for folder in find_runs(&args.results)? {
@@ -50,13 +55,13 @@ pub fn export(args: ExportArgs) -> Result<()> {
     }
     // The study's own results may stand there: none is replaced.
     for (path, (_, scores)) in &cells {
-        let path = args.out.join(path);
+        let path = out.join(path);
         let there = read_json::<Value>(&path)?;
         if there.is_some_and(|there| there != *scores) {
             return Err(input(format!("{}: holds other scores; export to another folder", path.display())));
         }
     }
-    let mut files = Together::within(&args.out)?;
+    let mut files = Together::within(&out)?;
     for (path, (_, scores)) in &cells {
         check_interrupted()?;
         files.write(path, |out| {
@@ -65,7 +70,7 @@ pub fn export(args: ExportArgs) -> Result<()> {
         })?;
     }
     files.publish()?;
-    note(format!("{} score files in {}", cells.len(), args.out.join("results").display()));
+    note(format!("{} score files in {}", cells.len(), out.join("results").display()));
     if shorter > 0 {
         note(format!(
             "{shorter} cells are left out: they were finished for fewer test items than their folders now have"

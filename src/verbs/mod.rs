@@ -5,6 +5,7 @@ mod data;
 mod dry_run;
 mod export;
 mod figure;
+mod hypotheses;
 mod lora;
 mod lora_dry_run;
 mod models;

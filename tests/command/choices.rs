@@ -384,3 +384,43 @@ fn demonstrations_can_be_balanced() {
     let call = "run --model tiny --task mood.yaml --test items.jsonl --demonstrations shown.jsonl --nprompts 8 --mask none";
     world.refused(&world.call(call), &["too few with the answer `very good`"]);
 }
+
+/// What another program says of generations: written out, scored elsewhere, taken back, drawn, and kept by what follows.
+#[test]
+fn scores_of_another_program_are_taken_back() {
+    let world = world();
+    ok(call(&world, "--mask none,TTF --from-layer 1 --limit all"));
+    ok(world.call("export results --hypotheses all.jsonl"));
+    let all = lines(world.path("all.jsonl"));
+    assert_eq!(all.len(), 10);
+    assert_eq!((&all[0]["references"], &all[0]["layer"]), (&json!(["bad"]), &Value::Null));
+    let scored = |some: &[Value]| -> String {
+        let score = |(at, line): (usize, &Value)| {
+            let mut line = line.clone();
+            line["scores"] = json!({"comet": at as f64 / 4., "judge": at % 2 == 0});
+            format!("{line}\n")
+        };
+        some.iter().enumerate().map(score).collect()
+    };
+    world.write("some.jsonl", scored(&all[..3]));
+    world.refused(
+        &world.call("score results --score-with some.jsonl"),
+        &["but not for item 3", "score all of a cell"],
+    );
+    world.write("odd.jsonl", scored(&all[..5]).replace("\"id\":\"2\"", "\"id\":\"9\""));
+    world.refused(&world.call("score results --score-with odd.jsonl"), &["not among the results", "item 9"]);
+    world.write("bad.jsonl", "{\"mask\":\"none\",\"layer\":null,\"id\":\"0\",\"scores\":{}}\n");
+    world.refused(&world.call("score results --score-with bad.jsonl"), &["bad.jsonl:1: has no `scores`"]);
+    world.refused(&world.call("score --score-with all.jsonl"), &["required"]);
+    world.write("scored.jsonl", scored(&all));
+    ok(world.call("score results --score-with scored.jsonl"));
+    let record = read(world.path(RUN).join("none/baseline.json"));
+    assert_eq!((&record["imported:comet"], &record["imported:judge"]), (&json!(0.5), &json!(0.6)));
+    ok(world.call("verify results"));
+    ok(world.call("figure masks results --metric imported:comet,accuracy --json"));
+    // Scored again, the imported scores stay.
+    ok(world.call("score results"));
+    assert_eq!(read(world.path(RUN).join("none/baseline.json"))["imported:comet"], 0.5);
+    let unknown = world.call("figure masks results --metric imported:bleurt");
+    world.refused(&unknown, &["imported:bleurt", "imported:comet"]);
+}

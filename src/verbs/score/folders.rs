@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::imported::Imported;
 use super::programs::running;
 use crate::base::console::{note, say};
 use crate::base::error::input;
@@ -16,7 +17,8 @@ use crate::stats::find_runs;
 /// Score all runs at or below the folders again.
 pub fn score(args: &ScoreArgs) -> Result<()> {
     let folders = find_runs(&args.results)?;
-    folders.into_iter().try_for_each(|folder| score_run(RunFolder::new(folder), args))
+    let imported = args.score_with.as_ref().map(|file| Imported::read(file, &folders)).transpose()?;
+    folders.into_iter().try_for_each(|folder| score_run(RunFolder::new(folder), args, imported.as_ref()))
 }
 
 /// What judges programs.
@@ -25,13 +27,13 @@ struct Judges {
     pool: Pool,
 }
 
-fn score_run(folder: RunFolder, args: &ScoreArgs) -> Result<()> {
+fn score_run(folder: RunFolder, args: &ScoreArgs, imported: Option<&Imported>) -> Result<()> {
     let stored = RunContents::open(folder)?;
     let mut judges = judges(&stored, args)?;
     let mut records = Vec::new();
     for path in stored.folder.score_files()? {
         let Some(found) = stored.check_files(&path)? else { continue };
-        let (record, lines) = again(&stored, &found, judges.as_mut())?;
+        let (record, lines) = again(&stored, &found, judges.as_mut(), imported)?;
         if args.json {
             print_record(&record, &path)?;
         }
@@ -65,6 +67,7 @@ fn again(
     stored: &RunContents,
     found: &FinishedCell,
     judges: Option<&mut Judges>,
+    imported: Option<&Imported>,
 ) -> Result<(ScoreRecord, Vec<GenerationLine>)> {
     let mut lines = stored.cleaned_again(found)?;
     let mut runner = None;
@@ -74,6 +77,9 @@ fn again(
             line.outcome = judged.into();
         }
         runner = Some(checker.runner());
+    }
+    if let Some(imported) = imported {
+        imported.add(stored, found, &mut lines);
     }
     let mut record = stored.record(found, &lines, runner.as_ref())?;
     record.generations_sha256 = Some(sha256_of_lines(&lines)?);

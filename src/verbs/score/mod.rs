@@ -1,6 +1,7 @@
 //! `score`: stored generations again, anyone's text against a reference, or anyone's programs against their tests.
 
 mod folders;
+mod imported;
 mod programs;
 mod samples;
 mod texts;
