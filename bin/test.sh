@@ -23,6 +23,8 @@ say "== scripts"
 for script in bin/*.sh; do bash -n "$script"; done
 # Whether bin/check-readme.sh knows the commands that README.md has.
 python3 tests/peers/readme.py --list >/dev/null
+# The tasks that need no package, with planted faults.
+python3 tests/peers/prepared_tasks.py 2>&1 | tail -n 3
 say "== oldest Rust"
 # No dependency asks for a newer Rust than Cargo.toml declares. (Clippy knows since when the standard library has what is used.)
 cargo metadata --locked --format-version 1 | python3 -c '

@@ -393,14 +393,17 @@ fn scores_of_another_program_are_taken_back() {
     ok(world.call("export results --hypotheses all.jsonl"));
     let all = lines(world.path("all.jsonl"));
     assert_eq!(all.len(), 10);
-    assert_eq!((&all[0]["references"], &all[0]["layer"]), (&json!(["bad"]), &Value::Null));
+    let first =
+        all.iter().find(|line| line["mask"] == "none" && line["id"] == "0").expect("the baseline's first");
+    assert_eq!((&first["references"], &first["layer"]), (&json!(["bad"]), &Value::Null));
     let scored = |some: &[Value]| -> String {
-        let score = |(at, line): (usize, &Value)| {
+        let score = |line: &Value| {
+            let id: f64 = line["id"].as_str().expect("a text").parse().expect("a number");
             let mut line = line.clone();
-            line["scores"] = json!({"comet": at as f64 / 4., "judge": at % 2 == 0});
+            line["scores"] = json!({"comet": id / 4., "judge": id % 2. == 0.});
             format!("{line}\n")
         };
-        some.iter().enumerate().map(score).collect()
+        some.iter().map(score).collect()
     };
     world.write("some.jsonl", scored(&all[..3]));
     world.refused(
