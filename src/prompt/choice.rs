@@ -11,8 +11,8 @@ use crate::base::error::input;
 pub struct OptionTokens {
     /// By option, the tokens that it adds to the prompt.
     pub tokens: Vec<Vec<u32>>,
-    /// The first of them that all options share and that hold nothing but the white space at the prompt's end.
-    pub shared_space: usize,
+    /// The first of them that all options share, while each has one left: they are no choice.
+    pub shared: usize,
 }
 
 /// What Python's `str.rstrip` takes away.
@@ -34,7 +34,7 @@ pub fn option_tokens(
     added: usize,
 ) -> Result<OptionTokens> {
     let before = prompt.tokens.len() - added;
-    let one = |option: &String| -> Result<(Vec<u32>, usize)> {
+    let one = |option: &String| -> Result<Vec<u32>> {
         let whole = format!("{}{space}{option}", prompt.text);
         let all = tokenizer.encode(&whole)?;
         ensure!(
@@ -45,20 +45,13 @@ pub fn option_tokens(
                 option.trim()
             ))
         );
-        let spans = tokenizer.spans(&whole, &all)?;
-        let end = prompt.text.len() + space.len();
-        let of_space = spans[before..].iter().take_while(|span| span.end <= end).count();
-        Ok((all[before..].to_vec(), of_space))
+        // The tokens must spell the text, or the option would not be what is weighed.
+        tokenizer.spans(&whole, &all)?;
+        Ok(all[before..].to_vec())
     };
-    let (tokens, spaces): (Vec<Vec<u32>>, Vec<usize>) =
-        options.par_iter().map(one).collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    let tokens = options.par_iter().map(one).collect::<Result<Vec<_>>>()?;
     let first = tokens.first().cloned().unwrap_or_default();
-    let shared = |at: usize| {
-        tokens
-            .iter()
-            .zip(&spaces)
-            .all(|(tokens, spaces)| at < *spaces && tokens.len() > at + 1 && tokens[at] == first[at])
-    };
-    let shared_space = (0..first.len()).take_while(|&at| shared(at)).count();
-    Ok(OptionTokens { tokens, shared_space })
+    let alike = |at: usize| tokens.iter().all(|tokens| tokens.len() > at + 1 && tokens[at] == first[at]);
+    let shared = (0..first.len()).take_while(|&at| alike(at)).count();
+    Ok(OptionTokens { tokens, shared })
 }

@@ -45,7 +45,7 @@ impl Known {
                 )));
             }
         }
-        let weighed = Options::new(tokens.tokens.clone(), tokens.shared_space)
+        let weighed = Options::new(tokens.tokens.clone(), tokens.shared)
             .with_context(|| format!("item {}", item.id))?;
         let options = ItemOptions { tokens: tokens.into(), weighed: weighed.into() };
         self.last = Some(options.clone());

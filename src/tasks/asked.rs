@@ -83,6 +83,12 @@ impl Asked {
                     .into(),
             );
         }
+        if let [only] = item.options.as_slice() {
+            return refuse(format!(
+                "has the one option `{}`, so there is nothing to choose; add others",
+                only.trim()
+            ));
+        }
         let mut seen = std::collections::HashSet::new();
         if let Some(twice) = item.options.iter().find(|option| !seen.insert(option.trim())) {
             return refuse(format!("has the option `{}` twice; take one of them out", twice.trim()));
@@ -133,6 +139,7 @@ mod tests {
         assert_eq!(said(item("yes ", &["no", "yes"])), Ok(()));
         for (item, says) in [
             (item("yes", &[]), "item 7: has no options to choose from"),
+            (item("yes", &["yes"]), "item 7: has the one option `yes`"),
             (item("yes", &["yes", " yes"]), "item 7: has the option `yes` twice"),
             (item("maybe", &["yes", "no"]), "its answer `maybe` is none of its options (yes, no)"),
             (

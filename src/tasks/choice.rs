@@ -14,7 +14,7 @@ pub struct WeighedOption {
     pub tokens: Vec<u32>,
     /// The logarithm of its probability after the prompt.
     pub logprob: f32,
-    /// The same for each of its tokens, on average.
+    /// The mean over its tokens, without those that all options begin with.
     pub per_token: f32,
     /// The same of each token after those before it; left out where there is but one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -34,7 +34,7 @@ pub struct Choice {
     pub right: usize,
     /// How many are at least as likely as the right one, itself included: 1 where it alone is the likeliest.
     pub rank: usize,
-    /// How many tokens all options begin with that are no choice: the white space that the prompt ended with.
+    /// How many tokens all options begin with, while each has one left: they are no choice.
     #[serde(default, skip_serializing_if = "is_none")]
     pub shared: usize,
     /// The likeliest next token of all, where the options begin to be a choice.
@@ -52,13 +52,14 @@ impl Choice {
     pub fn new(item: &Example, tokens: &[Vec<u32>], shared: usize, weighed: &Weighed, right: usize) -> Self {
         let options = item.options.iter().zip(tokens).zip(&weighed.options).map(|((text, tokens), each)| {
             let logprob: f64 = each.iter().sum();
+            let own = &each[shared.min(each.len())..];
             let several =
                 if each.len() > 1 { each.iter().map(|&log| log as f32).collect() } else { Vec::new() };
             WeighedOption {
                 text: text.trim().into(),
                 tokens: tokens.clone(),
                 logprob: logprob as f32,
-                per_token: (logprob / each.len().max(1) as f64) as f32,
+                per_token: (own.iter().sum::<f64>() / own.len().max(1) as f64) as f32,
                 token_logprobs: several,
             }
         });
@@ -132,12 +133,13 @@ impl Choice {
         wrong.reduce(f64::max).map_or(0., |wrong| self.logprob() - wrong)
     }
 
-    /// The logit of the right option's first token without that of the likeliest wrong option's; 0 where all begin alike.
-    pub fn logit_difference(&self) -> f64 {
+    /// The logit of the right option's first token that is a choice, without the greatest one of a wrong option that begins otherwise;
+    /// `None` where no wrong option does.
+    pub fn logit_difference(&self) -> Option<f64> {
         let right = &self.options[self.right];
         let other = |option: &&WeighedOption| option.tokens[self.shared] != right.tokens[self.shared];
         let wrong = self.wrong().filter(other).map(|option| self.first(option));
-        wrong.reduce(f64::max).map_or(0., |wrong| self.first(right) - wrong)
+        wrong.reduce(f64::max).map(|wrong| self.first(right) - wrong)
     }
 
     /// The probability that the next token begins one of the options.
@@ -188,7 +190,7 @@ mod tests {
         assert_eq!((choice.chosen, choice.chosen_per_token, choice.rank), (1, 1, 3));
         assert_eq!((choice.logprob(), choice.margin()), (-2.25, -1.5));
         // The other option with token 6 begins as the right one does.
-        assert_eq!(choice.logit_difference(), -0.25 + 1.);
+        assert_eq!(choice.logit_difference(), Some(-0.25 + 1.));
         assert!((choice.mass() - ((-1f64).exp() + (-0.5f64).exp())).abs() < 1e-9);
         assert!(choice.knows_options() && choice.is_possible());
         let total: f64 = [-1f64, -0.75, -2.25].iter().map(|log| log.exp()).sum();

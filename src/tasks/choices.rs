@@ -51,6 +51,8 @@ struct Known {
 enum Adds {
     /// A number, of which the measure is the mean.
     Number(fn(&Choice) -> f64),
+    /// The same, but not every item has one: the measure is absent where some item lacks it.
+    Perhaps(fn(&Choice) -> Option<f64>),
     /// The right label and the chosen one.
     Labels,
     /// The confidence, and whether it was right.
@@ -71,7 +73,7 @@ static MEASURES: [Known; 10] = [
     ),
     better("logprob", "log-probability", Adds::Number(Choice::logprob)),
     better("margin", "margin", Adds::Number(Choice::margin)),
-    better("logit_difference", "logit difference", Adds::Number(Choice::logit_difference)),
+    better("logit_difference", "logit difference", Adds::Perhaps(Choice::logit_difference)),
     better("option_mass", "option mass", Adds::Number(Choice::mass)),
     better("option_rate", "option rate", Adds::Number(|choice| share(choice.knows_options()))),
     better("macro_f1", "macro F1", Adds::Labels),
@@ -90,7 +92,7 @@ const fn worse(key: &'static str, label: &'static str, adds: Adds) -> Known {
 impl Known {
     fn measure(&self) -> Measure {
         let statistic = match self.adds {
-            Adds::Number(_) => Statistic::Mean,
+            Adds::Number(_) | Adds::Perhaps(_) => Statistic::Mean,
             Adds::Labels => Statistic::MacroF1,
             Adds::Confidence => Statistic::CalibrationError,
         };
@@ -98,10 +100,13 @@ impl Known {
         Measure { higher_is_better, ..Measure::new(self.key, self.label, 3, statistic) }
     }
 
-    /// What these choices add.
-    fn items(&self, choices: &[&Choice]) -> ItemStats {
+    /// What these choices add; `None` where some of them adds nothing.
+    fn items(&self, choices: &[&Choice]) -> Option<ItemStats> {
         let parts = match self.adds {
             Adds::Number(number) => ItemParts::Mean(choices.iter().map(|choice| number(choice)).collect()),
+            Adds::Perhaps(number) => {
+                ItemParts::Mean(choices.iter().map(|choice| number(choice)).collect::<Option<_>>()?)
+            }
             Adds::Labels => ItemParts::Labels(labels(choices)),
             Adds::Confidence => ItemParts::Confidence(
                 choices
@@ -113,7 +118,7 @@ impl Known {
                     .collect(),
             ),
         };
-        ItemStats::new(self.measure(), parts, Vec::new())
+        Some(ItemStats::new(self.measure(), parts, Vec::new()))
     }
 }
 
@@ -187,7 +192,7 @@ impl Task for Choices {
 
     fn weighed(&self, item: &Example, options: &OptionTokens, weighed: &Weighed) -> Result<Outcome> {
         let right = right(item).first().copied().unwrap_or(0);
-        Ok(Outcome::Choice(Choice::new(item, &options.tokens, options.shared_space, weighed, right)))
+        Ok(Outcome::Choice(Choice::new(item, &options.tokens, options.shared, weighed, right)))
     }
 
     fn judged_again(&self, item: &Example, outcome: &Outcome) -> Option<Outcome> {
@@ -224,7 +229,7 @@ impl Task for Choices {
         ensure!(choices.len() == outcomes.len(), input(IMPOSSIBLE));
         let mut fields = Map::new();
         for known in &MEASURES {
-            let items = known.items(&choices);
+            let Some(items) = known.items(&choices) else { continue };
             let interval = match items.parts() {
                 ItemParts::Mean(values) => Bootstrap::default().of_mean(values),
                 _ => Bootstrap::default().interval(choices.len(), |drawn| items.score(drawn.iter().copied())),
@@ -251,7 +256,7 @@ impl Task for Choices {
         let choices: Option<Vec<&Choice>> = outcomes.iter().map(|outcome| Self::choice(outcome)).collect();
         let choices = choices.ok_or_else(|| input(UNSCORED))?;
         let known = MEASURES.iter().find(|known| known.key == measure.key);
-        Ok(known.ok_or_else(|| input(UNSCORED))?.items(&choices))
+        known.and_then(|known| known.items(&choices)).ok_or_else(|| input(UNSCORED))
     }
 
     fn beside(&self, scores: &Scores, measure: &Measure) -> (&'static str, String) {

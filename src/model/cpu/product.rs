@@ -30,8 +30,9 @@ pub struct Panels {
 /// Rows that one task takes at most: their inputs stay in the second cache while all panels of the task pass.
 const TASK_ROWS: usize = 192;
 
-/// Inputs that a tile takes at a time, so that a tile's panels stay in the second cache.
-const TASK_WIDTH: usize = 1536;
+/// Inputs that a tile takes at a time. Each such piece of a sum is complete before it is added to the others: the rounding errors of
+/// one long chain of thousands of terms would be several times as large, and a tile's panels stay in the second cache.
+const PIECE: usize = 256;
 
 impl Panels {
     /// Pack weights, each `[out, width]`.
@@ -117,8 +118,6 @@ impl Panels {
     /// The same, added to `y [rows, stride]`.
     pub fn add_product(&self, x: &Matrix, first_input: usize, y: &mut Matrix) {
         assert!(y.rows() == x.rows() && y.width() == self.stride);
-        // A longer sum would go on with what it is to be added to.
-        assert!(self.width <= TASK_WIDTH || self.piece.is_some_and(|piece| piece <= TASK_WIDTH));
         let panels = 0..self.stride / LANES;
         // SAFETY: all of `y`.
         unsafe { self.run(x, first_input, panels, Target(y.as_mut_ptr()), self.stride, Onto::Others) };
@@ -336,7 +335,7 @@ dispatched! {
 unsafe fn run_task_with<L: Lanes>(task: &ProductTask) {
     let (mut input, mut onto) = (0, task.onto);
     while input < task.width {
-        let depth = task.piece.unwrap_or(TASK_WIDTH).min(task.width - input);
+        let depth = task.piece.unwrap_or(PIECE).min(task.width - input);
         let mut row = 0;
         while row < task.rows {
             let rows = L::TILE.0.min(task.rows - row);
@@ -357,6 +356,6 @@ unsafe fn run_task_with<L: Lanes>(task: &ProductTask) {
             row += rows;
         }
         input += depth;
-        onto = if task.piece.is_some() { Onto::Others } else { Onto::Begun };
+        onto = Onto::Others;
     }
 }
