@@ -69,3 +69,9 @@ need_adapters() { # need_adapters WHO MODEL
     cargo build --release --locked --quiet --bin icl-mask >&2 || return 2
   fi
 }
+
+# Sets `python` to an interpreter with tests/peers/requirements-choices.txt, which PEERS_PYTHON then has.
+need_choices() {
+  need_peers || return 2
+  [ -n "${PEERS_PYTHON:-}" ] || need_packages .venv tests/peers/requirements-choices.txt choices-installed.txt
+}
