@@ -362,7 +362,8 @@ def words(r):
         lines.append(f"| {name} | {cell(r['seconds'][k])} | {more} | {work / 1e12:.3f} | {times} | {speed:.0f} |")
     lines += ["",
         f"(b) was timed on {r['sequences timed for b']} of {r['sequences']} sequences, {r['sample']['items']} items in each "
-        f"of these conditions: {', '.join(r['sample']['conditions'])}; its seconds and multiply-adds are scaled by the number of sequences.",
+        f"of these conditions: {', '.join(r['sample']['conditions'])}; its seconds and multiply-adds are scaled by the number of "
+        "sequences.",
         f"(b): {r['verdicts']['b']}. (c): {r['verdicts']['c']}.",
         f"{r['versions']}; load average at the end {r['load average at the end']:.1f}.",
     ]  # fmt: skip

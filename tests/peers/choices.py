@@ -7,12 +7,13 @@ of transformers' conversion of the GGUF file beside them; the border between pro
 it; the hidden columns from the mask's definition; the log-probabilities from transformers' float32 logits, in float64. Then
 it makes the measures of the score files, once from these numbers and once, to 1e-6, from the lines that icl-mask wrote.
 
-    choices.py --model models/smollm2-135m.gguf [--items N] [--at-least 1000] [--markdown table.md] RESULTS ...
+    choices.py --model models/smollm2-135m.gguf [--items N] [--at-least 1000] [--double N] [--markdown table.md] RESULTS ...
 
 The context that all prompts of a run share is computed once a condition, options that begin alike share the rows of
 their beginning, and several items go through the model in one call, each with the columns that it may read. For the
 first items of each run the same is computed without all that, as one whole sequence an option (--samples, at most four
-options), and compared.
+options), and compared. `--double N` computes the N items that differ most a third time, in float64 throughout, and says
+how far both are from that; it decides nothing.
 
 Exit code 0: every criterion holds; 1: at least one is missed; 2: the input cannot be judged.
 """
@@ -239,6 +240,36 @@ class Weigher(MaskedModel):
         self.mask = None
         return all_states, [(layer.keys, layer.values) for layer in cache.layers]
 
+    def in_double(self):
+        """From here on all of it in float64, also what the family's code does in float32 whatever the type: softmax, norms
+        and rotary angles."""
+        self.model.double()
+        config, rotary = self.model.config, self.model.model.rotary_emb
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        turns = 1.0 / config.rope_parameters["rope_theta"] ** (torch.arange(0, width, 2, dtype=torch.float64) / width)
+
+        def angles(_, position_ids):
+            angle = (position_ids[0].double()[:, None] * turns).repeat(1, 2)[None]
+            return angle.cos(), angle.sin()
+
+        def normed(norm):
+            return lambda x: norm.weight * (x * torch.rsqrt((x * x).mean(-1, keepdim=True) + norm.variance_epsilon))
+
+        rotary.forward = angles
+        for module in self.model.modules():
+            if type(module).__name__.endswith("RMSNorm"):
+                module.forward = normed(module)
+        # The masked attention of parity.py has no type of its own.
+        nothing = Mask(0, set())
+        self.family_attention = lambda *args, **kwargs: self._with(nothing, *args, **kwargs)
+
+    def _with(self, mask, *args, **kwargs):
+        before, self.mask = self.mask, mask
+        try:
+            return self._attention(*args, **kwargs)
+        finally:
+            self.mask = before
+
     def embed(self, ids):
         return self.model.model.embed_tokens(torch.tensor([ids]))
 
@@ -421,6 +452,10 @@ def compare(cell, item, line, peer):
     cell.choices_identical += same
 
 
+def largest_gap(line, logprobs):
+    return max(abs(o["logprob"] - mine) for o, mine in zip(line["options"], logprobs))
+
+
 def of_line(item, line):
     tokens = [o.get("token_logprobs", [o["logprob"]]) for o in line["options"]]
     return (item, Weighed(tokens, line["likeliest"], line["kl"]), *values_of_line(line))
@@ -468,7 +503,7 @@ class Run:
         rows = [json.loads(line) for line in (folder / "items.jsonl").read_text(encoding="utf-8").splitlines()]
         self.whole = not limit or limit >= len(rows)
         self.items = [self.prompts.item(row) for row in rows[:limit]]
-        self.cells, self.lines, self.scores = [], [], []
+        self.cells, self.lines, self.scores, self.gaps = [], [], [], []
         for path in sorted(folder.glob("*/*.json")):
             scores = json.loads(path.read_text(encoding="utf-8"))
             series, layer = scores["condition"]["series"], scores["condition"].get("layer", scores["n_layers"])
@@ -550,6 +585,7 @@ class Run:
                     line = self.lines[number][done + i]
                     peers[number].append(peer)
                     compare(cell, item, line, peer)
+                    self.gaps.append((largest_gap(line, peer.logprobs()), number, done + i, peer.logprobs()))
                     if done + i < samples:
                         shortcut = max(shortcut, self._whole(model, cell, item, peer))
             done += len(pack.items)
@@ -573,6 +609,20 @@ class Run:
         p, q = baseline[begin], here[begin]
         return Weighed(tokens, int(q.argmax()), float((p.exp() * (p - q)).sum()), q)
 
+    def doubled(self, model, number, at, peer):
+        """One item of one cell in float64 -> a sentence"""
+        cell, item, line, found = self.cells[number], self.items[at], self.lines[number][at], []
+        mask = self.mask_of(cell, hidden_columns(item.segments, cell.series))
+        for tokens in item.options:
+            logits = model.whole(item.prompt + tokens[:-1], mask)[len(item.prompt) - 1 :]
+            if logits.dtype != torch.float64:
+                raise Unjudgeable("not all was computed in float64")
+            logprobs = torch.log_softmax(logits, dim=-1)
+            found.append(sum(float(row[token]) for row, token in zip(logprobs, tokens)))
+        both = max(abs(a - b) for a, b in zip(peer, found))
+        return (f"{cell.run} {cell.condition()} {item.name}: from float64 icl-mask differs by {largest_gap(line, found):.1e}, "
+                f"transformers in float32 by {both:.1e}")  # fmt: skip
+
     def _whole(self, model, cell, item, peer):
         """The same by one call of the model's public forward a sequence, nothing shared."""
         longest = sorted(range(len(item.options)), key=lambda i: -len(item.options[i]))[:4]
@@ -593,7 +643,7 @@ class Run:
 class Report:
     def __init__(self):
         self.cells, self.config, self.checks, self.prompts, self.shortcut = [], [], [], [], 0.0
-        self.texts, self.converted_mistakes = 0, []
+        self.texts, self.converted_mistakes, self.doubled = 0, [], []
 
     def total(self, name):
         return sum(getattr(cell, name) for cell in self.cells)
@@ -636,6 +686,7 @@ def run(args):
     report.config = config_mistakes(source, model.model.config)
     folder, file = os.path.split(os.path.abspath(source.path))
     converted = AutoTokenizer.from_pretrained(folder, gguf_file=file)
+    runs = []
     for folder in folders(args.results):
         this = Run(folder, source, converted, bpe, args.items)
         report.prompts += this.prompt_mistakes()
@@ -646,6 +697,11 @@ def run(args):
         report.cells += this.cells
         report.texts += this.prompts.texts
         report.converted_mistakes += this.prompts.converted_mistakes
+        runs.append(this)
+    if args.double:
+        worst = sorted(((this, *gap) for this in runs for gap in this.gaps), key=lambda w: -w[1])[: args.double]
+        model.in_double()
+        report.doubled = [this.doubled(model, *where) for this, _, *where in worst]
     return source, report
 
 
@@ -672,6 +728,7 @@ def words(args, source, report):
         f"{report.shortcut:.1e} at most. transformers' own conversion of the tokenizer agrees on "
         f"{report.texts - len(report.converted_mistakes)} of {report.texts} texts.", "",
     ]  # fmt: skip
+    lines += [f"- {sentence}" for sentence in report.doubled]
     lines += [f"- near-tie: {tie}" for cell in report.cells for tie in cell.ties]
     lines += [f"- mistake: {mistake}" for mistake in report.mistakes()[:50]]
     lines += ["", "| criterion | |", "|---|---|"]
@@ -686,6 +743,7 @@ def main():
     parser.add_argument("--items", type=int, help="judge only the first N items of each run, and no measures")
     parser.add_argument("--samples", type=int, default=1, help="items of each run that are computed whole as well (1)")
     parser.add_argument("--at-least", type=int, default=1000, help="fewer options are no verdict (1000)")
+    parser.add_argument("--double", type=int, default=0, help="items that differ most, computed in float64 as well (0)")
     parser.add_argument("--markdown", help="also append the tables to this file")
     parser.add_argument("--threads", type=int, help="default: all cores")
     args = parser.parse_args()
