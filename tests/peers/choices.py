@@ -78,7 +78,7 @@ class Item:
     prompt: list
     segments: dict
     options: list  # tokens of each
-    shared: int  # how many first tokens are white space that the prompt ends with
+    shared: int  # how many first tokens all options have, while each has one left
 
 
 class Prompts:
@@ -125,12 +125,10 @@ class Prompts:
         if not self.chat and len(ends) < len(context):
             pieces["query"] = pieces["query"].rstrip()
         segments = self._segments(prompt, opening, pieces)
-        white = context[len(ends) :].encode()
-        spelled, shared = b"", 0
-        # Tokens that lie within the white space at the prompt's end and begin every option
-        for column in zip(*(tokens for _, tokens in pairs)):
-            spelled += self.bpe.token_bytes(column[0])
-            if len(set(column)) > 1 or len(spelled) > len(white):
+        # Tokens that begin every option, while each has one left
+        shared = 0
+        for column in zip(*(tokens[:-1] for _, tokens in pairs)):
+            if len(set(column)) > 1:
                 break
             shared += 1
         answers = row["target"] if isinstance(row["target"], list) else [row["target"]]
@@ -300,8 +298,8 @@ class Weighed:
     def logprobs(self):
         return [float(np.sum(tokens, dtype=np.float64)) for tokens in self.token_logprobs]
 
-    def per_token(self):
-        return [total / len(tokens) for total, tokens in zip(self.logprobs(), self.token_logprobs)]
+    def per_token(self, shared):
+        return [float(np.mean(tokens[shared:], dtype=np.float64)) for tokens in self.token_logprobs]
 
 
 def choice(values):
@@ -326,14 +324,13 @@ def measures(rows):
         found["accuracy_per_token"].append(choice(per_token) == r)
         found["logprob"].append(logprobs[r])
         wrong = [i for i in range(len(logprobs)) if i != r]
-        # Without a wrong option, or one that begins otherwise, icl-mask counts no difference.
-        found["margin"].append(logprobs[r] - max(logprobs[i] for i in wrong) if wrong else 0.0)
+        found["margin"].append(logprobs[r] - max(logprobs[i] for i in wrong))
         # The logit of a token without that of another is the difference of their log-probabilities.
         begins = {i: tokens[shared] for i, tokens in enumerate(item.options)}
         first = {i: weighed.token_logprobs[i][shared] for i in begins}
         other = [i for i in wrong if begins[i] != begins[r]]
         # The likeliest by that token alone, not by the whole option.
-        found["logit_difference"].append(first[r] - max((first[i] for i in other), default=first[r]))
+        found["logit_difference"].append(first[r] - max(first[i] for i in other) if other else None)
         by_token = {begins[i]: first[i] for i in begins}
         found["option_mass"].append(np.exp(list(by_token.values())).sum())
         found["option_rate"].append(weighed.likeliest in by_token)
@@ -342,7 +339,8 @@ def measures(rows):
         confidence.append(weights.max() / weights.sum())
         right_labels.append(item.texts[r])
         chosen_labels.append(item.texts[chosen])
-    means = {name: float(np.mean(each)) for name, each in found.items() if each}
+    # A measure that some item lacks is absent.
+    means = {name: float(np.mean(each)) for name, each in found.items() if each and None not in each}
     means["macro_f1"] = float(f1_score(right_labels, chosen_labels, average="macro", zero_division=0))
     means["ece"] = calibration_error(np.array(confidence), np.array(found["accuracy"], dtype=np.float64))
     counts = {}
@@ -425,7 +423,7 @@ def compare(cell, item, line, peer):
     if [o["tokens"] for o in line["options"]] != item.options:
         cell.widen("logprob_gap", float("inf"))
         return
-    expected, expected_mean = peer.logprobs(), peer.per_token()
+    expected, expected_mean = peer.logprobs(), peer.per_token(item.shared)
     for o, all_of_it, mean, tokens in zip(line["options"], expected, expected_mean, peer.token_logprobs):
         cell.widen("logprob_gap", abs(o["logprob"] - all_of_it))
         cell.widen("logprob_gap", abs(o["per_token"] - mean))
@@ -465,7 +463,7 @@ def judge_measures(cell, scores, items, lines, peers):
     """The score file from icl-mask's own lines, exactly; and from transformers' numbers."""
     for what, rows, widen in (
         ("its own lines", [of_line(i, l) for i, l in zip(items, lines)], "measure_gap"),
-        ("transformers", [(i, p, p.logprobs(), p.per_token()) for i, p in zip(items, peers)], "peer_measure_gap"),
+        ("transformers", [(i, p, p.logprobs(), p.per_token(i.shared)) for i, p in zip(items, peers)], "peer_measure_gap"),
     ):
         means, counts = measures(rows)
         for name in MEASURES:
