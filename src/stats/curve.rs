@@ -121,8 +121,6 @@ pub struct CurveCells<'a> {
     pub baseline: Vec<&'a StoredCell>,
     /// Whether the measure can tell interventions apart. If not, scores are described and nothing is tested.
     pub conclusive: bool,
-    /// Whether more of the measure is better, so that a layer can reach the baseline.
-    pub recognisable: bool,
 }
 
 impl CurveCells<'_> {
@@ -149,8 +147,10 @@ impl CurveCells<'_> {
             let seeds = |scores: &[SeedScore]| scores.iter().map(|score| score.seed).collect::<Vec<_>>();
             baseline.as_ref().is_some_and(|baseline| seeds(&baseline.seeds) == seeds(&point.seeds))
         };
+        // Where less of a measure is better, no layer can be asked whether it reaches the baseline.
+        let mut measures = self.layers.iter().flat_map(|(_, cells)| cells).map(|cell| cell.items.measure());
         let whole = conclusive
-            && self.recognisable
+            && measures.all(|measure| measure.higher_is_better)
             && points.len() == self.n_layers
             && self.key.intervention.kind() == InterventionKind::Masks
             && points.iter().all(same_seeds);

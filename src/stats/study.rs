@@ -181,11 +181,9 @@ fn panel(
     }
     let curves = curves.into_iter().filter(|(key, _)| wanted(key)).map(|(key, layers)| {
         let of = (key.format.clone(), key.nprompts, key.train_size, key.vary.clone());
-        let baseline = baselines.get(&of).cloned().unwrap_or_default();
-        let (conclusive, recognisable) = (too_short.is_none(), metric.higher_is_better);
-        let zero_shot = zero_shot(&baselines, &key);
-        let baseline = by_seed(baseline);
-        let mut curve = CurveCells { key, n_layers, layers, baseline, conclusive, recognisable }.curve();
+        let baseline = by_seed(baselines.get(&of).cloned().unwrap_or_default());
+        let (zero_shot, conclusive) = (zero_shot(&baselines, &key), too_short.is_none());
+        let mut curve = CurveCells { key, n_layers, layers, baseline, conclusive }.curve();
         if let Some(zero_shot) = zero_shot {
             curve.compare_with_zero_shot(zero_shot);
         }
