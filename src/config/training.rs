@@ -183,6 +183,9 @@ impl Resolver {
                 "adapter",
                 "has no effect on lora, which trains its own adapters on the bare model; leave it out",
             ),
+            () if !run.vary.is_none() => {
+                refuse("vary", "adapters are trained on prompts as they are; leave it out")
+            }
             () if run.drop_context => refuse("drop_context", "has no effect on lora; leave it out"),
             () if masks.iter().any(|field| self.origins.is_asked_for(field)) => {
                 let field = masks.iter().find(|field| self.origins.is_asked_for(field)).unwrap_or(&"mask");

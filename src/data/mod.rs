@@ -11,11 +11,13 @@ mod flores;
 mod header;
 pub mod languages;
 mod lines;
+mod options;
 mod parse;
 mod problems;
 mod records;
 mod rows;
 mod table;
+mod templates;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::options::OptionsColumn;
 use super::rows::{Found, TableRow, TableRows};
-use super::{CorpusPart, DataConfig, Direction, Example, Table, TableColumns, header, languages};
-use crate::base::error::{absent, input};
+use super::templates::{existing, expand};
+use super::{CorpusPart, DataConfig, Direction, Example, Table, TableColumns, header};
+use crate::base::error::input;
 
 /// The examples of one part; `None` if there is no such part.
 pub(super) fn read(
@@ -60,50 +62,6 @@ pub(super) fn read(
     }
 }
 
-/// The paths or names a template stands for, the likeliest first: those that write both languages in one style of codes, then
-/// those that mix styles (`nb` and `eng`).
-fn expand(template: &str, direction: Option<&Direction>) -> Vec<String> {
-    let Some(direction) = direction else { return vec![template.into()] };
-    let codes = |code: &str| match languages::find(code) {
-        Some(language) => language.codes().map(String::from).collect(),
-        None => vec![code.to_string()],
-    };
-    let (sources, targets) = (codes(&direction.source), codes(&direction.target));
-    let mixed =
-        sources.iter().flat_map(|source| targets.iter().map(|target| (source.clone(), target.clone())));
-    let mut all = Vec::new();
-    for (source, target) in direction.spellings().into_iter().chain(mixed) {
-        let filled = template.replace("{source}", &source).replace("{target}", &target);
-        for pair in [format!("{source}-{target}"), format!("{target}-{source}")] {
-            let candidate = filled.replace("{pair}", &pair);
-            if !all.contains(&candidate) {
-                all.push(candidate);
-            }
-        }
-    }
-    all
-}
-
-/// The first file that exists among those a path template stands for.
-fn existing(template: &str, direction: Option<&Direction>, advice: &str) -> Result<PathBuf> {
-    let candidates = expand(template, direction);
-    let found = candidates.iter().map(PathBuf::from).find(|path| path.exists());
-    found.ok_or_else(|| match (candidates.as_slice(), direction) {
-        (_, None) => absent(format!("the file {template} does not exist; {advice}")),
-        ([only], _) => absent(format!("the file {only} does not exist; {advice}")),
-        (_, Some(direction)) => {
-            let unknown = [&direction.source, &direction.target]
-                .into_iter()
-                .find_map(|code| languages::lookup(code).err());
-            let hint = unknown.map_or(String::new(), |error| format!(" ({error})"));
-            absent(format!(
-                "there is no file {} (from {template}) for the direction {direction}{hint}; {advice}",
-                candidates[0]
-            ))
-        }
-    })
-}
-
 /// Columns that a message lists.
 const LISTED: usize = 20;
 
@@ -138,10 +96,7 @@ impl ColumnNames {
             id: columns.id.as_ref().map(|id| expand(id, direction)),
             source: of_tasks(&columns.source, "source", "input"),
             target: of_tasks(&columns.target, "target", "output"),
-            options: match &columns.options {
-                Some(name) => OptionsColumn::Named(name.clone()),
-                None => OptionsColumn::Usual,
-            },
+            options: OptionsColumn::new(columns.options.as_deref()),
             languages: direction.filter(|_| config.origin.is_none()).cloned(),
             advice,
         }
@@ -227,39 +182,6 @@ impl ColumnNames {
         };
         let options = self.options.of(row)?;
         Ok(Example { id, source: text(&source)?, target, also_right, options, problem: None })
-    }
-}
-
-/// Where options are.
-enum OptionsColumn {
-    /// In a column that the corpus file names.
-    Named(String),
-    /// In the one called `options`, if there is one.
-    Usual,
-}
-
-impl OptionsColumn {
-    /// The options of a row; none where it has no such column.
-    fn of(&self, row: &TableRow) -> Result<Vec<String>> {
-        let (name, found) = match self {
-            Self::Named(name) => (name.as_str(), row.get(name)),
-            Self::Usual => ("options", row.get("options")),
-        };
-        let options: Vec<String> = match found {
-            Some(Found::Texts(texts)) => texts,
-            Some(Found::Text(text)) => text.split('|').map(|option| option.trim().into()).collect(),
-            None if matches!(self, Self::Usual) => return Ok(Vec::new()),
-            None => return Err(row.refuse(&format!("has no column `{name}` of options"))),
-            Some(Found::Number(_) | Found::Other) => {
-                return Err(row.refuse(&format!(
-                    "has `{name}` that are not a list of texts; write [\"yes\", \"no\"], or yes | no in TSV and CSV"
-                )));
-            }
-        };
-        match options.iter().any(|option| option.trim().is_empty()) {
-            true => Err(row.refuse(&format!("has an empty option in `{name}`; fill it in or take it out"))),
-            false => Ok(options),
-        }
     }
 }
 

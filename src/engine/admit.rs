@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use anyhow::Result;
 
-use super::Weighed;
 use super::layout::Branch;
 use super::pass::Stage;
 use super::stage::{BranchBlocks, Stages, whole};
 use super::state::{Live, Sweep, Trunk};
+use super::weighed::Weighed;
 use crate::base::interrupt::check_interrupted;
 use crate::model::{Decoder, KvCache};
 

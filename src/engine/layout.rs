@@ -7,7 +7,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::options::{Options, Tree};
-use super::prefill::PASS_ROWS;
 use super::{Request, Sample};
 use crate::intervene::{Flow, Fork, Plan, RunShape};
 use crate::model::{Arch, Extent};
@@ -15,6 +14,9 @@ use crate::prompt::Prompt;
 
 /// Bytes of keys and values of options that a pass holds at most, unless a single option takes more.
 pub const OPTION_BYTES: u64 = 256 << 20;
+
+/// Rows of a tree of options, for all branches of a job together: as many as a pass over prompts holds.
+const TREE_ROWS: usize = 1024;
 
 /// What all requests of a call share, and the work that is left for each item.
 pub struct Layout<'a> {
@@ -187,7 +189,7 @@ impl Layout<'_> {
         let bytes: u64 = layers.map(|extent| extent.bytes(arch, size_of::<f32>())).sum();
         let most = (OPTION_BYTES / bytes.max(1)).max(1);
         options
-            .trees((PASS_ROWS / (job.branches.len() + 1)).max(1), usize::try_from(most).unwrap_or(usize::MAX))
+            .trees((TREE_ROWS / (job.branches.len() + 1)).max(1), usize::try_from(most).unwrap_or(usize::MAX))
     }
 
     /// Layers that the rows of options go through, for the item and then for each branch that computes its own.

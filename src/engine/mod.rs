@@ -27,6 +27,7 @@ mod stop;
 mod sweep;
 mod trie;
 mod weigh;
+mod weighed;
 mod work;
 
 pub use alone::generate_alone;
@@ -37,7 +38,7 @@ pub use options::Options;
 pub use plain::Plain;
 pub use stop::{Stop, StopRule};
 pub use sweep::{generate, weigh};
-pub use weigh::Weighed;
+pub use weighed::Weighed;
 pub use work::{Expected, Work};
 
 use crate::intervene::Plan;

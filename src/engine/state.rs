@@ -5,7 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use super::choose::Sample;
 use super::layout::Layout;
 use super::stage::{BranchBlocks, Stages};
-use super::{Limits, Observer, Stop, StopRule, Weighed, Work};
+use super::weighed::Weighed;
+use super::{Limits, Observer, Stop, StopRule, Work};
 use crate::model::{BlockId, Decoder};
 use crate::prompt::Tokenizer;
 

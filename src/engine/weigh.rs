@@ -10,48 +10,17 @@ use anyhow::Result;
 use super::admit::Started;
 use super::layout::OPTION_BYTES;
 use super::likelihood::Distribution;
-use super::options::{Options, Tree, Wanted};
+use super::options::{Chain, Options, Tree, Wanted};
 use super::pass::{Finished, Stage, Strand, StrandOrigin, forward};
 use super::stage::{forced, whole};
 use super::state::{Live, Sweep};
+use super::weighed::Weighed;
 use crate::base::interrupt::check_interrupted;
 use crate::intervene::Columns;
 use crate::model::{BlockId, Decoder, Extent, KvCache};
 
-/// How likely options are after a prompt.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Weighed {
-    /// By option, the natural logarithm of the probability of each of its tokens, after the prompt and the tokens before it.
-    pub options: Vec<Vec<f64>>,
-    /// The likeliest token where the options begin to be a choice.
-    pub likeliest: u32,
-    /// Kullback-Leibler divergence there, in nats, from the unmasked run's distribution to this one's.
-    pub divergence: f64,
-    /// This run's share of the time, in seconds.
-    pub seconds: f64,
-}
-
 /// Rows whose logits are held at a time.
 pub const WEIGHED_ROWS: usize = 64;
-
-impl Weighed {
-    /// Room for these options.
-    pub fn of(options: &Options) -> Self {
-        let options = options.tokens().iter().map(|tokens| vec![0.; tokens.len()]);
-        Self { options: options.collect(), ..Self::default() }
-    }
-
-    /// Take in what a row says.
-    fn take(&mut self, row: &AskedRow, distribution: &Distribution, unmasked: Option<&Distribution>) {
-        for Wanted { option, at, token } in row.wanted {
-            self.options[*option][*at] = distribution.log_probability(*token);
-        }
-        if let (true, Some(unmasked)) = (row.measured, unmasked) {
-            self.likeliest = distribution.likeliest();
-            self.divergence = unmasked.divergence(distribution);
-        }
-    }
-}
 
 /// A tree of options of one job, for all its branches.
 struct Part<'a> {
@@ -107,6 +76,23 @@ impl Prepared<'_> {
             stages: &self.stages,
         }
     }
+}
+
+/// Rows of a chain as they are asked for, in a strand that begins with the row `first` of the chain.
+fn asked<'a>(
+    chain: &'a Chain,
+    measured: usize,
+    [strand, first]: [usize; 2],
+    rows: Range<usize>,
+    live: Option<usize>,
+) -> impl Iterator<Item = AskedRow<'a>> {
+    rows.map(move |row| AskedRow {
+        strand,
+        row: row - first,
+        wanted: &chain.wanted[row],
+        live,
+        measured: chain.depth + row == measured,
+    })
 }
 
 impl<D: Decoder> Sweep<'_, D> {
@@ -246,23 +232,14 @@ impl<D: Decoder> Sweep<'_, D> {
                 layers: 0..depth,
                 stages: vec![Stage::below(blocks.shared[at], whole(&read))],
             });
-            let asked = |strand: usize, first: usize, rows: Range<usize>, live: Option<usize>| {
-                rows.map(move |row| AskedRow {
-                    strand,
-                    row: row - first,
-                    wanted: &chain.wanted[row],
-                    live,
-                    measured: chain.depth + row == measured,
-                })
-            };
             let all = 0..chain.tokens.len();
             if depth == layers {
-                unmasked.extend(asked(root, 0, all.clone(), None));
+                unmasked.extend(asked(chain, measured, [root, 0], all.clone(), None));
             }
             for (own, place) in blocks.own.iter().zip(part.live.clone()) {
                 let live = &self.live[place];
                 if live.from >= layers {
-                    of_branches.extend(asked(root, 0, all.clone(), Some(place)));
+                    of_branches.extend(asked(chain, measured, [root, 0], all.clone(), Some(place)));
                     continue;
                 }
                 let after: Vec<(Range<usize>, BlockId)> =
@@ -271,7 +248,8 @@ impl<D: Decoder> Sweep<'_, D> {
                 for (rows, stages) in live.stages.parts(&rows) {
                     for range in rows.ranges() {
                         let within = range.start - columns.start..range.end - columns.start;
-                        of_branches.extend(asked(strands.len(), within.start, within.clone(), Some(place)));
+                        let start = [strands.len(), within.start];
+                        of_branches.extend(asked(chain, measured, start, within.clone(), Some(place)));
                         strands.push(Prepared {
                             item: &job.prompt.item,
                             positions: range.clone().collect(),
@@ -311,7 +289,13 @@ impl<D: Decoder> Sweep<'_, D> {
                     match row.live {
                         None if row.measured => unmasked = Some(distribution.kept()),
                         None => {}
-                        Some(live) => self.live[live].weighed.take(row, distribution, unmasked.as_ref()),
+                        Some(live) => {
+                            let weighed = &mut self.live[live].weighed;
+                            weighed.take(row.wanted, distribution);
+                            if let Some(unmasked) = unmasked.as_ref().filter(|_| row.measured) {
+                                weighed.measure(distribution, unmasked);
+                            }
+                        }
                     }
                 }
             }

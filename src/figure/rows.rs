@@ -15,7 +15,9 @@ pub struct CurveRow {
     direction: String,
     format: String,
     nprompts: usize,
-    vary: String,
+    /// Where some run varies its prompts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vary: Option<String>,
     #[serde(rename = "mask")]
     series: Series,
     train_size: Option<usize>,
@@ -43,7 +45,9 @@ pub struct CurveRow {
     ratio: Option<f64>,
     ratio_low: Option<f64>,
     ratio_high: Option<f64>,
-    recovery: Option<f64>,
+    /// Where some curve has a zero-shot baseline beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery: Option<Option<f64>>,
     p: Option<f64>,
     p_corrected: Option<f64>,
     seconds: f64,
@@ -66,6 +70,13 @@ pub fn rows(study: &Study) -> Vec<CurveRow> {
             rows.extend(curve.points.iter().map(|point| of_point(panel, &curve.key, point, score)));
         }
     }
+    // Columns that nothing fills are left out, so that other rows read as they always have.
+    let varied = rows.iter().any(|row| row.vary.as_ref().is_some_and(|vary| !vary.is_empty()));
+    let recovered = rows.iter().any(|row| row.recovery.flatten().is_some());
+    for row in &mut rows {
+        row.vary = row.vary.take().filter(|_| varied);
+        row.recovery = recovered.then_some(row.recovery.flatten());
+    }
     rows
 }
 
@@ -82,7 +93,7 @@ fn plain(panel: &Panel, key: &CurveKey, series: Series, layer: usize, scores: &[
         direction: settings.direction.clone(),
         format: key.format.clone(),
         nprompts: key.nprompts,
-        vary: key.vary.clone(),
+        vary: Some(key.vary.clone()),
         series,
         train_size: key.train_size.filter(|_| series == Series::Of(Intervention::Lora)),
         layer,
@@ -127,7 +138,7 @@ fn of_point(panel: &Panel, key: &CurveKey, point: &Point, baseline: Option<f64>)
         ratio: point.ratio,
         ratio_low: end(point.ratio_interval, 0),
         ratio_high: end(point.ratio_interval, 1),
-        recovery: point.recovery,
+        recovery: Some(point.recovery),
         p: point.p,
         p_corrected: point.p_corrected,
         seconds: point.seconds,

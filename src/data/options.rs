@@ -1,0 +1,43 @@
+//! The options of a table's rows.
+
+use anyhow::Result;
+
+use super::rows::{Found, TableRow};
+
+/// Where options are.
+pub(super) enum OptionsColumn {
+    /// In a column that the corpus file names.
+    Named(String),
+    /// In the one called `options`, if there is one.
+    Usual,
+}
+
+impl OptionsColumn {
+    /// The column of this name, or the usual one.
+    pub fn new(name: Option<&str>) -> Self {
+        name.map_or(Self::Usual, |name| Self::Named(name.into()))
+    }
+
+    /// The options of a row; none where it has no such column.
+    pub fn of(&self, row: &TableRow) -> Result<Vec<String>> {
+        let (name, found) = match self {
+            Self::Named(name) => (name.as_str(), row.get(name)),
+            Self::Usual => ("options", row.get("options")),
+        };
+        let options: Vec<String> = match found {
+            Some(Found::Texts(texts)) => texts,
+            Some(Found::Text(text)) => text.split('|').map(|option| option.trim().into()).collect(),
+            None if matches!(self, Self::Usual) => return Ok(Vec::new()),
+            None => return Err(row.refuse(&format!("has no column `{name}` of options"))),
+            Some(Found::Number(_) | Found::Other) => {
+                return Err(row.refuse(&format!(
+                    "has `{name}` that are not a list of texts; write [\"yes\", \"no\"], or yes | no in TSV and CSV"
+                )));
+            }
+        };
+        match options.iter().any(|option| option.trim().is_empty()) {
+            true => Err(row.refuse(&format!("has an empty option in `{name}`; fill it in or take it out"))),
+            false => Ok(options),
+        }
+    }
+}
