@@ -72,7 +72,9 @@ mod tests {
                 .map(|(found, expected)| (f64::from(*found) / expected - 1.).abs());
             errors.fold(0., f64::max)
         };
-        let (pieces, whole) = (worst(Some(VOCABULARY_PIECE)), worst(None));
-        assert!(pieces < 1e-6 && whole > 5. * pieces, "in pieces {pieces:e}, in one sum {whole:e}");
+        for piece in [Some(VOCABULARY_PIECE), None] {
+            let worst = worst(piece);
+            assert!(worst < 1e-6, "in pieces of {piece:?}: {worst:e}");
+        }
     }
 }

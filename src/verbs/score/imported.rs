@@ -90,11 +90,10 @@ impl Imported {
                 let mut names: Option<Vec<&String>> = None;
                 for line in &found.lines {
                     let Some((key, scores)) = self.entry(&stored, &found, line) else {
-                        lacking = Some(&line.id);
+                        lacking.get_or_insert(&line.id);
                         continue;
                     };
-                    if let Some(seen @ true) = left.insert(key, true) {
-                        let _ = seen;
+                    if left.insert(key, true) == Some(true) {
                         return Err(input(format!(
                             "{}: a line for item {} fits several folders; add `folder` to each line",
                             self.shown, line.id
