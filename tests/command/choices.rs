@@ -410,7 +410,10 @@ fn scores_of_another_program_are_taken_back() {
         &world.call("score results --score-with some.jsonl"),
         &["but not for item 3", "score all of a cell"],
     );
-    world.write("odd.jsonl", scored(&all[..5]).replace("\"id\":\"2\"", "\"id\":\"9\""));
+    let mut odd = all.clone();
+    odd.push(all[0].clone());
+    odd[10]["id"] = json!("9");
+    world.write("odd.jsonl", scored(&odd));
     world.refused(&world.call("score results --score-with odd.jsonl"), &["not among the results", "item 9"]);
     world.write("bad.jsonl", "{\"mask\":\"none\",\"layer\":null,\"id\":\"0\",\"scores\":{}}\n");
     world.refused(&world.call("score results --score-with bad.jsonl"), &["bad.jsonl:1: has no `scores`"]);
