@@ -60,7 +60,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/packages" "$work/unpacked"
 
-# The one file in FOLDER that the pattern stands for: file_of FOLDER PATTERN
+# file_of FOLDER PATTERN: print the one file in FOLDER whose name fits the pattern
 file_of() {
     find "$1" -maxdepth 1 -type f -name "$2" | sort | head -n 1
 }

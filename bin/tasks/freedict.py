@@ -8,7 +8,7 @@ import re
 from tasks.items import find
 
 DIGITS = {digit: value for value, digit in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")}
-# `word /sound/ <tags>`: the first line of an entry; several words of one meaning may stand there.
+# `word /sound/ <tags>` is the first line of an entry. It may list several words of one meaning.
 HEAD = re.compile(r"(?P<words>[^/]+) /(?P<sound>[^/]*)/(?P<tags>.*)")
 MEANING = re.compile(r"(?:\d+\. )?(.*)")
 

@@ -67,7 +67,7 @@ def capitals(root):
 def continents(root):
     items = []
     for code, name, country in countries(root):
-        # Nobody lives in Antarctica's territories.
+        # Antarctica's territories have no inhabitants.
         large = country["population"] >= PEOPLE or country["continentcode"] == "AN"
         if large and code not in NO_CLEAR_CONTINENT:
             items.append(Item(code, name, [CONTINENTS[country["continentcode"]]]))

@@ -21,7 +21,7 @@ def table(root):
     return found
 
 
-# Nobody says the plural, or the word itself is rude.
+# The plural is not in use, or the word itself is rude.
 LEFT_OUT = set("ass cock heritage laity monitoring nothing planning prick rape screw shaving turning whore".split())
 
 

@@ -24,7 +24,7 @@ CATEGORIES = {
     "substance": "substance",
     "time": "time",
 }
-# The file of things that people make is too wide: what stands below one of these words counts.
+# WordNet's file of things that people make is too wide. A noun counts if it is a kind of one of these words.
 MADE = {
     "clothing": "clothing",
     "footwear": "clothing",
@@ -33,7 +33,7 @@ MADE = {
     "building": "building",
 }
 EACH = 60
-# So many definitions have the word at least: terms of one science are in few.
+# The least number of definitions that hold the word. Terms of one science are in few definitions.
 EVERYDAY = 5
 # Where readers would argue: parts of animals, cells and fluids, what is named by its use, words with a second meaning.
 DOUBTFUL = set("""

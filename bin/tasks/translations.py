@@ -78,7 +78,7 @@ def both_ways(root, language, word, part):
 
 # `Tür <fem> [constr.]`, `alt, betagt <adj>`: the marks in brackets go.
 MARKS = re.compile(r"<[^>]*>|\[[^]]*\]|\([^)]*\)")
-# `Zeitung <fem>Ztg.,  /tsts/ , Blatt <neut>`: an abbreviation with its sound stands between two words.
+# `Zeitung <fem>Ztg.,  /tsts/ , Blatt <neut>`: an abbreviation and its sound may come between two words.
 ABBREVIATION = re.compile(r"[^\s<>,]+,\s+/[^/]*/")
 # A comma that is not in brackets.
 SEPARATOR = re.compile(r",(?![^\[(<]*[\])>])")
@@ -89,7 +89,7 @@ KINDS = {"noun": re.compile(r"<(?:masc|fem|neut)\b"), "adj": re.compile(r"<adj\b
 
 @functools.lru_cache(maxsize=None)
 def german_frequency(root):
-    """How often each word stands in the dictionary, whose entries hold many example sentences."""
+    """Count each word of the dictionary. Its entries hold many example sentences, so frequent words have high counts."""
     return collections.Counter(re.findall(r"[A-Za-zÄÖÜäöüß]+", freedict.text(root, "eng-deu").decode("utf-8")))
 
 

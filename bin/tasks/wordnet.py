@@ -6,14 +6,14 @@ import re
 
 from tasks.items import find
 
-# Of a sense key: `dog%1:05:00::` is a noun. 5 is an adjective that stands close to another one.
+# Of a sense key: `dog%1:05:00::` is a noun. 5 is an adjective that WordNet lists under another one.
 PARTS = {"1": "noun", "2": "verb", "3": "adj", "5": "adj", "4": "adv"}
 # The numbers of the lexicographers' files that nouns are in.
 NOUN_FILES = dict(enumerate(
     "Tops act animal artifact attribute body cognition communication event feeling food group location motive object "
     "person phenomenon plant possession process quantity relation shape state substance time".split(), start=3))
 SINGLE_WORD = re.compile(r"[a-z]{2,}")
-# What WordNet says of words that nobody should be asked for.
+# How WordNet marks words that a task should not ask for.
 RUDE = re.compile(r"offensive (?:name|term|word)|obscene|ethnic slur|vulgar|derogatory|disparaging (?:name|term)|insulting (?:name|term)")
 
 Synset = collections.namedtuple("Synset", "words pointers gloss")
@@ -67,7 +67,7 @@ def decent(root, part, word):
 
 @functools.lru_cache(maxsize=None)
 def in_definitions(root):
-    """How often each word stands in the definitions: everyday words do so more often than terms of one science."""
+    """Count each word of the definitions. Everyday words have higher counts than terms of one science."""
     found = collections.Counter()
     for part in ("noun", "verb", "adj", "adv"):
         for synset in synsets(root, part).values():

@@ -59,7 +59,7 @@ impl Lists {
         }
         runs = each(runs, &self.formats, |run, format| {
             run.format = format.clone();
-            // Of weighed options nothing is generated; the last prompt row is what one token takes.
+            // Nothing is generated where options are weighed: a run ends with the last row of its prompt, as for one token.
             run.max_new_tokens = match run.task.weighs {
                 true => 1,
                 false => self.max_new_tokens.or(format.max_new_tokens).unwrap_or(run.task.new_tokens),

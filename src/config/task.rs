@@ -106,7 +106,10 @@ impl<'de> Deserialize<'de> for WrittenOptions {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut written = WrittenOptions::default();
                 while let Some((Word(label), Word(option))) = map.next_entry()? {
-                    written.options.push(option.clone());
+                    // Several labels may mean one option.
+                    if !written.options.contains(&option) {
+                        written.options.push(option.clone());
+                    }
                     written.labels.insert(label, option);
                 }
                 Ok(written)
@@ -141,11 +144,12 @@ fn from_file(file: files::ConfigFile) -> Result<ChosenTask> {
         "generate" => TaskKind::find("answer", "ask")?,
         other => return refuse(format!("ask: `{other}` is not something to ask; write choose or generate")),
     };
-    let unused = match kind.weighs {
-        true => [("answer", read.answer.is_some()), ("take", read.take.is_some())],
-        false => [("options", !read.options.options.is_empty()), ("", false)],
-    };
-    if let Some((key, _)) = unused.into_iter().find(|(_, is_set)| *is_set) {
+    let unused = [
+        ("answer", kind.weighs && read.answer.is_some()),
+        ("take", kind.weighs && read.take.is_some()),
+        ("options", !kind.weighs && !read.options.options.is_empty()),
+    ];
+    if let Some((key, _)) = unused.into_iter().find(|(_, is_unused)| *is_unused) {
         return refuse(format!("{key}: has no effect where the task is to {}; leave it out", read.ask));
     }
     if let Some(empty) = read.options.options.iter().position(|option| option.trim().is_empty()) {
@@ -196,6 +200,8 @@ mod tests {
         let map = read("ask: choose\noptions: {0: negative, 1: positive}\n").expect("a task").asked;
         assert_eq!(map.options, ["negative", "positive"]);
         assert_eq!(map.labels["1"], "positive");
+        let merged = read("ask: choose\noptions: {1: bad, 2: bad, 3: good}\n").expect("a task").asked;
+        assert_eq!((merged.options, merged.labels.len()), (vec!["bad".to_string(), "good".into()], 3));
         assert!(read("ask: choose\n").expect("options by item").asked.options.is_empty());
     }
 

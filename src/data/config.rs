@@ -153,11 +153,20 @@ pub struct TableColumns {
     /// What is to be chosen from: a list in JSON, texts parted by `|` in TSV and CSV. If not given, a column called `options` is
     /// used where a task needs one.
     pub options: Option<String>,
+    /// The task chooses among options, so they are read.
+    #[serde(skip)]
+    pub with_options: bool,
 }
 
 impl Default for TableColumns {
     fn default() -> TableColumns {
-        TableColumns { id: None, source: "source".into(), target: "target".into(), options: None }
+        TableColumns {
+            id: None,
+            source: "source".into(),
+            target: "target".into(),
+            options: None,
+            with_options: false,
+        }
     }
 }
 
@@ -219,6 +228,14 @@ impl DataConfig {
             demonstration_columns: TableColumns::default(),
         });
         DataConfig { kind, ..DataConfig::one_off(test, None) }
+    }
+
+    /// The same corpus, read with the options of its items. Other tasks read none: such a column is of no concern to them.
+    pub fn with_options(mut self) -> Self {
+        if let CorpusKind::Table(table) = &mut self.kind {
+            table.columns.with_options = true;
+        }
+        self
     }
 
     /// Whether it says where demonstrations are drawn from.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::TableColumns;
 use super::rows::{Found, TableRow};
 
 /// Where options are.
@@ -10,12 +11,18 @@ pub(super) enum OptionsColumn {
     Named(String),
     /// In the one called `options`, if there is one.
     Usual,
+    /// The task needs none.
+    Unread,
 }
 
 impl OptionsColumn {
-    /// The column of this name, or the usual one.
-    pub fn new(name: Option<&str>) -> Self {
-        name.map_or(Self::Usual, |name| Self::Named(name.into()))
+    /// Where these columns have them.
+    pub fn new(columns: &TableColumns) -> Self {
+        match &columns.options {
+            _ if !columns.with_options => Self::Unread,
+            Some(name) => Self::Named(name.clone()),
+            None => Self::Usual,
+        }
     }
 
     /// The options of a row; none where it has no such column.
@@ -23,6 +30,7 @@ impl OptionsColumn {
         let (name, found) = match self {
             Self::Named(name) => (name.as_str(), row.get(name)),
             Self::Usual => ("options", row.get("options")),
+            Self::Unread => return Ok(Vec::new()),
         };
         let options: Vec<String> = match found {
             Some(Found::Texts(texts)) => texts,

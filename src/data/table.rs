@@ -96,7 +96,7 @@ impl ColumnNames {
             id: columns.id.as_ref().map(|id| expand(id, direction)),
             source: of_tasks(&columns.source, "source", "input"),
             target: of_tasks(&columns.target, "target", "output"),
-            options: OptionsColumn::new(columns.options.as_deref()),
+            options: OptionsColumn::new(columns),
             languages: direction.filter(|_| config.origin.is_none()).cloned(),
             advice,
         }
@@ -218,6 +218,13 @@ mod tests {
         Ok(Corpus::load(&DataConfig::one_off(&path, None), &"en-fr".parse().unwrap())?.test)
     }
 
+    fn read_with_options(name: &str, content: &str) -> Result<Vec<Example>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        Ok(Corpus::load_any(&DataConfig::one_off(&path, None).with_options(), None)?.test)
+    }
+
     fn configured(files: &[(&str, &str)], rest: &str, direction: &str) -> Result<Corpus> {
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in files {
@@ -293,7 +300,7 @@ mod tests {
             ),
             ("x.tsv", "source\ttarget\toptions\na\tb\tb | c d\n", several("b", &[], &["b", "c d"])),
         ] {
-            assert_eq!(read_one(name, content.as_bytes()).unwrap(), [wanted], "{content}");
+            assert_eq!(read_with_options(name, content).unwrap(), [wanted], "{content}");
         }
         for (content, says) in [
             ("{\"source\":\"a\",\"target\":[]}\n", "has a `target` that is not a string"),
@@ -304,9 +311,12 @@ mod tests {
             ),
             ("{\"source\":\"a\",\"target\":\"b\",\"options\":5}\n", "not a list of texts"),
         ] {
-            let said = read_one("x.jsonl", content.as_bytes()).unwrap_err().to_string();
+            let said = read_with_options("x.jsonl", content).unwrap_err().to_string();
             assert!(said.contains(says), "{said}");
         }
+        // A task that needs no options is not concerned with such a column.
+        let odd = "{\"source\":\"a\",\"target\":\"b\",\"options\":5}\n";
+        assert_eq!(read_one("x.jsonl", odd.as_bytes()).unwrap(), [example("1", "a", "b")]);
     }
 
     #[test]

@@ -28,6 +28,7 @@ impl<D: Decoder> Sweep<'_, D> {
                 || self.live.len() + size <= self.limits.branches
                     && self.kv.bytes()
                         + self.layout.job_bytes(self.decoder.arch(), job, self.decoder.kv_element())
+                        + self.option_bytes
                         <= self.limits.kv_bytes;
             if !room {
                 break;

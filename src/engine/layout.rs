@@ -15,6 +15,9 @@ use crate::prompt::Prompt;
 /// Bytes of keys and values of options that a pass holds at most, unless a single option takes more.
 pub const OPTION_BYTES: u64 = 256 << 20;
 
+/// Rows whose logits are held at a time where options are weighed.
+pub const WEIGHED_ROWS: usize = 64;
+
 /// Rows of a tree of options, for all branches of a job together: as many as a pass over prompts holds.
 const TREE_ROWS: usize = 1024;
 
@@ -222,8 +225,15 @@ impl Layout<'_> {
         extents.map(|extent| extent.bytes(arch, element)).sum()
     }
 
+    /// Bytes of the logits that are held at a time where options are weighed: as they are computed, without what fills them up, and
+    /// those of the unmasked run.
+    pub fn weighing_bytes(&self, arch: &Arch) -> u64 {
+        let weighs = self.jobs.iter().any(|job| job.options.is_some());
+        if weighs { ((2 * WEIGHED_ROWS + 1) * arch.vocab * size_of::<f32>()) as u64 } else { 0 }
+    }
+
     /// The most that options hold at a time.
-    fn option_bytes(&self, arch: &Arch, element: usize) -> u64 {
+    pub fn option_bytes(&self, arch: &Arch, element: usize) -> u64 {
         let (mut all, mut largest) = (0, 0);
         for job in &self.jobs {
             for tree in &job.trees {

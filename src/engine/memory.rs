@@ -150,9 +150,12 @@ impl Memory {
         let pass_rows = holding.pass_rows();
         let rows = pass_rows.max(c + forked.min(context_room(pass_rows, c))).max(branches);
         let fixed = Self::fixed(arch, holding, rows);
+        let fixed = Self { states: fixed.states + layout.weighing_bytes(arch), ..fixed };
         let left = budget.saturating_sub(fixed.total());
         let jobs = (0..layout.jobs.len()).map(|job| layout.job_bytes(arch, job, holding.element()));
-        let least = layout.context_bytes(arch, holding.element()) + jobs.max().unwrap_or(0);
+        let shared =
+            layout.context_bytes(arch, holding.element()) + layout.option_bytes(arch, holding.element());
+        let least = shared + jobs.max().unwrap_or(0);
         match least <= left {
             true => {
                 Ok(Self { kv_cache: layout.peak_bytes(arch, branches, holding.element()).min(left), ..fixed })

@@ -16,7 +16,7 @@ pub struct Options {
 
 impl Options {
     /// Options of these tokens. What is measured at one token alone (the likeliest token, the divergence) is measured after
-    /// the first `measured` tokens, which all options share: the white space that a prompt ends with is no choice.
+    /// the first `measured` tokens, which all options share, so that they are no choice.
     ///
     /// # Errors
     /// An option has no token after those, or the options do not share them.

@@ -62,6 +62,8 @@ pub struct Sweep<'a, D: Decoder> {
     /// What ends a generation; `None` where options are weighed.
     pub ending: Option<Ending<'a>>,
     pub limits: Limits,
+    /// Bytes that are kept free for the keys and values of options.
+    pub option_bytes: u64,
     pub observer: &'a mut dyn Observer,
     pub layout: &'a Layout<'a>,
     pub context: Option<BlockId>,

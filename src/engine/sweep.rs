@@ -102,6 +102,7 @@ fn sweep<D: Decoder>(
         decoder,
         ending,
         limits,
+        option_bytes: layout.option_bytes(decoder.arch(), decoder.kv_element()),
         observer,
         layout: &layout,
         context: None,

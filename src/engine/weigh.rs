@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::admit::Started;
-use super::layout::OPTION_BYTES;
+use super::layout::{OPTION_BYTES, WEIGHED_ROWS};
 use super::likelihood::Distribution;
 use super::options::{Chain, Options, Tree, Wanted};
 use super::pass::{Finished, Stage, Strand, StrandOrigin, forward};
@@ -18,9 +18,6 @@ use super::weighed::Weighed;
 use crate::base::interrupt::check_interrupted;
 use crate::intervene::Columns;
 use crate::model::{BlockId, Decoder, Extent, KvCache};
-
-/// Rows whose logits are held at a time.
-pub const WEIGHED_ROWS: usize = 64;
 
 /// A tree of options of one job, for all its branches.
 struct Part<'a> {

@@ -25,7 +25,7 @@ pub fn is_space(c: char) -> bool {
 /// before it.
 ///
 /// # Errors
-/// An option adds no token, or two options are the same tokens.
+/// An option adds no token, or the tokens do not spell the text.
 pub fn option_tokens(
     prompt: &Prompt,
     space: &str,

@@ -70,6 +70,12 @@ impl Variation {
             demonstrations.truncate(keep);
         }
         let Some(targets) = self.targets else { return Ok(()) };
+        ensure!(
+            !demonstrations.is_empty(),
+            input(format!(
+                "--vary {self}: the prompt has no demonstrations whose answers could change; raise --nprompts"
+            ))
+        );
         let mut random = generator(seed, demonstrations);
         let answers = match targets {
             Targets::Shuffled => shuffled(demonstrations, &mut random)?,
@@ -175,6 +181,8 @@ mod tests {
             1
         );
         assert!(shuffle.apply(&mut shown(&["a"]), &[], 0).is_err());
+        let random = Variation { targets: Some(Targets::Random), ..Variation::default() };
+        assert!(random.apply(&mut Vec::new(), &shown(&["p"]), 0).is_err());
     }
 
     #[test]

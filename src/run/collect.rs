@@ -184,7 +184,7 @@ impl Collector<'_> {
     fn weighed_line(&self, slot: usize, weighed: &Weighed) -> Result<GenerationLine> {
         let RunInputs { task, items, prompts, options, .. } = &self.work.prepared;
         let item = slot;
-        let outcome = task.weighed(&items[item], &options[item].tokens, weighed)?;
+        let outcome = task.weighed(&items[item], &options[item], weighed)?;
         let (text, tokens) = match &outcome {
             Outcome::Choice(choice) => {
                 (choice.chosen_text().to_string(), choice.options[choice.chosen].tokens.clone())

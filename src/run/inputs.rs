@@ -2,19 +2,20 @@
 //! weights.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use anyhow::Result;
 
 use super::adapted::AdapterHeader;
 use super::model::OpenModel;
-use super::options::{ItemOptions, Known};
+use super::options::{self, Known};
 use super::pairs::pairs;
 use super::stop::stop_rule;
 use crate::base::error::input;
 use crate::base::hash::Hash;
 use crate::config::{Limit, Run, Sampling};
 use crate::data::{Corpus, Example, docstring, languages};
-use crate::engine::{Ask, Request, Sample, StopRule};
+use crate::engine::{Ask, Options, Request, Sample, StopRule};
 use crate::intervene::Condition;
 use crate::lora::TrainingText;
 use crate::model::Family;
@@ -40,7 +41,7 @@ pub struct RunInputs {
     /// Their prompts, in the same order.
     pub prompts: Vec<Prompt>,
     /// Where options are weighed, those of each item.
-    pub options: Vec<ItemOptions>,
+    pub options: Vec<Arc<Options>>,
     /// When a generation ends.
     pub rule: StopRule,
     /// How answers are judged and scored.
@@ -64,7 +65,9 @@ impl RunInputs {
         super::nameless::tell(&run);
         let (source, target) = languages_of(&run);
         let format = run.format.filled(source, target);
-        let mut corpus = Corpus::load_any(&run.data, run.direction.as_ref())?;
+        let data = run.data.clone();
+        let data = if run.task.weighs { data.with_options() } else { data };
+        let mut corpus = Corpus::load_any(&data, run.direction.as_ref())?;
         if run.profile == Profile::Sia2024 {
             corpus.test.iter_mut().chain(&mut corpus.demonstrations).try_for_each(ask_by_docstring)?;
         }
@@ -86,7 +89,10 @@ impl RunInputs {
         }
         let context = model.arch.context;
         if run.task.weighs {
-            options.iter().zip(&prompts).try_for_each(|(options, prompt)| options.check(prompt, model))?;
+            options
+                .iter()
+                .zip(&prompts)
+                .try_for_each(|(some, prompt)| options::check(some, prompt, model))?;
         } else {
             if !run.no_stop {
                 model.check_end_of_text()?;
@@ -126,7 +132,7 @@ impl RunInputs {
     /// Lengths of its sequences in tokens, from the shortest prompt to the longest prompt with its answer.
     pub fn lengths(&self) -> RangeInclusive<usize> {
         let new = |item: usize| match self.options.get(item) {
-            Some(options) => options.weighed.longest(),
+            Some(options) => options.longest(),
             None => self.run.max_new_tokens,
         };
         let lengths = |(item, prompt): (usize, &Prompt)| {
@@ -152,7 +158,7 @@ impl RunInputs {
     pub fn request(&self, condition: Condition, item: usize, sample: usize) -> Request<'_> {
         let prompt = &self.prompts[item];
         if let Some(options) = self.options.get(item) {
-            return Request::weighing(prompt, condition.plan(prompt), &options.weighed);
+            return Request::weighing(prompt, condition.plan(prompt), options);
         }
         let Sampling { temperature, top_p, .. } = self.run.sampling;
         let stream = || {
@@ -210,7 +216,7 @@ fn prompts(
     items: &[Example],
     demonstrations: &[Example],
     substitute: Option<&Example>,
-) -> Result<(Vec<Prompt>, Vec<ItemOptions>)> {
+) -> Result<(Vec<Prompt>, Vec<Arc<Options>>)> {
     let languages = languages_of(run);
     let llama = model.arch.family == Family::Llama;
     let prompter = |demonstrations: &[Example]| {

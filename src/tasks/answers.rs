@@ -5,16 +5,14 @@ use serde_json::{Map, Value, json};
 
 use super::items::UNSCORED;
 use super::scores::{IMPOSSIBLE, ends};
-use super::translation::stop_string;
 use super::{
     Asked, Delimiters, ItemParts, ItemStats, Measure, Outcome, Runner, Scores, Statistic, Take, Task,
-    TaskKind,
+    TaskKind, line_stops, share,
 };
 use crate::base::error::input;
 use crate::data::{CorpusKind, DataConfig, Example};
 use crate::engine::Stop;
 use crate::prompt::{Format, Profile};
-use crate::sandbox::Trial;
 use crate::score::{Answer, AnswerRule, Bootstrap, exact, first_line};
 
 /// What is known of the task.
@@ -42,10 +40,6 @@ struct Known {
     key: &'static str,
     label: &'static str,
     adds: fn(&Answer) -> Option<f64>,
-}
-
-fn share(yes: bool) -> f64 {
-    f64::from(u8::from(yes))
 }
 
 /// All measures, the usual one first.
@@ -137,9 +131,7 @@ impl Task for Answers {
     }
 
     fn stops(&self, format: &Format) -> Vec<(String, Stop)> {
-        let stops = [(&format.separator, Stop::Separator), (&format.question, Stop::Question)];
-        let stops = stops.map(|(string, stop)| (stop_string(string), stop));
-        stops.into_iter().filter(|(string, _)| !string.is_empty()).collect()
+        line_stops(format)
     }
 
     fn clean(&self, text: &str, delimiters: &Delimiters) -> String {
@@ -156,14 +148,6 @@ impl Task for Answers {
         let wrong =
             Answer { exact: false, contains: false, f1: 0., number: self.rule.tolerance.map(|_| false) };
         Outcome::Answer { judged: self.rule.judge(clean, &right).unwrap_or(wrong) }
-    }
-
-    fn trial(&self, _: &Example, _: &str) -> Result<Option<Trial>> {
-        Ok(None)
-    }
-
-    fn program(&self, _: &Example, _: &str) -> Option<String> {
-        None
     }
 
     fn takes(&self, outcome: &Outcome) -> bool {
@@ -195,10 +179,6 @@ impl Task for Answers {
         let other = if measure.key == MEASURES[1].key { &MEASURES[0] } else { &MEASURES[1] };
         let value = scores.value(&other.measure());
         (other.label, value.map_or(String::new(), |value| other.measure().shown(value)))
-    }
-
-    fn reference_words(&self, _: &Example) -> Option<u64> {
-        None
     }
 
     fn study_scores(&self, scores: &Scores) -> Value {

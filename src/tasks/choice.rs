@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::Example;
-use crate::engine::Weighed;
+use crate::engine::{Options, Weighed};
 
 /// An option with its weight. Logarithms are natural.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Choice {
     /// How many are at least as likely as the right one, itself included: 1 where it alone is the likeliest.
     pub rank: usize,
     /// How many tokens all options begin with, while each has one left: they are no choice.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub shared: usize,
     /// The likeliest next token of all, where the options begin to be a choice.
     pub likeliest: u32,
@@ -43,13 +43,14 @@ pub struct Choice {
     pub kl: f32,
 }
 
-fn is_none(shared: &usize) -> bool {
+fn is_zero(shared: &usize) -> bool {
     *shared == 0
 }
 
 impl Choice {
-    /// What was weighed of an item; `tokens` are its options', of which the first `shared` are no choice.
-    pub fn new(item: &Example, tokens: &[Vec<u32>], shared: usize, weighed: &Weighed, right: usize) -> Self {
+    /// What was weighed of an item whose options are these.
+    pub fn new(item: &Example, options: &Options, weighed: &Weighed, right: usize) -> Self {
+        let (tokens, shared) = (options.tokens(), options.measured());
         let options = item.options.iter().zip(tokens).zip(&weighed.options).map(|((text, tokens), each)| {
             let logprob: f64 = each.iter().sum();
             let own = &each[shared.min(each.len())..];
@@ -181,7 +182,7 @@ mod tests {
         let tokens: Vec<Vec<u32>> = tokens.iter().map(|tokens| tokens.to_vec()).collect();
         let options = weights.iter().map(|each| each.to_vec()).collect();
         let weighed = Weighed { options, likeliest: 5, divergence: 0.25, seconds: 0. };
-        Choice::new(&item, &tokens, 0, &weighed, right)
+        Choice::new(&item, &Options::new(tokens, 0).expect("options"), &weighed, right)
     }
 
     #[test]

@@ -10,13 +10,12 @@ use super::items::UNSCORED;
 use super::scores::{IMPOSSIBLE, ends};
 use super::{
     Asked, Choice, Delimiters, ItemParts, ItemStats, Measure, Outcome, Runner, Scores, Statistic, Task,
-    TaskKind,
+    TaskKind, share,
 };
 use crate::base::error::input;
 use crate::data::{CorpusKind, DataConfig, Example};
-use crate::engine::{Stop, Weighed};
-use crate::prompt::{Format, OptionTokens, Profile};
-use crate::sandbox::Trial;
+use crate::engine::{Options, Stop, Weighed};
+use crate::prompt::{Format, Profile};
 use crate::score::{Bootstrap, Confidence, Labelled};
 
 /// What is known of the task.
@@ -57,10 +56,6 @@ enum Adds {
     Labels,
     /// The confidence, and whether it was right.
     Confidence,
-}
-
-fn share(yes: bool) -> f64 {
-    f64::from(u8::from(yes))
 }
 
 /// All measures, the usual one first.
@@ -190,9 +185,9 @@ impl Task for Choices {
         self.asked.check_choice(item)
     }
 
-    fn weighed(&self, item: &Example, options: &OptionTokens, weighed: &Weighed) -> Result<Outcome> {
+    fn weighed(&self, item: &Example, options: &Options, weighed: &Weighed) -> Result<Outcome> {
         let right = right(item).first().copied().unwrap_or(0);
-        Ok(Outcome::Choice(Choice::new(item, &options.tokens, options.shared, weighed, right)))
+        Ok(Outcome::Choice(Choice::new(item, options, weighed, right)))
     }
 
     fn judged_again(&self, item: &Example, outcome: &Outcome) -> Option<Outcome> {
@@ -210,14 +205,6 @@ impl Task for Choices {
 
     fn judge(&self, _: &Example, _: &str) -> Outcome {
         Outcome::Pending {}
-    }
-
-    fn trial(&self, _: &Example, _: &str) -> Result<Option<Trial>> {
-        Ok(None)
-    }
-
-    fn program(&self, _: &Example, _: &str) -> Option<String> {
-        None
     }
 
     fn takes(&self, outcome: &Outcome) -> bool {
@@ -263,10 +250,6 @@ impl Task for Choices {
         let other = if measure.key == MEASURES[0].key { &MEASURES[6] } else { &MEASURES[0] };
         let value = scores.value(&other.measure());
         (other.label, value.map_or(String::new(), |value| other.measure().shown(value)))
-    }
-
-    fn reference_words(&self, _: &Example) -> Option<u64> {
-        None
     }
 
     fn study_scores(&self, scores: &Scores) -> Value {

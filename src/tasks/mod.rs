@@ -32,8 +32,8 @@ pub use translation::Translation;
 
 use crate::base::error::{input, suggest};
 use crate::data::{CorpusKind, DataConfig, Direction, Example};
-use crate::engine::{Stop, Weighed};
-use crate::prompt::{Format, OptionTokens, Profile};
+use crate::engine::{Options, Stop, Weighed};
+use crate::prompt::{Format, Profile};
 use crate::sandbox::Trial;
 
 /// All tasks. The first is the usual one.
@@ -160,6 +160,23 @@ pub struct Delimiters<'a> {
     pub stops: Vec<&'a str>,
 }
 
+/// What ends an answer of one line: the format's separator, or the next question.
+fn line_stops(format: &Format) -> Vec<(String, Stop)> {
+    // A separator is white space and is taken as it is; a question is recognised without the spaces around it.
+    let string = |string: &String| match string.trim() {
+        "" => string.clone(),
+        trimmed => trimmed.to_string(),
+    };
+    let stops = [(&format.separator, Stop::Separator), (&format.question, Stop::Question)];
+    let stops = stops.map(|(text, stop)| (string(text), stop));
+    stops.into_iter().filter(|(string, _)| !string.is_empty()).collect()
+}
+
+/// 1 for a yes, 0 for a no: what an item adds to a share.
+fn share(yes: bool) -> f64 {
+    f64::from(u8::from(yes))
+}
+
 /// A task as a run has it: it knows the profile and the languages.
 pub trait Task: Send + Sync + fmt::Debug {
     /// Which task it is.
@@ -185,7 +202,7 @@ pub trait Task: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// This task weighs none.
-    fn weighed(&self, _item: &Example, _options: &OptionTokens, _weighed: &Weighed) -> Result<Outcome> {
+    fn weighed(&self, _item: &Example, _options: &Options, _weighed: &Weighed) -> Result<Outcome> {
         bail!("the task {} weighs no options", self.kind())
     }
 
@@ -207,10 +224,14 @@ pub trait Task: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// The item has no tests.
-    fn trial(&self, item: &Example, clean: &str) -> Result<Option<Trial>>;
+    fn trial(&self, _item: &Example, _clean: &str) -> Result<Option<Trial>> {
+        Ok(None)
+    }
 
     /// The program that a clean answer makes, with its tests, as one text to read; `None` where answers are no programs.
-    fn program(&self, item: &Example, clean: &str) -> Option<String>;
+    fn program(&self, _item: &Example, _clean: &str) -> Option<String> {
+        None
+    }
 
     /// Whether an outcome is of the kind that this task judges answers by.
     fn takes(&self, outcome: &Outcome) -> bool;
@@ -237,7 +258,9 @@ pub trait Task: Send + Sync + fmt::Debug {
     fn beside(&self, scores: &Scores, measure: &Measure) -> (&'static str, String);
 
     /// Words of an item's reference, as the measures count them; `None` where they count no words.
-    fn reference_words(&self, item: &Example) -> Option<u64>;
+    fn reference_words(&self, _item: &Example) -> Option<u64> {
+        None
+    }
 
     /// The scores as the study's files hold them.
     fn study_scores(&self, scores: &Scores) -> Value;

@@ -187,10 +187,6 @@ impl Task for Programs {
         ("passed", format!("{passed}/{}", outcomes.values().sum::<usize>()))
     }
 
-    fn reference_words(&self, _: &Example) -> Option<u64> {
-        None
-    }
-
     fn study_scores(&self, scores: &Scores) -> Value {
         json!({ "pass@1": scores.value(&pass_at(1)) })
     }

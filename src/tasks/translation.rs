@@ -6,12 +6,13 @@ use serde_json::{Map, Value, json};
 
 use super::items::UNSCORED;
 use super::scores::ends;
-use super::{Delimiters, ItemParts, ItemStats, Measure, Outcome, Runner, Scores, Statistic, Task, TaskKind};
+use super::{
+    Delimiters, ItemParts, ItemStats, Measure, Outcome, Runner, Scores, Statistic, Task, TaskKind, line_stops,
+};
 use crate::base::error::input;
 use crate::data::{CorpusKind, DataConfig, Direction, Example};
 use crate::engine::Stop;
 use crate::prompt::{Format, Profile};
-use crate::sandbox::Trial;
 use crate::score::{
     CorpusScore, Language, MAX_ORDER, PairStats, Scored, TextScorer, Tokenize, exact, sia2024,
     sia2024_hypothesis,
@@ -195,9 +196,7 @@ impl Task for Translation {
     }
 
     fn stops(&self, format: &Format) -> Vec<(String, Stop)> {
-        let stops = [(&format.separator, Stop::Separator), (&format.question, Stop::Question)];
-        let stops = stops.map(|(string, stop)| (stop_string(string), stop));
-        stops.into_iter().filter(|(string, _)| !string.is_empty()).collect()
+        line_stops(format)
     }
 
     fn clean(&self, text: &str, delimiters: &Delimiters) -> String {
@@ -214,14 +213,6 @@ impl Task for Translation {
         };
         let language = self.language.map(|language| u64::from(language.is_of(clean)));
         Outcome::Text { stats: PairStats { language, ..stats } }
-    }
-
-    fn trial(&self, _: &Example, _: &str) -> Result<Option<Trial>> {
-        Ok(None)
-    }
-
-    fn program(&self, _: &Example, _: &str) -> Option<String> {
-        None
     }
 
     fn takes(&self, outcome: &Outcome) -> bool {
@@ -289,10 +280,4 @@ impl Task for Translation {
             "tokenizer": if signature.contains("tok:zh") { "Zh" } else { "13a" },
         }])
     }
-}
-
-/// A separator is white space and is taken as it is; a question is recognised without the spaces around it.
-pub(super) fn stop_string(string: &str) -> String {
-    let trimmed = string.trim();
-    if trimmed.is_empty() { string.into() } else { trimmed.into() }
 }

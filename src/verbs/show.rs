@@ -54,7 +54,7 @@ pub fn show(args: ShowArgs) -> Result<()> {
 fn asked(prepared: &RunInputs, item: usize, tokenizer: &Tokenizer) -> String {
     let example = &prepared.items[item];
     if let Some(options) = prepared.options.get(item) {
-        let lines = example.options.iter().zip(&options.tokens.tokens).map(|(option, tokens)| {
+        let lines = example.options.iter().zip(options.tokens()).map(|(option, tokens)| {
             let tokens: Vec<String> =
                 tokens.iter().map(|token| format!("{:?}", tokenizer.token_text(*token))).collect();
             let right =
@@ -118,7 +118,7 @@ fn as_json(prepared: &RunInputs, item: usize, condition: Condition, tokenizer: &
         value["options"] = example
             .options
             .iter()
-            .zip(&options.tokens.tokens)
+            .zip(options.tokens())
             .map(|(text, tokens)| json!({ "text": text.trim(), "tokens": tokens }))
             .collect();
         value["right"] = example.target.trim().into();

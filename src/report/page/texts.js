@@ -139,11 +139,11 @@ function outputRows(item, run, mask) {
   const outputs = item.outputs
     .filter((o) => o.run === run && (o.layer === null || o.mask === mask))
     .sort((a, b) => (a.layer ?? -1) - (b.layer ?? -1));
-  for (const { layer, text, score, verdict } of outputs) {
+  for (const { layer, text, score, verdict, right } of outputs) {
     const last = rows[rows.length - 1];
     if (last && layer !== null && last.layers.length && last.text === text && last.verdict === verdict)
       last.layers.push(layer);
-    else rows.push({ layers: layer === null ? [] : [layer], text, score, verdict });
+    else rows.push({ layers: layer === null ? [] : [layer], text, score, verdict, right });
   }
   return rows;
 }
@@ -154,6 +154,13 @@ function judgement(row) {
       'span',
       { class: `verdict ${row.verdict === 'passed' ? 'good' : 'bad'}` },
       `${row.verdict === 'passed' ? '\u2713' : '\u2717'} ${row.verdict}`,
+    );
+  }
+  if (known(row.right)) {
+    return make(
+      'span',
+      { class: `verdict ${row.right ? 'good' : 'bad'}` },
+      row.right ? '\u2713 right' : '\u2717 wrong',
     );
   }
   return !known(row.score)
