@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::choose::next_tokens;
-use super::pass::{Strand, StrandOrigin, forward};
+use super::pass::{Needed, Strand, StrandOrigin, forward};
 use super::state::Sweep;
 use crate::base::interrupt::check_interrupted;
 use crate::intervene::Columns;
@@ -46,12 +46,19 @@ impl<D: Decoder> Sweep<'_, D> {
             let position = live.prompt + live.tokens.len() - 1;
             let item = Some(self.layout.jobs[live.job].prompt.item.as_str());
             let stages = live.stages.of(position);
-            strands.push(Strand { item, positions: vec![position], origin, layers, stages });
+            strands.push(Strand {
+                item,
+                positions: vec![position],
+                origin,
+                layers,
+                needed: Needed::Last,
+                stages,
+            });
         }
         let finished = forward(self.decoder, &strands, &mut self.kv)?;
         let draws: Vec<_> = order.iter().map(|&at| self.live[at].draw()).collect();
         let chosen = next_tokens(self.decoder, &finished.last_rows(holders)?, &draws)?;
-        self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
+        self.work.add_pass(self.decoder.arch(), finished.counts);
         self.work.add_chosen(self.decoder.arch(), chosen.len());
         let each = begun.elapsed().as_secs_f64() / order.len() as f64;
         self.report(order.len());

@@ -72,6 +72,8 @@ pub struct SeenPass {
     /// Tokens that it began with.
     pub tokens: Vec<u32>,
     pub layers: [Vec<Seen>; LAYERS],
+    /// The same of rows of which keys and values alone were asked for: their positions.
+    pub written: [Vec<Vec<usize>>; LAYERS],
 }
 
 impl SeenPass {
@@ -161,6 +163,15 @@ impl Decoder for Fake {
         let pass = passes.last_mut().expect("rows begin with tokens");
         assert!(pass.layers[layer..].iter().all(Vec::is_empty), "layer {layer} comes after one above it");
         pass.layers[layer] = seen.collect();
+        Ok(())
+    }
+
+    fn write(&self, layer: usize, states: &Named, batch: &[Rows], _: &mut KvStore) -> Result<()> {
+        let positions: Vec<Vec<usize>> = batch.iter().map(|rows| rows.positions.to_vec()).collect();
+        let of_states: Vec<usize> = states.0.iter().map(|(_, position)| *position).collect();
+        assert_eq!(positions.concat(), of_states, "the rows of layer {layer} are not those of the states");
+        let mut passes = self.passes.lock().expect("no thread has failed");
+        passes.last_mut().expect("rows begin with tokens").written[layer] = positions;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::admit::Started;
 use super::choose::next_tokens;
 use super::layout::Job;
-use super::pass::{Stage, Strand, StrandOrigin, forward};
+use super::pass::{Needed, Stage, Strand, StrandOrigin, forward};
 use super::stage::{BranchBlocks, Stages, whole};
 use super::state::Sweep;
 use crate::base::interrupt::check_interrupted;
@@ -73,11 +73,12 @@ impl<D: Decoder> Sweep<'_, D> {
                 positions: (0..c).collect(),
                 origin: StrandOrigin::Tokens(self.layout.context),
                 layers: 0..self.layout.context_layers,
+                needed: Needed::None,
                 stages: &trunk_stages,
             }];
             now.iter().for_each(|forked| forked.add_to(&mut strands, None, [0, 0], arch.layers));
             let finished = forward(self.decoder, &strands, &mut self.kv)?;
-            self.work.add_rows(arch, finished.row_layers, finished.reads);
+            self.work.add_pass(arch, finished.counts);
             self.report(c);
             if rest.is_empty() {
                 self.unshared = begun.elapsed().as_secs_f64();
@@ -138,7 +139,7 @@ impl<D: Decoder> Sweep<'_, D> {
         }
         let (strands, trunks, last) = self.strands(pass, &trunk_stages, &forked);
         let finished = forward(self.decoder, &strands, &mut self.kv)?;
-        self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
+        self.work.add_pass(self.decoder.arch(), finished.counts);
         if self.ending.is_some() {
             let places = pass.iter().flat_map(|(_, places)| places.clone());
             let draws: Vec<_> = places.clone().map(|at| self.live[at].draw()).collect();
@@ -173,20 +174,21 @@ impl<D: Decoder> Sweep<'_, D> {
         let mut of_branches = forked.iter();
         for ((job, places), stages) in pass.iter().zip(trunk_stages) {
             let Job { prompt, trunk_layers, .. } = &layout.jobs[*job];
-            let trunk = strands.len();
+            let (trunk, last_row) = (strands.len(), prompt.tokens.len() - 1);
             trunks.push(trunk);
             strands.push(Strand {
                 item: Some(&prompt.item),
                 positions: (c..prompt.tokens.len()).collect(),
                 origin: StrandOrigin::Tokens(&prompt.tokens[c..]),
                 layers: 0..*trunk_layers,
+                needed: Needed::Last,
                 stages,
             });
             for forked in of_branches.by_ref().take(places.len()) {
                 let own = strands.len()..strands.len() + forked.0.len();
-                forked.add_to(&mut strands, Some(&prompt.item), [trunk, c], layers);
+                forked.add_to(&mut strands, Some((&prompt.item, last_row)), [trunk, c], layers);
                 // One of its own, or the trunk if the last row is no other.
-                let holder = own.zip(&forked.0).find(|(_, part)| part.rows.contains(prompt.tokens.len() - 1));
+                let holder = own.zip(&forked.0).find(|(_, part)| part.rows.contains(last_row));
                 last.push(holder.map_or(trunk, |(strand, _)| strand));
             }
         }
@@ -203,21 +205,23 @@ impl Forked {
         Self(parts.collect())
     }
 
-    /// One strand a part. The parent's rows begin at position `first`.
+    /// One strand a part. The parent's rows begin at position `first`; an item's last row is the one that is needed in the end.
     fn add_to<'a>(
         &'a self,
         strands: &mut Vec<Strand<'a>>,
-        item: Option<&'a str>,
+        item: Option<(&'a str, usize)>,
         [parent, first]: [usize; 2],
         layers: usize,
     ) {
         for PromptPart { layer, rows, stages } in &self.0 {
             let within = Columns::new(rows.ranges().iter().map(|rows| rows.start - first..rows.end - first));
+            let is_last = item.is_some_and(|(_, last)| rows.contains(last));
             strands.push(Strand {
-                item,
+                item: item.map(|(name, _)| name),
                 positions: rows.ranges().iter().cloned().flatten().collect(),
                 origin: StrandOrigin::Fork { strand: parent, rows: within },
                 layers: *layer..layers,
+                needed: if is_last { Needed::Last } else { Needed::None },
                 stages,
             });
         }

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::admit::Started;
 use super::layout::{OPTION_BYTES, WEIGHED_ROWS};
 use super::likelihood::Distribution;
 use super::options::{Chain, Options, Tree, Wanted};
-use super::pass::{Finished, Stage, Strand, StrandOrigin, forward};
+use super::pass::{Finished, Needed, Stage, Strand, StrandOrigin, forward};
 use super::stage::{forced, whole};
 use super::state::{Live, Sweep};
 use super::weighed::Weighed;
@@ -70,6 +70,7 @@ impl Prepared<'_> {
                 }
             },
             layers: self.layers.clone(),
+            needed: Needed::All,
             stages: &self.stages,
         }
     }
@@ -107,15 +108,13 @@ impl<D: Decoder> Sweep<'_, D> {
         for ((job, places), &trunk) in pass.iter().zip(trunks) {
             let Some(options) = layout.jobs[*job].options else { continue };
             let (wanted, measured) = (options.first(), options.measured() == 0);
-            let row = |strand: usize, live| AskedRow {
-                strand,
-                row: finished.rows_of(strand) - 1,
-                wanted: &wanted,
-                live,
-                measured,
+            let row = |strand: usize, live| {
+                let row = finished.last_row(strand)?;
+                Some(AskedRow { strand, row, wanted: &wanted, live, measured })
             };
             let branches = places.clone().zip(last.by_ref()).map(|(live, &strand)| row(strand, Some(live)));
-            let rows: Vec<AskedRow> = std::iter::once(row(trunk, None)).chain(branches).collect();
+            let rows: Option<Vec<AskedRow>> = std::iter::once(row(trunk, None)).chain(branches).collect();
+            let rows = rows.context("a prompt's last row was not computed")?;
             self.weigh_rows(finished, &rows)?;
         }
         Ok(())
@@ -162,7 +161,7 @@ impl<D: Decoder> Sweep<'_, D> {
         }
         let strands: Vec<Strand> = prepared.iter().map(Prepared::strand).collect();
         let finished = forward(self.decoder, &strands, &mut self.kv)?;
-        self.work.add_rows(self.decoder.arch(), finished.row_layers, finished.reads);
+        self.work.add_pass(self.decoder.arch(), finished.counts);
         for rows in &rows {
             self.weigh_rows(&finished, rows)?;
         }
@@ -269,7 +268,7 @@ impl<D: Decoder> Sweep<'_, D> {
         let mut places: Vec<usize> = Vec::new();
         let mut asked: HashMap<usize, Vec<&AskedRow>> = HashMap::new();
         for row in rows {
-            let place = finished.place(row.strand, row.row);
+            let place = finished.place(row.strand, row.row)?;
             let all = asked.entry(place).or_default();
             if all.is_empty() {
                 places.push(place);

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::Request;
-use super::layout::{Branch, Job, Layout, by_context};
+use super::layout::{Job, Layout, by_context};
+use super::pass::Counts;
+use crate::intervene::{Columns, Fork};
 use crate::model::Arch;
 
 /// Multiply-adds by where they arise.
@@ -30,11 +32,18 @@ impl Work {
         self.attention += more.attention;
     }
 
-    /// Rows that went through layers, once for each, and the columns that they read. Where layers differ (experts in some), each
-    /// counts as the mean of all.
-    pub fn add_rows(&mut self, arch: &Arch, row_layers: u64, reads: u64) {
+    /// What a pass takes. Where layers differ (experts in some), each counts as the mean of all.
+    pub fn add_pass(&mut self, arch: &Arch, Counts { row_layers, written, reads }: Counts) {
         self.layers += row_layers * (arch.multiply_adds_per_row() / arch.layers as u64);
+        self.layers += written * arch.multiply_adds_of_keys();
         self.attention += 2 * reads * (arch.heads * arch.head_dim) as u64;
+    }
+
+    /// Rows that go through so many layers, and read so many columns each. After the last one so many of them are needed.
+    fn add_rows(&mut self, arch: &Arch, rows: usize, layers: usize, columns: u64, needed: usize) {
+        let written = if layers == 0 { 0 } else { rows - needed };
+        let row_layers = (rows * layers - written) as u64;
+        self.add_pass(arch, Counts { row_layers, written: written as u64, reads: row_layers * columns });
     }
 
     /// Tokens chosen.
@@ -80,23 +89,23 @@ impl Layout<'_> {
     /// What a sweep takes if every generation has its full length: at most, when branches part with the first token, and
     /// at least, when those of an item never do.
     pub fn work(&self, arch: &Arch) -> [Work; 2] {
-        let c = self.context.len() as u64;
-        let forks = self.context_branches.iter().flat_map(|branch| &branch.forks);
-        let forked: u64 = forks.map(|fork| (fork.rows.len() * (arch.layers - fork.layer)) as u64).sum();
-        let of_context = c * self.context_layers as u64 + forked;
-        let mut both = [Work::default(); 2];
-        for work in &mut both {
-            work.add_rows(arch, of_context, of_context * c / 2);
+        let c = self.context.len();
+        let forks = || self.context_branches.iter().flat_map(|branch| &branch.forks);
+        let mut context = Work::default();
+        let needed = forked_at(forks(), self.context_layers);
+        context.add_rows(arch, c, self.context_layers, c as u64 / 2, needed);
+        for fork in forks() {
+            context.add_rows(arch, fork.rows.len(), arch.layers - fork.layer, c as u64 / 2, 0);
         }
+        let mut both = [context; 2];
         let steps = (self.max_new_tokens - 1) as u64;
         for job in &self.jobs {
-            let prompt = self.prompt_row_layers(arch, job);
-            let rows = prompt.iter().map(|(rows, _)| rows).sum::<u64>();
-            let reads = prompt.iter().map(|(rows, columns)| rows * columns).sum::<u64>();
+            let prompt = self.prompt_work(arch, job);
             let (n, visible) = (job.prompt.tokens.len() as u64, mean_visible(job));
             for (work, [below, above]) in both.iter_mut().zip(generated_row_layers(arch, job)) {
-                let generated = steps * (below * (n + steps / 2) + above * (visible + steps / 2));
-                work.add_rows(arch, rows + steps * (below + above), reads + generated);
+                let reads = steps * (below * (n + steps / 2) + above * (visible + steps / 2));
+                work.add(prompt);
+                work.add_pass(arch, Counts { row_layers: steps * (below + above), written: 0, reads });
                 match job.options {
                     None => work.add_chosen(arch, job.branches.len() * self.max_new_tokens),
                     Some(_) => self.add_options(work, arch, job),
@@ -110,27 +119,39 @@ impl Layout<'_> {
     fn add_options(&self, work: &mut Work, arch: &Arch, job: &Job) {
         let rows: usize = job.trees.iter().map(|tree| tree.rows()).sum();
         let (n, runs) = (job.prompt.tokens.len(), job.branches.len() + 1);
-        let shared = (rows * self.tree_layers(job)) as u64;
-        work.add_rows(arch, shared, shared * n as u64);
+        let depth = self.tree_layers(job);
+        let forks = job.branches.iter().any(|branch| branch.from == depth);
+        work.add_rows(arch, rows, depth, n as u64, if depth == arch.layers || forks { rows } else { 0 });
         for branch in &job.branches {
-            let own = (rows * (arch.layers - branch.from)) as u64;
-            work.add_rows(arch, own, own * branch.flow.visible() as u64);
+            work.add_rows(arch, rows, arch.layers - branch.from, branch.flow.visible() as u64, rows);
         }
         // The baseline's row is the unmasked run's.
         let baselines = job.branches.iter().filter(|branch| branch.from >= arch.layers).count();
         work.add_chosen(arch, (runs - baselines) * (1 + rows));
     }
 
-    /// Row-layers of a job's prompt rows and the columns they read: the trunk's, then each branch's.
-    fn prompt_row_layers(&self, arch: &Arch, job: &Job) -> Vec<(u64, u64)> {
+    /// What the prompt rows of a job take: the trunk's, then each branch's.
+    fn prompt_work(&self, arch: &Arch, job: &Job) -> Work {
         let (c, n) = (self.context.len(), job.prompt.tokens.len());
-        let trunk = ((n - c) * job.trunk_layers) as u64;
-        let forked = |branch: &Branch| -> u64 {
-            branch.forks.iter().map(|fork| (fork.rows.len() * (arch.layers - fork.layer)) as u64).sum()
-        };
-        let branches = job.branches.iter().map(|branch| (forked(branch), branch.flow.visible() as u64));
-        std::iter::once((trunk, n as u64)).chain(branches).collect()
+        let mut work = Work::default();
+        let forks = job.branches.iter().flat_map(|branch| &branch.forks);
+        let last = usize::from(job.trunk_layers == arch.layers);
+        let needed = forked_at(forks, job.trunk_layers).max(last);
+        work.add_rows(arch, n - c, job.trunk_layers, n as u64, needed);
+        for branch in &job.branches {
+            for Fork { layer, rows } in &branch.forks {
+                let last = usize::from(rows.contains(n - 1));
+                work.add_rows(arch, rows.len(), arch.layers - layer, branch.flow.visible() as u64, last);
+            }
+        }
+        work
     }
+}
+
+/// How many rows fork at a layer, each counted once.
+fn forked_at<'a>(forks: impl Iterator<Item = &'a Fork>, layer: usize) -> usize {
+    let rows = forks.filter(|fork| fork.layer == layer).flat_map(|fork| fork.rows.ranges().iter().cloned());
+    Columns::new(rows).len()
 }
 
 /// Row-layers of one token of all branches of a job, below their start layers and above: each by itself, and with one row

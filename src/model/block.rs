@@ -199,6 +199,22 @@ pub fn block<B: Ops>(
     leaving(ops, &block.mlp_norms, states, out) // [rows, hidden]
 }
 
+/// Keys and values of rows that nobody needs after this block go to the cache. The states `[rows, hidden]` are those that enter
+/// the block.
+///
+/// # Errors
+/// A step fails.
+pub fn keys_and_values<B: Ops>(
+    ops: &mut B,
+    block: &Block<B::Norm, B::Product>,
+    states: &B::States,
+) -> Result<()> {
+    use Projection::{K, Q, V};
+    let x = entering(ops, &block.attention_norms, states)?; // [rows, hidden]
+    let qkv = ops.product(&block.attention.qkv, &[Q, K, V], x)?; // [rows, (heads + 2 * kv_heads) * head_dim]
+    ops.place(&block.attention, qkv).map(|_| ())
+}
+
 /// The MLP or the experts: rows that enter `[rows, hidden]` -> what is added to the states `[rows, hidden]`.
 fn feed_forward<B: Ops>(ops: &mut B, mlps: &FeedForward<B::Product>, x: B::Values) -> Result<B::Values> {
     let experts = match mlps {

@@ -93,6 +93,13 @@ pub trait Decoder: Send + Sync {
     fn layer(&self, layer: usize, states: &mut Self::States, batch: &[Rows], kv: &mut Self::Kv)
     -> Result<()>;
 
+    /// Keys and values of these rows at a layer, from the states that enter it `[rows, hidden]`, are written. What the layer
+    /// makes of the rows is not computed.
+    ///
+    /// # Errors
+    /// Memory runs out.
+    fn write(&self, layer: usize, states: &Self::States, batch: &[Rows], kv: &mut Self::Kv) -> Result<()>;
+
     /// Hidden states after the last layer `[rows, hidden]` -> logits `[rows, vocab]`.
     fn logits(&self, states: &Self::States) -> Result<Matrix>;
 

@@ -10,7 +10,7 @@ use candle_core::Device;
 
 use super::adapter::{Adapters, RowAdapters};
 use super::arch::{Arch, Positions};
-use super::block::block;
+use super::block::{block, keys_and_values};
 use super::checkpoint::{Checkpoint, Held, Precision, Weights};
 use super::cpu::product::{Best, Panels};
 use super::cpu::rowwise::{NormWeights, add, each_row, scale};
@@ -145,17 +145,12 @@ impl Decoder for Transformer {
     }
 
     fn layer(&self, layer: usize, states: &mut Matrix, batch: &[Rows], kv: &mut KvStore) -> Result<()> {
-        let mut scratch = std::mem::take(&mut *self.scratch());
-        let mut ops = HostLayer {
-            at: self.placement(layer),
-            adapters: RowAdapters::new(&self.adapters, layer, batch)?,
-            batch,
-            kv,
-            scratch: &mut scratch,
-        };
-        let computed = block(&mut ops, &self.blocks[layer], self.arch.wiring, states);
-        *self.scratch() = scratch;
-        computed
+        let compute = |mut ops: HostLayer| block(&mut ops, &self.blocks[layer], self.arch.wiring, states);
+        self.at_layer(layer, batch, kv, compute)
+    }
+
+    fn write(&self, layer: usize, states: &Matrix, batch: &[Rows], kv: &mut KvStore) -> Result<()> {
+        self.at_layer(layer, batch, kv, |mut ops| keys_and_values(&mut ops, &self.blocks[layer], states))
     }
 
     fn logits(&self, states: &Matrix) -> Result<Matrix> {
@@ -199,6 +194,26 @@ impl RowTable {
 }
 
 impl Transformer {
+    /// The steps of a layer over a batch of rows.
+    fn at_layer(
+        &self,
+        layer: usize,
+        batch: &[Rows],
+        kv: &mut KvStore,
+        compute: impl FnOnce(HostLayer) -> Result<()>,
+    ) -> Result<()> {
+        let mut scratch = std::mem::take(&mut *self.scratch());
+        let computed = compute(HostLayer {
+            at: self.placement(layer),
+            adapters: RowAdapters::new(&self.adapters, layer, batch)?,
+            batch,
+            kv,
+            scratch: &mut scratch,
+        });
+        *self.scratch() = scratch;
+        computed
+    }
+
     /// Make these adapters resident, in place of all others.
     ///
     /// # Errors

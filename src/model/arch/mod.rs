@@ -295,6 +295,11 @@ impl Arch {
             + self.feed_forwards().map(FeedForwardShape::parameters).sum::<u64>()
     }
 
+    /// Multiply-add pairs of the queries, keys and values of one row at one layer.
+    pub fn multiply_adds_of_keys(&self) -> u64 {
+        (self.hidden * self.head_dim * (self.heads + 2 * self.kv_heads)) as u64
+    }
+
     /// Multiply-add pairs of one row through all layers, matrix products only, without the vocabulary projection.
     pub fn multiply_adds_per_row(&self) -> u64 {
         let attention = self.hidden * self.head_dim * (2 * self.heads + 2 * self.kv_heads);

@@ -28,7 +28,7 @@ use self::layer::{Block, DeviceLayer, Marked};
 use self::parts::{Adapted, Linear, Norm, Rope, brought};
 use super::adapter::Adapters;
 use super::arch::{Arch, Positions};
-use super::block::block;
+use super::block::{block, keys_and_values};
 use super::checkpoint::{Checkpoint, Precision, Weights};
 use super::cpu::rowwise::NormWeights;
 use super::load::WeightSource;
@@ -227,18 +227,11 @@ impl Decoder for DeviceTransformer {
         batch: &[Rows],
         kv: &mut DeviceKv,
     ) -> Result<()> {
-        let mut ops = DeviceLayer {
-            arch: &self.arch,
-            layer,
-            dtype: self.dtype,
-            kernels: self.kernels,
-            rope: self.rope.as_ref().zip(self.arch.rotation(layer)).map(|(rope, which)| &rope[which]),
-            scores: &self.scores,
-            adapters: Marked::of(&self.adapters, layer, batch, &self.device)?,
-            batch,
-            kv,
-        };
-        block(&mut ops, &self.blocks[layer], self.arch.wiring, &mut states.0)
+        block(&mut self.at_layer(layer, batch, kv)?, &self.blocks[layer], self.arch.wiring, &mut states.0)
+    }
+
+    fn write(&self, layer: usize, states: &DeviceStates, batch: &[Rows], kv: &mut DeviceKv) -> Result<()> {
+        keys_and_values(&mut self.at_layer(layer, batch, kv)?, &self.blocks[layer], &states.0)
     }
 
     fn logits(&self, states: &DeviceStates) -> Result<Matrix> {
@@ -263,6 +256,26 @@ impl Decoder for DeviceTransformer {
 }
 
 impl DeviceTransformer {
+    /// The steps of a layer over a batch of rows.
+    fn at_layer<'a>(
+        &'a self,
+        layer: usize,
+        batch: &'a [Rows],
+        kv: &'a mut DeviceKv,
+    ) -> Result<DeviceLayer<'a>> {
+        Ok(DeviceLayer {
+            arch: &self.arch,
+            layer,
+            dtype: self.dtype,
+            kernels: self.kernels,
+            rope: self.rope.as_ref().zip(self.arch.rotation(layer)).map(|(rope, which)| &rope[which]),
+            scores: &self.scores,
+            adapters: Marked::of(&self.adapters, layer, batch, &self.device)?,
+            batch,
+            kv,
+        })
+    }
+
     /// Products of states with the vocabulary projection, in the weights' type: logits before scale and cap, which change no order.
     fn last(&self, states: &Tensor) -> Result<Tensor> {
         let normed = match &self.norm {
