@@ -14,7 +14,7 @@ use clap::Parser;
 use icl_mask::config::{Experiment, Run, Settings};
 use icl_mask::engine::{Generation, Limits, Observer, Plain, Request, generate};
 use icl_mask::hub::ModelFiles;
-use icl_mask::intervene::{Condition, Intervention};
+use icl_mask::intervene::{Condition, Intervention, Masks};
 use icl_mask::model::{Decoder, Precision, Transformer};
 use icl_mask::prompt::Prompt;
 use icl_mask::run::{OpenModel, RunInputs, hidden_json};
@@ -47,8 +47,12 @@ fn main() -> Result<()> {
             .iter()
             .flat_map(|prompt| run.conditions.iter().map(move |&condition| (prompt, condition)))
             .collect();
-        let requests: Vec<Request> =
-            wanted.iter().map(|&(prompt, condition)| Request::new(prompt, condition.plan(prompt))).collect();
+        let requests: Vec<Request> = wanted
+            .iter()
+            .map(|&(prompt, condition)| {
+                Request::new(prompt, condition.plan(prompt, &Masks::default()).expect("a mask of letters"))
+            })
+            .collect();
         let mut kept = Kept(vec![None; requests.len()]);
         let limits = Limits::branches(experiment.batch);
         generate(&decoder, &model.tokenizer, &requests, &prepared.rule, limits, &mut kept)?;
@@ -62,7 +66,7 @@ fn main() -> Result<()> {
             line["from_layer"] = condition.start(decoder.arch().layers).into();
             line["n_layers"] = decoder.arch().layers.into();
             line["own_column_only"] = own.into();
-            line["hidden"] = if own { json!([]) } else { hidden_json(*condition, prompt) };
+            line["hidden"] = if own { json!([]) } else { hidden_json(*condition, prompt, &Masks::default()) };
             line["generated"] = generation.context("a generation is missing")?.tokens.into();
             line["logits_index"] = index.into();
             writeln!(dump, "{line}")?;

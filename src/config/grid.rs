@@ -10,7 +10,7 @@ use super::settings::Setting;
 use super::{ChatChoice, ChosenTask, Limit, ModelChoice, Run, Training, files, variation};
 use crate::base::error::input;
 use crate::data::{DataConfig, Direction, is_named_like_one};
-use crate::intervene::Condition;
+use crate::intervene::{Condition, Masks};
 use crate::prompt::{Format, Profile, Variation, placeholders};
 use crate::tasks::TaskKind;
 
@@ -104,9 +104,12 @@ impl Resolver {
         let lists = self.lists(task)?;
         let (mut runs, mut count) = (Vec::new(), [0usize; 2]);
         for model in models {
-            let conditions = if self.training { self.adapted(&model)? } else { self.conditions(&model)? };
+            let (conditions, masks) = match self.training {
+                true => (self.adapted(&model)?, Masks::default()),
+                false => self.conditions(&model)?,
+            };
             self.check_size(&mut count, &lists, conditions.len())?;
-            runs.extend(lists.runs(self.base(task, &lists, model, conditions)?));
+            runs.extend(lists.runs(Run { masks, ..self.base(task, &lists, model, conditions)? }));
         }
         runs.iter().try_for_each(|run| self.check(run))?;
         let mut folders = std::collections::HashSet::new();
@@ -217,6 +220,7 @@ impl Resolver {
             lora: None,
             conditions,
             others: Vec::new(),
+            masks: Masks::default(),
         })
     }
 

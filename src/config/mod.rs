@@ -10,6 +10,7 @@ mod compute;
 pub mod files;
 mod grid;
 mod layers;
+mod mask;
 mod model;
 mod named;
 mod purpose;
@@ -33,7 +34,7 @@ pub use training::{LossOn, Training};
 pub use vary::variation;
 
 use crate::data::{DataConfig, Direction};
-use crate::intervene::Condition;
+use crate::intervene::{Condition, Masks};
 use crate::model::Precision;
 use crate::prompt::{Format, Profile, Variation};
 use crate::sandbox::Policy;
@@ -140,6 +141,8 @@ pub struct Run {
     pub conditions: Vec<Condition>,
     /// The rest of the grid, which other parts compute.
     pub others: Vec<Condition>,
+    /// What the masks of the grid hide that are written as rules.
+    pub masks: Masks,
 }
 
 impl Run {

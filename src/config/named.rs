@@ -7,12 +7,11 @@ use anyhow::Result;
 use super::settings::{key_of, parse_yaml};
 use super::{ChatChoice, files};
 use crate::base::error::{input, suggest};
-use crate::intervene::{ABLATION, LORA, Series};
-use crate::prompt::{Format, Profile, placeholders};
+use crate::prompt::{Format, Profile, is_name, placeholders};
 use crate::sandbox::Policy;
 
 /// Keys of a file of `configs/format/`.
-const FORMAT_KEYS: [&str; 9] = [
+const FORMAT_KEYS: [&str; 10] = [
     "description",
     "header",
     "question",
@@ -21,6 +20,7 @@ const FORMAT_KEYS: [&str; 9] = [
     "after_target",
     "separator",
     "stops",
+    "spans",
     "max_new_tokens",
 ];
 
@@ -60,43 +60,42 @@ pub fn find_format(word: &str, origin: &str) -> Result<Format> {
     Ok(format)
 }
 
-/// Refuse braces in the strings of a format that are neither placeholders nor doubled.
+/// Refuse braces in the strings of a format that are neither placeholders nor doubled, and spans that cannot be named or are not
+/// used.
 pub(super) fn check_placeholders(format: &Format, file: &files::ConfigFile) -> Result<()> {
+    let refuse = |key: &str, what: &str| {
+        let line = file.text.lines().position(|line| key_of(line) == Some(key)).map_or(1, |line| line + 1);
+        Err(input(format!("{}:{line}: {key}: {what}", file.path.display())))
+    };
+    for name in format.spans.keys() {
+        if !is_name(name) {
+            return refuse(
+                "spans",
+                &format!(
+                    "no span can be called `{name}`; write letters, digits and _, and no word that means something already"
+                ),
+            );
+        }
+        let mut strings = format.strings().into_iter().filter(|(key, _)| *key != "spans");
+        if !strings.any(|(_, text)| placeholders::others(text).any(|used| used == name)) {
+            return refuse(
+                "spans",
+                &format!("`{name}` is not used; write {{{name}}} in one of the strings, or take it out"),
+            );
+        }
+    }
     for (key, text) in format.strings() {
-        if let Some(wrong) = placeholders::wrong(text) {
-            let line =
-                file.text.lines().position(|line| key_of(line) == Some(key)).map_or(1, |line| line + 1);
-            return Err(input(format!("{}:{line}: {key}: {wrong}", file.path.display())));
+        let is_known = |name: &str| match key {
+            "spans" => false,
+            // Columns of the items.
+            "question" | "answer" => is_name(name),
+            _ => format.spans.contains_key(name),
+        };
+        if let Some(wrong) = placeholders::wrong(text, is_known) {
+            return refuse(key, &wrong);
         }
     }
     Ok(())
-}
-
-/// A file of `configs/mask/`.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MaskFile {
-    mask: Series,
-    #[serde(rename = "description")]
-    _description: String,
-}
-
-/// A mask by its letters, or by the name of a file of `configs/mask/`.
-pub fn find_mask(word: &str, origin: &str) -> Result<Series> {
-    if let Some(file) = files::try_find("mask", word)? {
-        return Ok(parse_yaml::<MaskFile>(&file.path, &file.text, &["mask", "description"])?.mask);
-    }
-    if word == ABLATION {
-        return Err(input(format!("{origin}: `{word}` is a flag, not a mask: write --{ABLATION} LAYERS")));
-    }
-    if word == LORA {
-        return Err(input(format!("{origin}: `{word}` is a verb, not a mask: icl-mask {LORA}")));
-    }
-    word.parse().map_err(|error| {
-        let known = files::names("mask");
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        input(format!("{origin}: {error}; {}", suggest(word, &known)))
-    })
 }
 
 /// A profile by its name.

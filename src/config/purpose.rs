@@ -38,9 +38,13 @@ const COMPUTING: [&str; 4] = ["device", "dtype", "threads", "memory"];
 
 /// Settings that training refuses with a sentence of its own each, from experiment files too: adapters are trained on pairs
 /// of sentences from a corpus with a training split.
-const NOT_TRAINED: [&str; 10] = [
+const NOT_TRAINED: [&str; 14] = [
     "vary",
     "mask",
+    "hide",
+    "readers",
+    "window",
+    "steps",
     "from_layer",
     "ablate_attention",
     "drop_context",

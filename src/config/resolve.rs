@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::named::{bytes, find_mask, policy};
+use super::named::{bytes, policy};
 use super::purpose::PROGRAMS;
 use super::settings::{Layered, Origins, Setting, Settings};
 use super::{
     AdapterChoice, ChosenTask, Describe, Experiment, Layers, ModelChoice, Run, Running, Sampling, find_task,
 };
 use crate::base::error::input;
-use crate::intervene::{Condition, Intervention, Series};
+use crate::data::CorpusKind;
+use crate::intervene::{Condition, Intervention, Masks, Series};
 use crate::prompt::Profile;
 use crate::tasks::TaskKind;
 
@@ -98,6 +99,25 @@ impl Resolver {
                 self.origins.of("vary")
             )));
         }
+        if let Some((name, _)) = run.masks.iter().next() {
+            let refuse = |field: &str, what: &str| Err(input(format!("{}: {what}", self.origins.of(field))));
+            if run.profile == Profile::Sia2024 {
+                return refuse(
+                    "profile",
+                    &format!(
+                        "profile sia2024 has the study's masks alone, and `{name}` is none of them; write --profile exact"
+                    ),
+                );
+            }
+            if run.drop_context {
+                return refuse(
+                    "drop_context",
+                    &format!(
+                        "a mask of rules hides some columns from some rows, so `{name}` cannot drop them; leave it out"
+                    ),
+                );
+            }
+        }
         if self.training {
             self.check_training(run)?;
         }
@@ -118,6 +138,17 @@ impl Resolver {
                  --demonstrations FILE",
                 self.origins.of("nprompts"),
                 run.nprompts,
+                run.data.name
+            )));
+        }
+        if let (Some(column), false) =
+            (run.format.columns().first(), matches!(run.data.kind, CorpusKind::Table(_)))
+        {
+            return Err(input(format!(
+                "{}: the format {} shows the column `{column}` of each item, but `{}` has source and target alone; use a table, or \
+                 write the text under `spans` in the format",
+                self.origins.of("format"),
+                run.format.name,
                 run.data.name
             )));
         }
@@ -166,18 +197,20 @@ impl Resolver {
         Ok(())
     }
 
-    /// Masks times layers; every condition that hides nothing is the one baseline, which comes first.
-    pub(super) fn conditions(&self, model: &ModelChoice) -> Result<Vec<Condition>> {
+    /// Masks times layers; every condition that hides nothing is the one baseline, which comes first. Beside them, what the masks
+    /// hide that are written as rules.
+    pub(super) fn conditions(&self, model: &ModelChoice) -> Result<(Vec<Condition>, Masks)> {
         let ablated = match &self.settings.ablate_attention {
             None => Vec::new(),
             _ => self.layers(self.settings.ablate_attention(), model)?,
         };
-        let masks = match !ablated.is_empty() && !self.origins.is_asked_for("mask") {
-            true => vec![Series::Baseline],
-            false => self.each(self.settings.mask(), find_mask)?,
-        };
+        let mut rules = Masks::default();
+        let masks = self.masks(!ablated.is_empty())?;
+        for (name, of_mask) in masks.iter().filter_map(|(_, rules)| rules.as_ref()) {
+            rules.add(*name, of_mask.clone());
+        }
         let layers = self.layers(self.settings.from_layer(), model)?;
-        let masked = masks.iter().flat_map(|&series| layers.iter().map(move |&layer| (series, layer)));
+        let masked = masks.iter().flat_map(|(series, _)| layers.iter().map(move |&layer| (*series, layer)));
         let ablated = ablated.into_iter().map(|layer| (Series::Of(Intervention::Ablation), layer));
         // Nothing is above the last layer, so nothing is done there.
         let condition = |(series, layer): (Series, usize)| match layer < model.layers {
@@ -188,7 +221,7 @@ impl Resolver {
         let mut seen = std::collections::HashSet::new();
         conditions.retain(|condition| seen.insert(*condition));
         conditions.sort_by_key(|condition| !condition.is_baseline());
-        Ok(conditions)
+        Ok((conditions, rules))
     }
 
     /// The adapter that is at work everywhere, if there is one.

@@ -125,8 +125,19 @@ Settings {
         profile: "PROFILE",
     }
     "Interventions" {
-        /// Parts of the prompt to hide: none, all, or three letters T (hidden) or F (kept) for instructions, examples, query
+        /// Parts of the prompt to hide: none, all, three letters T (hidden) or F (kept) for instructions, examples, query, or a
+        /// name or file of configs/mask
         mask: "MASK",
+        /// Spans to hide, instead of --mask: examples.outputs, examples[0], query.input, a span that the format names; -SPAN takes
+        /// one out of the others; `show --json` lists all names [default: none]
+        hide: "SPANS",
+        /// Hide them from these rows alone: spans, last (the row that chooses the first token), generated, or choosing (both)
+        /// [default: all rows]
+        readers: "SPANS",
+        /// Hide them at so many layers, of which the start layer is the first: 1, or 1,4,8 [default: all from the start layer on]
+        window: "LAYERS",
+        /// Hide them from the row on that chooses this generated token: 0.. for the first [default: from all rows]
+        steps: "STEP..",
         /// First layer that hides them: 14, or 0,7,14, or 0..29 (both ends), or all (each in turn)
         from_layer: "LAYERS",
         /// Remove the attention of one layer, each of these in turn: 14, or 0..29, or all; without --mask, only the

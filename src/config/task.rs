@@ -232,7 +232,13 @@ mod tests {
             ("ask: choose\ntake: text\n", "take: has no effect"),
             ("ask: generate\nanswer: {tolerance: -1}\n", "tolerance"),
             ("ask: generate\nanswer: {normalize: squad}\n", "normalize"),
-            ("ask: choose\nprompt: {question: '{x}', answer: b}\n", "is not a placeholder"),
+            ("ask: choose\nprompt: {header: '{x}', question: a, answer: b}\n", "is not a placeholder"),
+            ("ask: choose\nprompt: {question: '{a b}', answer: b}\n", "is not a placeholder"),
+            ("ask: choose\nprompt: {question: a, answer: b, spans: {rule: c}}\n", "`rule` is not used"),
+            (
+                "ask: choose\nprompt: {question: a, answer: b, spans: {query: c}}\n",
+                "no span can be called `query`",
+            ),
         ] {
             let said = read(text).expect_err(text).to_string();
             assert!(said.contains(says), "{text}: {said}");

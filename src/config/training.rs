@@ -171,7 +171,7 @@ impl Resolver {
     /// What makes no sense where adapters are trained.
     pub(super) fn check_training(&self, run: &Run) -> Result<()> {
         let refuse = |field: &str, what: &str| Err(input(format!("{}: {what}", self.origins.of(field))));
-        let masks = ["mask", "from_layer", "ablate_attention"];
+        let masks = ["mask", "hide", "readers", "window", "steps", "from_layer", "ablate_attention"];
         match () {
             () if !run.task.trains_adapters => {
                 refuse("task", "adapters are trained on translations; write --task mt")
@@ -186,6 +186,10 @@ impl Resolver {
             () if !run.vary.is_none() => {
                 refuse("vary", "adapters are trained on prompts as they are; leave it out")
             }
+            () if !run.format.columns().is_empty() => refuse(
+                "format",
+                "shows columns of the items, and adapters are trained on source and target alone; use another format",
+            ),
             () if run.drop_context => refuse("drop_context", "has no effect on lora; leave it out"),
             () if masks.iter().any(|field| self.origins.is_asked_for(field)) => {
                 let field = masks.iter().find(|field| self.origins.is_asked_for(field)).unwrap_or(&"mask");

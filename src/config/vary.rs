@@ -6,10 +6,10 @@ use anyhow::Result;
 
 use crate::base::error::{input, suggest};
 use crate::base::inputs::{self, MOST_SETTINGS};
-use crate::prompt::{Instructions, Targets, Variation};
+use crate::prompt::{Instructions, Order, Targets, Variation};
 
 /// What can be varied.
-const NAMES: [&str; 3] = ["targets", "keep", "instructions"];
+const NAMES: [&str; 4] = ["targets", "keep", "order", "instructions"];
 
 /// One variation, of parts that are joined by `+`; `none` for the prompt as it is.
 ///
@@ -24,7 +24,7 @@ pub fn variation(word: &str, origin: &str) -> Result<Variation> {
     for part in word.split('+') {
         let Some((name, value)) = part.split_once('=') else {
             return refuse(format!(
-                "`{part}` is not a variation: write targets=shuffled, targets=random, keep=J, instructions=FILE, or none"
+                "`{part}` is not a variation: write targets=shuffled, targets=random, keep=J, order=query-first, instructions=FILE, or none"
             ));
         };
         let twice = match name {
@@ -36,6 +36,12 @@ pub fn variation(word: &str, origin: &str) -> Result<Variation> {
                     ));
                 };
                 all.keep.replace(keep).is_some()
+            }
+            "order" => {
+                if value != "query-first" {
+                    return refuse(format!("order={value}: {}", suggest(value, &["query-first"])));
+                }
+                std::mem::replace(&mut all.order, Order::QueryFirst) == Order::QueryFirst
             }
             "instructions" => all.instructions.replace(instructions(Path::new(value))?).is_some(),
             _ => return refuse(format!("unknown variation `{name}`: {}", suggest(name, &NAMES))),
@@ -71,7 +77,9 @@ mod tests {
 
     #[test]
     fn parts_are_joined_and_written_back() {
-        for word in ["none", "targets=shuffled", "targets=random+keep=1", "keep=0"] {
+        for word in
+            ["none", "targets=shuffled", "targets=random+keep=1", "keep=0", "keep=2+order=query-first"]
+        {
             assert_eq!(variation(word, "--vary").expect(word).to_string(), word);
         }
         for (word, says) in [
@@ -79,6 +87,8 @@ mod tests {
             ("target=shuffled", "unknown variation `target`: did you mean `targets`?"),
             ("targets=shufled", "did you mean `shuffled`?"),
             ("keep=-1", "keep=-1: write how many"),
+            ("order=query-frist", "did you mean `query-first`?"),
+            ("order=query-first+order=query-first", "`order` is varied twice"),
             ("keep=1+keep=2", "`keep` is varied twice"),
             ("instructions=no/such.txt", "no/such.txt"),
         ] {

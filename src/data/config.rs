@@ -1,5 +1,6 @@
 //! What a corpus is made of: the files of `configs/data/`, or two files given by flag.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -153,9 +154,14 @@ pub struct TableColumns {
     /// What is to be chosen from: a list in JSON, texts parted by `|` in TSV and CSV. If not given, a column called `options` is
     /// used where a task needs one.
     pub options: Option<String>,
+    /// What columns are called here that a prompt's format calls otherwise.
+    pub fields: BTreeMap<String, String>,
     /// The task chooses among options, so they are read.
     #[serde(skip)]
     pub with_options: bool,
+    /// Other columns that the prompt's format shows, by its names for them.
+    #[serde(skip)]
+    pub shown: Vec<String>,
 }
 
 impl Default for TableColumns {
@@ -165,7 +171,9 @@ impl Default for TableColumns {
             source: "source".into(),
             target: "target".into(),
             options: None,
+            fields: BTreeMap::new(),
             with_options: false,
+            shown: Vec::new(),
         }
     }
 }
@@ -234,6 +242,14 @@ impl DataConfig {
     pub fn with_options(mut self) -> Self {
         if let CorpusKind::Table(table) = &mut self.kind {
             table.columns.with_options = true;
+        }
+        self
+    }
+
+    /// The same corpus, read with these columns of its rows beside source and target.
+    pub fn showing(mut self, columns: Vec<String>) -> Self {
+        if let CorpusKind::Table(table) = &mut self.kind {
+            table.columns.shown = columns;
         }
         self
     }

@@ -19,6 +19,8 @@ mod rows;
 mod table;
 mod templates;
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +50,9 @@ pub struct Example {
     /// What is to be chosen from, where something is; the reference is one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
+    /// Other columns of its row, which the prompt's format shows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, String>,
     /// What a program is checked with, where one is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
@@ -167,6 +172,12 @@ fn hash(demonstrations: &[Example], test: &[Example]) -> String {
                 hash.bytes((text.len() as u64).to_le_bytes());
                 hash.bytes(text);
             }
+        }
+        let columns = examples.iter().flat_map(|example| &example.columns);
+        for text in columns.flat_map(|(name, text)| [name, text]) {
+            hash.bytes([3]);
+            hash.bytes((text.len() as u64).to_le_bytes());
+            hash.bytes(text);
         }
         for problem in examples.iter().filter_map(|example| example.problem.as_ref()) {
             for text in [Some(&problem.prompt), Some(&problem.test), problem.entry_point.as_ref()] {

@@ -71,6 +71,8 @@ struct ColumnNames {
     source: Vec<String>,
     target: Vec<String>,
     options: OptionsColumn,
+    /// Names in the prompt's format, with the columns that they mean.
+    shown: Vec<(String, String)>,
     /// Of a file that no YAML file describes: its columns may be called by the languages.
     languages: Option<Direction>,
     advice: String,
@@ -97,6 +99,11 @@ impl ColumnNames {
             source: of_tasks(&columns.source, "source", "input"),
             target: of_tasks(&columns.target, "target", "output"),
             options: OptionsColumn::new(columns),
+            shown: columns
+                .shown
+                .iter()
+                .map(|name| (name.clone(), columns.fields.get(name).unwrap_or(name).clone()))
+                .collect(),
             languages: direction.filter(|_| config.origin.is_none()).cloned(),
             advice,
         }
@@ -181,7 +188,16 @@ impl ColumnNames {
             _ => (text(&target)?, Vec::new()),
         };
         let options = self.options.of(row)?;
-        Ok(Example { id, source: text(&source)?, target, also_right, options, problem: None })
+        let columns = self.shown.iter().map(|(name, column)| {
+            if row.get(column).is_none() {
+                let what =
+                    format!("has no column `{column}`, which the prompt's format shows; {}", self.advice);
+                return Err(row.refuse(&what));
+            }
+            Ok((name.clone(), text(column)?))
+        });
+        let columns = columns.collect::<Result<_>>()?;
+        Ok(Example { id, source: text(&source)?, target, also_right, options, columns, problem: None })
     }
 }
 

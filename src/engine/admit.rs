@@ -5,9 +5,9 @@ use std::ops::Range;
 use anyhow::Result;
 
 use super::layout::Branch;
-use super::pass::Stage;
 use super::stage::{BranchBlocks, Stages, whole};
 use super::state::{Live, Sweep, Trunk};
+use super::strand::Stage;
 use super::weighed::Weighed;
 use crate::base::interrupt::check_interrupted;
 use crate::model::{Decoder, KvCache};

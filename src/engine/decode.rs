@@ -6,8 +6,9 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::choose::next_tokens;
-use super::pass::{Needed, Strand, StrandOrigin, forward};
+use super::pass::forward;
 use super::state::Sweep;
+use super::strand::{Needed, Strand, StrandOrigin};
 use crate::base::interrupt::check_interrupted;
 use crate::intervene::Columns;
 use crate::model::Decoder;

@@ -24,6 +24,7 @@ mod prefill;
 mod stage;
 mod state;
 mod stop;
+mod strand;
 mod sweep;
 mod trie;
 mod weigh;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::pass::{Stage, StageReads};
+use super::strand::{Stage, StageReads};
 use crate::intervene::{Class, Columns, Fork, Sees};
 use crate::model::{BlockId, Read};
 

@@ -51,8 +51,8 @@ pub fn regroup(live: &mut [Live], next_group: &mut usize) -> Vec<Handed> {
 #[cfg(test)]
 mod tests {
     use super::super::fake::arch;
-    use super::super::pass::{Stage, StageReads};
     use super::super::stage::{BranchBlocks, Stages};
+    use super::super::strand::{Stage, StageReads};
     use super::super::{Stop, Weighed};
     use super::*;
     use crate::model::{Extent, KvCache, KvStore};

@@ -46,6 +46,9 @@ pub fn curves(study: &Study, axis: Axis, style: &Style) -> Result<Image> {
     let title = match (axis, kinds.as_slice()) {
         (Axis::Layers(_), [InterventionKind::Ablation]) => "Score by the layer whose attention is taken out",
         (Axis::Layers(_), [InterventionKind::Lora]) => "Score by the layer that an adapter is trained on",
+        (Axis::Layers(_), [InterventionKind::Windows]) => {
+            "Score by the first layer of a window in which parts of the prompt are hidden"
+        }
         (Axis::Layers(_), [.., InterventionKind::Lora]) => {
             "Score by the layer from which on parts of the prompt are hidden, and by the layer that an adapter is trained on"
         }

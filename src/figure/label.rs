@@ -11,6 +11,7 @@ pub fn label(key: &CurveKey) -> Vec<TextPart> {
         Intervention::All => vec![TextPart { text: "every other token".into(), hidden: true }],
         Intervention::Ablation => vec![TextPart::plain(setting(key))],
         Intervention::Lora => vec![TextPart::plain(trained(key))],
+        Intervention::Rules(name) => vec![TextPart::plain(name.as_str())],
         Intervention::Segments { instructions, examples, query } => {
             let hidden = [instructions, examples, query];
             joined([0, 1, 2].map(|part| (shown[part].0, shown[part].1, hidden[part])))
@@ -107,6 +108,7 @@ mod tests {
         assert_eq!(written("FFT", true, 5), "Instr, Ex [Query]");
         assert_eq!(written("TTT", true, 5), "[Instr, Ex, Query]");
         assert_eq!(written("ablate-attention", false, 0), "no examples, without instructions");
+        assert_eq!(written("mine+window=5", true, 5), "mine+window=5");
     }
 
     #[test]

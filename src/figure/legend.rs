@@ -107,7 +107,7 @@ impl<'a> Levels<'a> {
         let undone = match panel.kind() {
             InterventionKind::Ablation => "all attention",
             InterventionKind::Lora => "no adapter",
-            InterventionKind::Masks => "nothing hidden",
+            InterventionKind::Masks | InterventionKind::Windows => "nothing hidden",
         };
         let of_kind = self.panels.iter().filter(|other| other.kind() == panel.kind());
         let all: Vec<(&CurveKey, &Baseline)> =
@@ -188,6 +188,7 @@ pub fn notes(panels: &[Panel]) -> Vec<String> {
 pub(super) fn x_label(panel: &Panel) -> &'static str {
     match panel.kind() {
         InterventionKind::Masks => "hidden from layer",
+        InterventionKind::Windows => "first layer of the window that hides",
         InterventionKind::Ablation => "layer without attention",
         InterventionKind::Lora => "layer with an adapter",
     }

@@ -66,6 +66,7 @@ fn base(panel: &Panel, names: &DisplayNames) -> String {
 fn kind(kind: InterventionKind) -> &'static str {
     match kind {
         InterventionKind::Masks => "parts hidden",
+        InterventionKind::Windows => "parts hidden in a window of layers",
         InterventionKind::Ablation => "no attention in one layer",
         InterventionKind::Lora => "adapter in one layer",
     }

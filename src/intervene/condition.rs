@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::spec::UnknownMask;
-use super::{Intervention, Plan};
+use super::{Intervention, Masks, NoPlan, Plan};
 use crate::prompt::Prompt;
 
 /// What all results of one curve have in common: nothing is changed, or an intervention at one layer or another. It is
@@ -80,11 +80,14 @@ impl Condition {
         self == Self::Baseline
     }
 
-    /// The edits that it makes to a run of this prompt.
-    pub fn plan(self, prompt: &Prompt) -> Plan {
+    /// The edits that it makes to a run of this prompt; `masks` has the rules of masks that are called by a name.
+    ///
+    /// # Errors
+    /// A rule names a span that the prompt does not have.
+    pub fn plan(self, prompt: &Prompt, masks: &Masks) -> Result<Plan, NoPlan> {
         match self {
-            Self::Baseline => Plan::UNMASKED,
-            Self::At { intervention, layer } => intervention.plan(prompt, layer),
+            Self::Baseline => Ok(Plan::UNMASKED),
+            Self::At { intervention, layer } => intervention.plan(prompt, layer, masks),
         }
     }
 }
@@ -138,7 +141,7 @@ mod tests {
         let masked = "TTF".parse::<Series>().unwrap().at(3);
         assert_eq!((masked.series().to_string().as_str(), masked.layer()), ("TTF", Some(3)));
         assert_eq!((masked.start(8), Condition::Baseline.start(8)), (3, 8));
-        assert!("off".parse::<Series>().is_err());
+        assert!("a/b".parse::<Series>().is_err());
     }
 
     #[test]

@@ -8,11 +8,15 @@
 mod columns;
 mod condition;
 mod flow;
+mod name;
 mod plan;
+mod rules;
 mod spec;
 
 pub use columns::Columns;
 pub use condition::{Condition, Series};
 pub use flow::{Class, Flow, Fork, RunShape};
+pub use name::MaskName;
 pub use plan::{AdapterId, Change, Edit, Plan, Sees, Sight};
+pub use rules::{Masks, NoPlan, Reach, Rule, Rules, SpanList, Steps};
 pub use spec::{ABLATION, Intervention, InterventionKind, LORA, UnknownMask};

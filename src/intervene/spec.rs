@@ -1,11 +1,12 @@
-//! Interventions as they are written: three letters of the paper, `all`, one layer's ablation, one layer's adapter.
+//! Interventions as they are written: three letters of the paper, `all`, the name of a mask of rules, one layer's ablation, one
+//! layer's adapter.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AdapterId, Change, Columns, Plan};
+use super::{AdapterId, Change, Columns, MaskName, Masks, NoPlan, Plan};
 use crate::prompt::Prompt;
 
 /// What is done to a run of a prompt at a layer, or from it on. The paper writes a mask as three letters, T (hidden) or F
@@ -17,6 +18,8 @@ pub enum Intervention {
     Segments { instructions: bool, examples: bool, query: bool },
     /// Every column but the row's own.
     All,
+    /// A mask of this name; its rules are among the [`Masks`] of a run.
+    Rules(MaskName),
     /// No segment is hidden, but one layer has no attention; its MLP stays.
     Ablation,
     /// No segment is hidden, but one layer has an adapter that was trained for it.
@@ -28,29 +31,29 @@ impl Intervention {
     pub fn kind(self) -> InterventionKind {
         match self {
             Self::Segments { .. } | Self::All => InterventionKind::Masks,
+            Self::Rules(name) if name.window().is_some() => InterventionKind::Windows,
+            Self::Rules(_) => InterventionKind::Masks,
             Self::Ablation => InterventionKind::Ablation,
             Self::Lora => InterventionKind::Lora,
         }
     }
 
-    /// What it changes in a run of this prompt.
-    pub fn change(self, prompt: &Prompt) -> Change {
-        match self {
-            Self::All => Change::OnlySelf,
-            Self::Ablation => Change::NoAttention,
-            Self::Lora => Change::Adapt(AdapterId::TRAINED),
+    /// The edits that it makes to a run of this prompt: from a layer on, or an ablation and an adapter at that layer alone. A mask
+    /// of rules makes what these say; `masks` has them.
+    ///
+    /// # Errors
+    /// A rule names a span that the prompt does not have.
+    pub fn plan(self, prompt: &Prompt, layer: usize, masks: &Masks) -> Result<Plan, NoPlan> {
+        Ok(match self {
+            Self::All => Plan::from_layer(layer, Change::OnlySelf),
             Self::Segments { instructions, examples, query } => {
-                Change::Hide(Columns::new(prompt.columns(instructions, examples, query)))
+                let columns = Columns::new(prompt.columns(instructions, examples, query));
+                Plan::from_layer(layer, Change::Hide(columns))
             }
-        }
-    }
-
-    /// The edits that it makes to a run of this prompt: from a layer on, or an ablation and an adapter at that layer alone.
-    pub fn plan(self, prompt: &Prompt, layer: usize) -> Plan {
-        match self.kind() {
-            InterventionKind::Masks => Plan::from_layer(layer, self.change(prompt)),
-            InterventionKind::Ablation | InterventionKind::Lora => Plan::at_layer(layer, self.change(prompt)),
-        }
+            Self::Ablation => Plan::at_layer(layer, Change::NoAttention),
+            Self::Lora => Plan::at_layer(layer, Change::Adapt(AdapterId::TRAINED)),
+            Self::Rules(name) => masks.get(name)?.plan(prompt, layer)?,
+        })
     }
 }
 
@@ -59,10 +62,17 @@ impl Intervention {
 pub enum InterventionKind {
     /// The first layer that hides something: curves end at the baseline.
     Masks,
+    /// The first of some layers that hide something.
+    Windows,
     /// The layer without attention.
     Ablation,
     /// The layer with an adapter.
     Lora,
+}
+
+impl InterventionKind {
+    /// All of them, in the order of charts.
+    pub const ALL: [Self; 4] = [Self::Masks, Self::Windows, Self::Ablation, Self::Lora];
 }
 
 /// The name of an ablation in files, the same as of its flag.
@@ -74,7 +84,8 @@ pub const LORA: &str = "lora";
 /// The word names no intervention: see [`Intervention`].
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown mask `{0}`: write none, all, or three letters T (hidden) or F (kept) for instructions, examples and query"
+    "unknown mask `{0}`: write none, all, three letters T (hidden) or F (kept) for instructions, examples and query, or the name \
+     of a file of masks"
 )]
 pub struct UnknownMask(String);
 
@@ -82,20 +93,16 @@ impl FromStr for Intervention {
     type Err = UnknownMask;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let hides = |letter: u8| match letter {
-            b'T' => Ok(true),
-            b'F' => Ok(false),
-            _ => Err(UnknownMask(text.into())),
-        };
         match text.as_bytes() {
             b"FFF" => Err(UnknownMask(text.into())),
             b"all" => Ok(Self::All),
             name if name == ABLATION.as_bytes() => Ok(Self::Ablation),
             name if name == LORA.as_bytes() => Ok(Self::Lora),
-            &[i, e, q] => {
-                Ok(Self::Segments { instructions: hides(i)?, examples: hides(e)?, query: hides(q)? })
+            &[i, e, q] if [i, e, q].iter().all(|letter| b"TF".contains(letter)) => {
+                Ok(Self::Segments { instructions: i == b'T', examples: e == b'T', query: q == b'T' })
             }
-            _ => Err(UnknownMask(text.into())),
+            b"none" => Err(UnknownMask(text.into())),
+            _ => MaskName::new(text).map(Self::Rules).ok_or_else(|| UnknownMask(text.into())),
         }
     }
 }
@@ -107,6 +114,7 @@ impl fmt::Display for Intervention {
             Self::All => f.pad("all"),
             Self::Ablation => f.pad(ABLATION),
             Self::Lora => f.pad(LORA),
+            Self::Rules(name) => name.fmt(f),
             Self::Segments { instructions, examples, query } => {
                 f.pad(&[instructions, examples, query].map(letter).iter().collect::<String>())
             }
@@ -133,10 +141,21 @@ mod tests {
 
     #[test]
     fn interventions_are_written_as_in_the_paper() {
-        for text in ["all", "TTF", "FTF", "FFT", "TTT", "TFF", "ablate-attention", "lora"] {
+        for text in [
+            "all",
+            "TTF",
+            "FTF",
+            "FFT",
+            "TTT",
+            "TFF",
+            "ablate-attention",
+            "lora",
+            "mine",
+            "hide=query+window=2",
+        ] {
             assert_eq!(text.parse::<Intervention>().unwrap().to_string(), text);
         }
-        for text in ["", "none", "FFF", "TT", "TTX", "ttf", "TTFF", "Ünf"] {
+        for text in ["", "none", "FFF", "Ünf", "a/b"] {
             assert!(text.parse::<Intervention>().is_err(), "{text}");
         }
     }

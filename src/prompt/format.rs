@@ -3,14 +3,17 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{placeholders, sampling};
+use super::marked::{Marked, Part, Place};
+use super::placeholders::{self, FilledPiece, SpanTexts};
+use super::sampling;
 use crate::base::error::input;
 use crate::data::Example;
 
 /// A prompt format. The prompt reads
 /// `header separator (question source answer before_target target after_target separator)* question source answer`.
 ///
-/// In each of its strings `{source}` and `{target}` are the names of the two languages ([`Format::filled`]).
+/// In each of its strings `{source}` and `{target}` are the names of the two languages ([`Format::filled`]), and the name of a span
+/// is that span's text. In `question` and `answer` any other name is a column of the items.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Format {
@@ -40,6 +43,9 @@ pub struct Format {
     /// programs are asked for, separator and question together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stops: Option<Vec<String>>,
+    /// Texts that its strings may hold as `{name}`. Masks can name them.
+    #[serde(default, skip_serializing_if = "SpanTexts::is_empty")]
+    pub spans: SpanTexts,
     /// Most tokens generated, unless a flag says otherwise.
     #[serde(default)]
     pub max_new_tokens: Option<usize>,
@@ -49,13 +55,16 @@ fn newline() -> String {
     "\n".into()
 }
 
-/// The text of the context that all items of a run share.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Context {
-    /// The instructions, with language names.
-    pub header: String,
-    /// Header and examples, joined, without the separator that follows them.
-    pub prefix: String,
+/// The strings of a format as the prompts of a run have them, in pieces.
+#[derive(Debug, Clone)]
+pub(super) struct Strings {
+    header: Vec<FilledPiece>,
+    question: Vec<FilledPiece>,
+    answer: Vec<FilledPiece>,
+    before_target: Vec<FilledPiece>,
+    after_target: Vec<FilledPiece>,
+    /// Between header, examples and query.
+    pub separator: String,
 }
 
 impl Format {
@@ -70,7 +79,19 @@ impl Format {
             ("separator", &self.separator),
         ];
         let stops = self.stops.iter().flatten().map(|stop| ("stops", stop));
-        fixed.into_iter().chain(stops).map(|(key, text)| (key, text.as_str())).collect()
+        let spans = self.spans.values().map(|text| ("spans", text));
+        fixed.into_iter().chain(stops).chain(spans).map(|(key, text)| (key, text.as_str())).collect()
+    }
+
+    /// The columns of items that its questions and answers show, each once.
+    pub fn columns(&self) -> Vec<String> {
+        let mut columns: Vec<String> = Vec::new();
+        for name in placeholders::others(&self.question).chain(placeholders::others(&self.answer)) {
+            if !self.spans.contains_key(name) && !columns.iter().any(|known| known == name) {
+                columns.push(name.into());
+            }
+        }
+        columns
     }
 
     /// Whether its strings name the languages, or a placeholder at all.
@@ -84,44 +105,107 @@ impl Format {
         self.strings().iter().any(beside) || placeholders::has_escapes(&self.header)
     }
 
-    /// The format with the names of the languages in place of its placeholders.
+    /// The format with languages and spans in place of its placeholders. Of a question that shows a column of the items, this is the
+    /// text before the column: what all questions begin with.
     pub fn filled(&self, source: &str, target: &str) -> Self {
-        let fill = |text: &String| placeholders::fill(text, source, target);
+        let fill = |text: &String| placeholders::fill(text, [source, target], &self.spans);
+        let begins = |text: &String| {
+            let pieces = placeholders::filled(text, [source, target], &self.spans).into_iter();
+            let texts = pieces.map_while(|piece| match piece {
+                FilledPiece::Text(text) | FilledPiece::Span(_, text) => Some(text),
+                FilledPiece::Column(_) => None,
+            });
+            texts.collect()
+        };
         Self {
             name: self.name.clone(),
             description: self.description.clone(),
             header: fill(&self.header),
-            question: fill(&self.question),
-            answer: fill(&self.answer),
+            question: begins(&self.question),
+            answer: begins(&self.answer),
             before_target: fill(&self.before_target),
             after_target: fill(&self.after_target),
             separator: fill(&self.separator),
             stops: self.stops.as_ref().map(|stops| stops.iter().map(fill).collect()),
+            spans: self.spans.clone(),
             max_new_tokens: self.max_new_tokens,
         }
     }
 
+    /// Its strings with languages and spans in them, in pieces.
+    pub(super) fn strings_for(&self, languages: [&str; 2]) -> Strings {
+        let pieces = |text: &str| placeholders::filled(text, languages, &self.spans);
+        Strings {
+            header: pieces(&self.header),
+            question: pieces(&self.question),
+            answer: pieces(&self.answer),
+            before_target: pieces(&self.before_target),
+            after_target: pieces(&self.after_target),
+            separator: placeholders::fill(&self.separator, languages, &self.spans),
+        }
+    }
+}
+
+impl Strings {
+    /// The instructions.
+    pub fn header(&self) -> Marked {
+        let mut text = Marked::default();
+        write(&self.header, &mut text, Place::Instructions, &Example::default());
+        text.mark(0, Place::Instructions, Part::Whole);
+        text
+    }
+
     /// One demonstration.
-    fn example(&self, example: &Example) -> String {
-        let (source, target) = (example.source.trim(), example.target.trim());
-        let Self { question, answer, before_target, after_target, .. } = self;
-        format!("{question}{source}{answer}{before_target}{target}{after_target}")
+    pub fn example(&self, number: usize, example: &Example) -> Marked {
+        let (mut text, place) = (Marked::default(), Place::Example(number));
+        self.write_input(&mut text, place, example, example.source.trim());
+        write(&self.answer, &mut text, place, example);
+        let output = text.text.len();
+        write(&self.before_target, &mut text, place, example);
+        text.push(example.target.trim());
+        text.mark(output, place, Part::Output);
+        write(&self.after_target, &mut text, place, example);
+        text.mark(0, place, Part::Whole);
+        text
     }
 
-    /// Header and examples.
-    pub(super) fn context(&self, examples: &[Example]) -> Context {
-        let header = self.header.clone();
-        let examples: Vec<String> = examples.iter().map(|example| self.example(example)).collect();
-        let prefix = match examples.is_empty() {
-            true => header.clone(),
-            false => format!("{header}{}{}", self.separator, examples.join(&self.separator)),
+    /// What is asked of an item: its source, with the format's question before it.
+    pub fn question(&self, example: &Example, source: &str) -> Marked {
+        let mut text = Marked::default();
+        self.write_input(&mut text, Place::Query, example, source);
+        text
+    }
+
+    /// What the answer to an item follows.
+    pub fn answer(&self, example: &Example) -> Marked {
+        let mut text = Marked::default();
+        write(&self.answer, &mut text, Place::Query, example);
+        text
+    }
+
+    fn write_input(&self, text: &mut Marked, place: Place, example: &Example, source: &str) {
+        write(&self.question, text, place, example);
+        let input = text.text.len();
+        text.push(source);
+        text.mark(input, place, Part::Input);
+    }
+}
+
+/// Write a string of the format for an example.
+fn write(pieces: &[FilledPiece], into: &mut Marked, place: Place, example: &Example) {
+    for piece in pieces {
+        let from = into.text.len();
+        let (name, text) = match piece {
+            FilledPiece::Text(text) => (None, text.as_str()),
+            FilledPiece::Span(name, text) => (Some(name), text.as_str()),
+            FilledPiece::Column(name) => {
+                (Some(name), example.columns.get(name).map_or("", |text| text.trim()))
+            }
         };
-        Context { header, prefix }
-    }
-
-    /// The query.
-    pub(super) fn query(&self, source: &str) -> String {
-        format!("{}{source}{}", self.question, self.answer)
+        into.push(text);
+        if let Some(name) = name {
+            into.mark(from, place, Part::Named(name.clone()));
+        }
     }
 }
 

@@ -1,28 +1,32 @@
-//! Text -> tokens with segments: header, demonstrations and query, tokenized once.
+//! Text -> tokens with segments and spans: header, demonstrations and query, tokenized once.
 
 use std::ops::Range;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 mod caught;
 pub mod chat;
 mod choice;
 pub mod format;
+mod marked;
 pub mod placeholders;
+mod prompter;
 pub mod sampling;
+mod spans;
 pub mod tokenizer;
 mod vary;
 
 pub use chat::ChatTemplate;
 pub use choice::OptionTokens;
-use choice::{is_space, option_tokens};
-pub use format::{Context, Format, balanced_demonstrations, demonstrations};
+pub use format::{Format, balanced_demonstrations, demonstrations};
+pub use marked::{Part, Place};
+pub use prompter::Prompter;
+pub use spans::{BadSpan, SpanName, Stretch, is_name};
 pub use tokenizer::Tokenizer;
-pub use vary::{Instructions, Targets, Variation};
+pub use vary::{Instructions, Order, Targets, Variation};
 
 use crate::base::error::input;
-use crate::data::Example;
 
 /// Whose reading of the experiment is followed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,7 +39,8 @@ pub enum Profile {
     Sia2024,
 }
 
-/// Token ranges of the parts of a prompt. They cover it without gap, in this order.
+/// Token ranges of the parts of a prompt. They cover it without gap, in this order; where the query comes first, the examples
+/// follow it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segments {
     /// The beginning-of-text token, if the tokenizer adds one or the chat template writes it. Never hidden by a mask of segments.
@@ -54,8 +59,8 @@ pub struct Segments {
     /// The query.
     #[serde(with = "as_pair")]
     pub query: Range<usize>,
-    /// What the chat template writes after the prompt, up to where the answer begins; empty without one. Never hidden
-    /// by a mask of segments.
+    /// What the chat template writes after the prompt, up to where the answer begins; where the query comes first, also what the
+    /// format writes before an answer. Else it is empty. Never hidden by a mask of segments.
     #[serde(with = "as_pair", default, skip_serializing_if = "Range::is_empty")]
     pub closing: Range<usize>,
 }
@@ -63,14 +68,16 @@ pub struct Segments {
 impl Segments {
     /// All of them by name, in their order.
     pub fn named(&self) -> [(&'static str, &Range<usize>); 6] {
-        [
+        let mut all = [
             ("bos", &self.bos),
             ("opening", &self.opening),
             ("instructions", &self.instructions),
             ("examples", &self.examples),
             ("query", &self.query),
             ("closing", &self.closing),
-        ]
+        ];
+        all.sort_by_key(|(_, range)| (range.end, range.start));
+        all
     }
 }
 
@@ -110,192 +117,13 @@ pub struct Prompt {
     pub tokens: Vec<u32>,
     /// Which token belongs where.
     pub segments: Segments,
-    /// Bytes of the text at which the examples and the query begin.
+    /// Stretches within the segments that have names of their own.
+    pub stretches: Vec<Stretch>,
+    /// Bytes of the text at which the examples begin, and where what is the item's own does.
     pub borders: [usize; 2],
     /// Bytes of the text each token stands for; empty for a BOS that the tokenizer adds.
     pub spans: Vec<Range<usize>>,
     study: Option<StudyLengths>,
-}
-
-/// Whether a prompt keeps the white space at its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whole {
-    Kept,
-    WithoutSpace,
-}
-
-/// Builds the prompts of one run: one format, one set of demonstrations, one tokenizer.
-pub struct Prompter<'a> {
-    /// With the names of the languages.
-    format: Format,
-    context: Context,
-    tokenizer: &'a Tokenizer,
-    profile: Profile,
-    /// The study's code skips one more column for models of its class `Llama...`.
-    llama: bool,
-    chat: Option<&'a ChatTemplate>,
-}
-
-impl<'a> Prompter<'a> {
-    /// `languages` are the names of source and target as the format writes them.
-    pub fn new(
-        format: &Format,
-        languages: (&str, &str),
-        demonstrations: &[Example],
-        tokenizer: &'a Tokenizer,
-        profile: Profile,
-        llama: bool,
-    ) -> Self {
-        let format = format.filled(languages.0, languages.1);
-        let context = format.context(demonstrations);
-        Self { format, context, tokenizer, profile, llama, chat: None }
-    }
-
-    /// Prompts as one user message of this template, if there is one.
-    pub fn with_chat(self, chat: Option<&'a ChatTemplate>) -> Self {
-        Self { chat, ..self }
-    }
-
-    /// The prompt of one test item.
-    ///
-    /// # Errors
-    /// If the tokens do not reproduce the text or the chat template changes it, so that segments cannot be told.
-    pub fn prompt(&self, example: &Example) -> Result<Prompt> {
-        self.up_to(example, Whole::Kept).map(|(prompt, _)| prompt)
-    }
-
-    /// The prompt of an item whose options are weighed, and the options as the tokens that follow it. The white space that the
-    /// prompt ends with is the options' first, as lm-evaluation-harness has it.
-    ///
-    /// # Errors
-    /// As [`prompt`](Self::prompt); an option that adds no token.
-    pub fn weighing(&self, example: &Example) -> Result<(Prompt, OptionTokens)> {
-        let (prompt, space) = self.up_to(example, Whole::WithoutSpace)?;
-        let added = usize::from(self.adds_bos().is_some());
-        let options = option_tokens(&prompt, &space, &self.option_texts(example), self.tokenizer, added)
-            .map_err(|error| error.context(format!("item {}", example.id)))?;
-        Ok((prompt, options))
-    }
-
-    /// The BOS that is put before a prompt. As transformers has it, a template writes the special tokens itself.
-    fn adds_bos(&self) -> Option<u32> {
-        self.tokenizer.bos().filter(|_| self.chat.is_none())
-    }
-
-    /// The options as a model would write them after the prompt.
-    fn option_texts(&self, example: &Example) -> Vec<String> {
-        // The answer of a chat begins with its first word.
-        let before = match self.chat {
-            Some(_) => self.format.before_target.trim_start(),
-            None => &self.format.before_target,
-        };
-        let text = |option: &String| self.tokenizer.normalize(&format!("{before}{}", option.trim()));
-        example.options.iter().map(text).collect()
-    }
-
-    /// The prompt, and the white space at its end that is not in it.
-    fn up_to(&self, example: &Example, whole: Whole) -> Result<(Prompt, String)> {
-        let (instructions, examples, query) = self.texts(example);
-        let study = (self.profile == Profile::Sia2024).then(|| self.study_lengths(&query)).transpose()?;
-        // Normalized part by part, so that the borders are those of the text that is tokenized.
-        let parts = [instructions, examples, query].map(|part| self.tokenizer.normalize(&part));
-        let parts = self.framed(parts)?;
-        let mut text = parts.concat();
-        let kept = match whole {
-            Whole::Kept => text.len(),
-            Whole::WithoutSpace => text.trim_end_matches(is_space).len(),
-        };
-        let space = text.split_off(kept);
-        let mut end = 0;
-        let ends = parts.map(|part| {
-            end += part.len();
-            end.min(kept)
-        });
-        let mut tokens = self.tokenizer.encode(&text)?;
-        let mut spans = self.tokenizer.spans(&text, &tokens)?;
-        if let Some(token) = self.adds_bos() {
-            tokens.insert(0, token);
-            spans.insert(0, 0..0);
-        }
-        let segments = self.segments(&tokens, &spans, ends);
-        ensure!(!segments.query.is_empty(), input(format!("item {}: the query is empty", example.id)));
-        let borders = [ends[1], ends[2]];
-        let prompt = Prompt { item: example.id.clone(), text, tokens, segments, borders, spans, study };
-        Ok((prompt, space))
-    }
-
-    /// What the chat template writes before instructions, examples and query, they themselves, and what it writes after
-    /// them. White space that it trims from the ends of the prompt is taken from the segments that hold it.
-    fn framed(&self, parts: [String; 3]) -> Result<[String; 5]> {
-        let [instructions, examples, query] = parts;
-        let Some(chat) = self.chat else {
-            return Ok([String::new(), instructions, examples, query, String::new()]);
-        };
-        ensure!(self.profile == Profile::Exact, input("profile sia2024 has no chat template"));
-        let prompt = format!("{instructions}{examples}{query}");
-        let kept = chat.kept(&prompt)?;
-        let (a, b) = (instructions.len(), instructions.len() + examples.len());
-        let part = |part: Range<usize>| {
-            let within = |byte: usize| byte.clamp(kept.start, kept.end);
-            prompt[within(part.start)..within(part.end)].to_string()
-        };
-        let [opening, closing] = [chat.opening(), chat.closing()].map(|text| self.tokenizer.normalize(text));
-        Ok([opening, part(0..a), part(a..b), part(b..prompt.len()), closing])
-    }
-
-    /// Tokens by segment, from the bytes at which opening, instructions, examples and query end: a token belongs to the
-    /// segment that holds its first byte.
-    fn segments(&self, tokens: &[u32], spans: &[Range<usize>], ends: [usize; 5]) -> Segments {
-        let bos =
-            usize::from(self.tokenizer.bos().is_some() && tokens.first().copied() == self.tokenizer.bos());
-        let [a, b, c, d] =
-            [0, 1, 2, 3].map(|part| bos + spans[bos..].partition_point(|span| span.start < ends[part]));
-        let (opening, closing) = match self.chat {
-            Some(_) => (bos..a, d..tokens.len()),
-            None => (0..0, 0..0),
-        };
-        let query = c..if self.chat.is_some() { d } else { tokens.len() };
-        Segments { bos: 0..bos, opening, instructions: a..b, examples: b..c, query, closing }
-    }
-
-    /// The texts of the three segments; joined they are the prompt.
-    fn texts(&self, example: &Example) -> (String, String, String) {
-        let Context { header, prefix } = &self.context;
-        let separator = &self.format.separator;
-        let examples = &prefix[header.len()..];
-        match self.profile {
-            // As released: separators in front of what follows, even after an empty header; the source as it is.
-            Profile::Sia2024 => {
-                let query = self.format.query(&example.source);
-                (header.clone(), format!("{examples}{separator}"), query)
-            }
-            Profile::Exact => {
-                let query = self.format.query(example.source.trim());
-                let examples = examples.strip_prefix(separator.as_str()).unwrap_or(examples);
-                let ended = |text: &str| match text.is_empty() {
-                    true => String::new(),
-                    false => format!("{text}{separator}"),
-                };
-                (ended(header), ended(examples), query)
-            }
-        }
-    }
-
-    fn study_lengths(&self, query: &str) -> Result<StudyLengths> {
-        let bos = usize::from(self.tokenizer.bos().is_some());
-        let count = |text: &str| Ok::<_, anyhow::Error>(self.tokenizer.encode(text)?.len() + bos);
-        Ok(StudyLengths {
-            start: usize::from(self.llama),
-            header: count(&self.context.header)?,
-            prefix: count(&self.context.prefix)?,
-            query: count(query)?,
-        })
-    }
-
-    /// The context that all prompts share.
-    pub fn context(&self) -> &Context {
-        &self.context
-    }
 }
 
 impl Prompt {

@@ -1,5 +1,5 @@
 //! Variations of a prompt: what changes in the prompt itself, before any mask. Demonstrations with wrong answers, fewer of them,
-//! other instructions.
+//! other instructions, another order of its parts.
 
 use std::fmt;
 
@@ -21,9 +21,29 @@ pub struct Variation {
     /// So many of the demonstrations are kept, the first ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<usize>,
+    /// The order of its parts, where it is another than the usual one.
+    #[serde(default, skip_serializing_if = "Order::is_usual")]
+    pub order: Order,
     /// Other instructions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<Instructions>,
+}
+
+/// In which order a prompt's parts follow each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Instructions, examples, query.
+    #[default]
+    QueryLast,
+    /// Instructions, query, examples; then what the format writes before an answer.
+    QueryFirst,
+}
+
+impl Order {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What becomes of the demonstrations' answers.
@@ -69,6 +89,12 @@ impl Variation {
             );
             demonstrations.truncate(keep);
         }
+        ensure!(
+            self.order.is_usual() || !demonstrations.is_empty(),
+            input(format!(
+                "--vary {self}: the prompt has no demonstrations that could follow the query; raise --nprompts"
+            ))
+        );
         let Some(targets) = self.targets else { return Ok(()) };
         ensure!(
             !demonstrations.is_empty(),
@@ -136,8 +162,9 @@ impl fmt::Display for Variation {
             Targets::Random => "targets=random".to_string(),
         });
         let keep = self.keep.map(|keep| format!("keep={keep}"));
+        let order = (!self.order.is_usual()).then(|| "order=query-first".to_string());
         let instructions = self.instructions.as_ref().map(|other| format!("instructions={}", other.name));
-        let all: Vec<String> = [targets, keep, instructions].into_iter().flatten().collect();
+        let all: Vec<String> = [targets, keep, order, instructions].into_iter().flatten().collect();
         f.pad(if all.is_empty() { "none".into() } else { all.join("+") }.as_str())
     }
 }

@@ -151,6 +151,7 @@ fn panel_data(study: &Study, panel: &Panel, items: usize, names: &DisplayNames) 
     let kind = panel.kind();
     let plotted = match kind {
         InterventionKind::Masks => "",
+        InterventionKind::Windows => "parts hidden in a window of layers, ",
         InterventionKind::Ablation => "the attention of one layer taken out, ",
         InterventionKind::Lora => "an adapter trained on one layer, ",
     };

@@ -14,7 +14,7 @@ pub use claim::{Claim, Owner, allow_many_files};
 pub use identity::{ConditionList, Identity, Schema};
 pub use lines::{GenerationLine, PartialLine};
 pub use record::{
-    Manifest, ManifestPrompt, NotApplied, ScoreRecord, Settings, SpecialTokens, TrainedOn, pair, round,
+    Manifest, ManifestPrompt, NotApplied, ScoreRecord, Settings, SpecialTokens, TrainedOn, round,
 };
 pub use store::{RunFolder, read_json, sha256_of_lines};
 pub use stored::{FinishedCell, RunContents};

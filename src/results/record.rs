@@ -1,7 +1,6 @@
 //! The records, as they stand in the files.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +13,7 @@ use crate::base::keys::Unread;
 use crate::config::{Sampling, Training};
 use crate::data::Example;
 use crate::engine::Stop;
-use crate::intervene::Condition;
+use crate::intervene::{Condition, Masks};
 use crate::prompt::{Format, Profile, Segments, Variation};
 use crate::tasks::{Asked, Scores};
 
@@ -295,6 +294,9 @@ pub struct Manifest {
     pub prompt: ManifestPrompt,
     /// Columns that each series hides of the first item's prompt, as ranges; `own` for every column but the row's own.
     pub hidden: BTreeMap<String, serde_json::Value>,
+    /// What its masks hide that are written as rules.
+    #[serde(default, skip_serializing_if = "Masks::is_empty")]
+    pub masks: Masks,
     /// All conditions that were asked for in this folder, finished or not.
     #[serde(default, rename = "cells")]
     pub asked: ConditionList,
@@ -367,11 +369,6 @@ pub struct SpecialTokens {
     /// What names each of them.
     #[serde(default)]
     pub eos_from: Vec<String>,
-}
-
-/// A half-open range as the files write it.
-pub fn pair(range: &Range<usize>) -> [usize; 2] {
-    [range.start, range.end]
 }
 
 /// Seconds to the millisecond: more digits would only be noise.

@@ -17,7 +17,7 @@ use crate::base::files::{PARTIAL, check_place, sync_folder, write_atomically, wr
 use crate::base::hash::Hash;
 use crate::base::inputs::{self, MOST_TEXT, Trouble};
 use crate::data::Example;
-use crate::intervene::{Condition, LORA, Series};
+use crate::intervene::{Condition, LORA, Masks, Series};
 
 /// `results/<model>/<data>.<direction>/<format>-k<k>-seed<s>[-<profile>][-chat]`
 #[derive(Debug, Clone)]
@@ -84,12 +84,12 @@ impl RunFolder {
     ///
     /// # Errors
     /// The settings that made this folder differ, with the fields that do; it holds more items than these settings; or
-    /// nothing says which settings made it.
-    pub fn check(&self, settings: &Settings) -> Result<()> {
+    /// nothing says which settings made it. A mask of the same name that had other rules.
+    pub fn check(&self, settings: &Settings, masks: &Masks) -> Result<()> {
         // In this order: a manifest is written before any result.
         let holds_results = self.holds_results()?;
         match self.manifest()? {
-            Some(Manifest { settings: known, .. }) => {
+            Some(Manifest { settings: known, masks: known_masks, .. }) => {
                 let (same_items, n) = (known.of_items(settings.n), settings.n);
                 if same_items.hash() != settings.hash() {
                     return Err(input(format!(
@@ -107,7 +107,18 @@ impl RunFolder {
                         known.n
                     )));
                 }
-                Ok(())
+                match masks
+                    .iter()
+                    .find(|(name, rules)| known_masks.get(*name).is_ok_and(|known| known != *rules))
+                {
+                    None => Ok(()),
+                    Some((name, rules)) => Err(input(format!(
+                        "{}: holds results of a mask `{name}` that had other rules ({}; now {rules}); give the mask another name, or \
+                         give another folder with --results",
+                        self.0.display(),
+                        known_masks.get(name).map(|known| known.to_string()).unwrap_or_default()
+                    ))),
+                }
             }
             None if holds_results => Err(input(format!(
                 "{}: holds results, but the manifest.json that says of which settings is gone; give another folder with \
@@ -182,7 +193,7 @@ impl RunFolder {
     /// Another process has begun with other settings; or as [`write_atomically`].
     pub fn begin(
         &self,
-        settings: &Settings,
+        (settings, masks): (&Settings, &Masks),
         items: &[Example],
         locks: bool,
         manifest: impl FnOnce(Option<Manifest>) -> Manifest,
@@ -190,7 +201,7 @@ impl RunFolder {
         let path = self.0.join("manifest.json");
         // One at a time: each adds to what the others have written.
         let _claim = if locks { Some(Claim::wait(&path.with_extension(CLAIM))?) } else { None };
-        self.check(settings)?;
+        self.check(settings, masks)?;
         if locks {
             remove_leftovers(&path)?;
             remove_leftovers(&self.0.join("items.jsonl"))?;

@@ -13,7 +13,7 @@ use crate::base::error::input;
 use crate::base::inputs;
 use crate::base::interrupt::check_interrupted;
 use crate::data::Example;
-use crate::intervene::Condition;
+use crate::intervene::{Condition, Intervention};
 use crate::sandbox::Trial;
 use crate::tasks::{Delimiters, ItemStats, Measure, Outcome, Runner, Scores, Task, TaskKind};
 
@@ -181,6 +181,11 @@ impl RunContents {
     fn examined(&self, path: &Path, depth: Depth) -> Result<Option<(FinishedCell, Vec<String>)>> {
         let shown = path.display();
         let condition = self.folder.condition_at(path)?;
+        if let Some(Intervention::Rules(name)) = condition.intervention() {
+            self.manifest.masks.get(name).map_err(|_| {
+                input(format!("{shown}: is not the score file of a cell: manifest.json has no mask `{name}`; move it away"))
+            })?;
+        }
         let Some(record) = super::read_json::<ScoreRecord>(path)? else { return Ok(None) };
         let (lines, sha256) = self.folder.generations_and_sha256(path)?;
         let found = FinishedCell { condition, record, lines };

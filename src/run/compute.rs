@@ -73,10 +73,10 @@ pub(super) fn unfinished(
     let mut work = Vec::new();
     for planned in planned {
         let settings = planned.prepared.settings(&model_sha256, experiment);
-        planned.folder.check(&settings)?;
+        planned.folder.check(&settings, &planned.prepared.run.masks)?;
         let mut planned = OpenCells::new(planned, settings, experiment)?;
         if !planned.pending.is_empty() {
-            let requests = planned.prepared.requests(&planned.pending);
+            let requests = planned.prepared.requests(&planned.pending)?;
             planned.limits = fitting(&planned.prepared, &requests, 0, model, experiment, place)?;
         }
         work.push(planned);
@@ -170,7 +170,7 @@ pub(super) fn compute_cells<D: Decoder>(
     let samples = prepared.run.sampling.samples;
     let request =
         |&(cell, slot): &(usize, usize)| prepared.request(work.pending[cell], slot / samples, slot % samples);
-    let requests: Vec<Request> = wanted.iter().map(request).collect();
+    let requests: Vec<Request> = wanted.iter().map(request).collect::<Result<_>>()?;
     let shown = (decoder.arch().layers, progress(work, decoder, &requests));
     if work.number[1] > 1 {
         let [at, all] = work.number;

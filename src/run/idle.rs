@@ -6,14 +6,18 @@ use anyhow::Result;
 
 use super::inputs::RunInputs;
 use crate::base::error::input;
-use crate::intervene::Intervention;
+use crate::intervene::{Intervention, Plan};
 
 /// The masks of a run that hide nothing of any of its prompts.
 pub fn masks(prepared: &RunInputs) -> Vec<Intervention> {
     let conditions = prepared.run.conditions.iter();
     let masks: BTreeSet<Intervention> = conditions.filter_map(|condition| condition.intervention()).collect();
-    let segments = masks.into_iter().filter(|mask| matches!(mask, Intervention::Segments { .. }));
-    segments.filter(|mask| prepared.prompts.iter().all(|prompt| mask.change(prompt).is_nothing())).collect()
+    let hide = |mask: &Intervention| matches!(mask, Intervention::Segments { .. } | Intervention::Rules(_));
+    let nothing = |mask: &Intervention| {
+        let plans = prepared.prompts.iter().map(|prompt| mask.plan(prompt, 0, &prepared.run.masks));
+        plans.into_iter().all(|plan| plan.is_ok_and(|plan| plan == Plan::UNMASKED))
+    };
+    masks.into_iter().filter(hide).filter(nothing).collect()
 }
 
 /// What the masks of a call come to, run by run.

@@ -16,7 +16,7 @@ use crate::base::hash::Hash;
 use crate::config::{Limit, Run, Sampling};
 use crate::data::{Corpus, Example, docstring, languages};
 use crate::engine::{Ask, Options, Request, Sample, StopRule};
-use crate::intervene::Condition;
+use crate::intervene::{Condition, Plan};
 use crate::lora::TrainingText;
 use crate::model::Family;
 use crate::prompt::{
@@ -67,6 +67,7 @@ impl RunInputs {
         let format = run.format.filled(source, target);
         let data = run.data.clone();
         let data = if run.task.weighs { data.with_options() } else { data };
+        let data = data.showing(run.format.columns());
         let mut corpus = Corpus::load_any(&data, run.direction.as_ref())?;
         if run.profile == Profile::Sia2024 {
             corpus.test.iter_mut().chain(&mut corpus.demonstrations).try_for_each(ask_by_docstring)?;
@@ -126,6 +127,14 @@ impl RunInputs {
             run,
         };
         model.arch.for_lengths(inputs.lengths())?;
+        // Every span that a mask names is in every prompt.
+        for (name, rules) in inputs.run.masks.iter() {
+            for (item, prompt) in inputs.items.iter().zip(&inputs.prompts) {
+                rules
+                    .plan(prompt, 0)
+                    .map_err(|error| input(format!("--mask {name}: item {}: {error}", item.id)))?;
+            }
+        }
         Ok(inputs)
     }
 
@@ -154,11 +163,26 @@ impl RunInputs {
         })
     }
 
+    /// What a condition changes in the run of an item.
+    ///
+    /// # Errors
+    /// A mask names a span that the prompt does not have.
+    pub fn plan(&self, condition: Condition, item: usize) -> Result<Plan> {
+        let plan = condition.plan(&self.prompts[item], &self.run.masks);
+        plan.map_err(|error| {
+            let series = condition.series();
+            input(format!("--mask {series}: item {}: {error}", self.items[item].id))
+        })
+    }
+
     /// The request for one generation of an item: `sample` counts from 0.
-    pub fn request(&self, condition: Condition, item: usize, sample: usize) -> Request<'_> {
-        let prompt = &self.prompts[item];
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn request(&self, condition: Condition, item: usize, sample: usize) -> Result<Request<'_>> {
+        let (prompt, plan) = (&self.prompts[item], self.plan(condition, item)?);
         if let Some(options) = self.options.get(item) {
-            return Request::weighing(prompt, condition.plan(prompt), options);
+            return Ok(Request::weighing(prompt, plan, options));
         }
         let Sampling { temperature, top_p, .. } = self.run.sampling;
         let stream = || {
@@ -171,19 +195,24 @@ impl RunInputs {
             true => Ask::Drawn(Sample { temperature, top_p, stream: stream() }),
             false => Ask::Likeliest,
         };
-        Request { prompt, plan: condition.plan(prompt), ask }
+        Ok(Request { prompt, plan, ask })
     }
 
     /// All generations of some conditions, item by item, so that those of a prompt are together.
-    pub fn requests(&self, conditions: &[Condition]) -> Vec<Request<'_>> {
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn requests(&self, conditions: &[Condition]) -> Result<Vec<Request<'_>>> {
         let samples = self.run.sampling.samples;
         let mut all = Vec::with_capacity(self.prompts.len() * conditions.len() * samples);
         for item in 0..self.prompts.len() {
             for &condition in conditions {
-                all.extend((0..samples).map(|sample| self.request(condition, item, sample)));
+                for sample in 0..samples {
+                    all.push(self.request(condition, item, sample)?);
+                }
             }
         }
-        all
+        Ok(all)
     }
 
     /// What parts an answer from what a model writes around it.
@@ -222,6 +251,7 @@ fn prompts(
     let prompter = |demonstrations: &[Example]| {
         Prompter::new(&run.format, languages, demonstrations, &model.tokenizer, run.profile, llama)
             .with_chat(chat)
+            .in_order(run.vary.order)
     };
     let common = prompter(demonstrations);
     let mut known = Known::default();

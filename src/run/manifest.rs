@@ -1,12 +1,16 @@
 //! What a run writes of itself: its settings, and the manifest.
 
+use std::ops::Range;
+
+use serde_json::{Value, json};
+
 use super::inputs::{RunInputs, languages_of, name};
 use super::model::OpenModel;
 use crate::config::{self, Compute, Experiment, Run, Sampling};
 use crate::data::{Direction, languages};
-use crate::intervene::{Change, Condition};
+use crate::intervene::{Change, Columns, Condition, Masks};
 use crate::prompt::{Prompt, Tokenizer};
-use crate::results::{Manifest, ManifestPrompt, Schema, Settings, SpecialTokens, TrainedOn, pair};
+use crate::results::{Manifest, ManifestPrompt, Schema, Settings, SpecialTokens, TrainedOn};
 use crate::tasks::Asked;
 
 impl RunInputs {
@@ -66,9 +70,13 @@ impl RunInputs {
         let first = &self.prompts[0];
         let mut unread_keys = model.unread.clone();
         self.adapted.iter().for_each(|adapted| unread_keys.join(adapted.unread.clone()));
-        let (mut hidden, mut asked) = known.map(|known| (known.hidden, known.asked)).unwrap_or_default();
+        let (mut hidden, mut asked, mut masks) =
+            known.map(|known| (known.hidden, known.asked, known.masks)).unwrap_or_default();
+        for (name, rules) in self.run.masks.iter() {
+            masks.add(name, rules.clone());
+        }
         for &condition in self.run.conditions.iter().chain(&self.run.others) {
-            hidden.insert(condition.series().to_string(), hidden_json(condition, first));
+            hidden.insert(condition.series().to_string(), hidden_json(condition, first, &masks));
             asked.add(condition, self.run.model.layers);
         }
         Manifest {
@@ -86,6 +94,7 @@ impl RunInputs {
                 segments: first.segments.clone(),
             },
             hidden,
+            masks,
             asked,
             special_tokens: self.special_tokens(first, &model.tokenizer),
             stop_strings: self.rule.strings.iter().map(|(string, _)| string.clone()).collect(),
@@ -139,14 +148,39 @@ fn decoding(sampling: Sampling) -> String {
 
 /// The columns of a prompt that a condition hides, ranges as pairs; `"own"` where every column but the row's own is hidden,
 /// `"attention"` where a layer has none, `"adapter"` where it has one.
-pub fn hidden_json(condition: Condition, prompt: &Prompt) -> serde_json::Value {
-    let Some(intervention) = condition.intervention() else { return serde_json::json!([]) };
-    match intervention.change(prompt) {
-        Change::Hide(columns) => columns.ranges().iter().map(pair).map(Vec::from).collect(),
-        Change::OnlySelf => "own".into(),
-        Change::NoAttention => "attention".into(),
-        Change::Adapt(_) => "adapter".into(),
+/// Of a mask of rules it is all that one of them hides from some row.
+pub fn hidden_json(condition: Condition, prompt: &Prompt, masks: &Masks) -> Value {
+    let Ok(plan) = condition.plan(prompt, masks) else { return Value::Null };
+    let mut hidden = Columns::default();
+    for edit in plan.edits() {
+        match &edit.change {
+            Change::Hide(columns) => hidden = hidden.or(columns),
+            Change::OnlySelf => return "own".into(),
+            Change::NoAttention => return "attention".into(),
+            Change::Adapt(_) => return "adapter".into(),
+        }
     }
+    ranges_json(&hidden)
+}
+
+/// Ranges as pairs; one without an end has `null` there.
+pub fn ranges_json(columns: &Columns) -> Value {
+    let pair = |range: &Range<usize>| json!([range.start, Some(range.end).filter(|end| *end < usize::MAX)]);
+    columns.ranges().iter().map(pair).collect()
+}
+
+/// What each rule of a condition comes to for a prompt: layers, rows, and columns that are hidden from these.
+pub fn rules_json(condition: Condition, prompt: &Prompt, masks: &Masks) -> Value {
+    let Ok(plan) = condition.plan(prompt, masks) else { return Value::Null };
+    let rules = plan.edits().iter().filter_map(|edit| match &edit.change {
+        Change::Hide(columns) => Some(json!({
+            "layers": ranges_json(&Columns::new([edit.layers.clone()]))[0],
+            "rows": ranges_json(&edit.rows),
+            "hidden": ranges_json(columns),
+        })),
+        _ => None,
+    });
+    rules.collect()
 }
 
 /// The command line, wherever the program lies.

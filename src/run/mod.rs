@@ -29,7 +29,7 @@ pub use fetch::{describe, locate};
 pub use idle::Idle;
 pub use inputs::RunInputs;
 pub use load::on_host;
-pub use manifest::{command, hidden_json};
+pub use manifest::{command, hidden_json, ranges_json, rules_json};
 pub use model::OpenModel;
 pub use open::{ModelRuns, notes, open, set_threads};
 pub use place::{Place, holding};

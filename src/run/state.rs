@@ -146,7 +146,7 @@ impl OpenCells {
         let known = self.folder.manifest()?.is_some();
         let stored = known.then(|| RunContents::open(self.folder.clone())).transpose()?;
         // Another process may just have begun, with other settings or more test items.
-        self.folder.check(&self.settings)?;
+        self.folder.check(&self.settings, &self.prepared.run.masks)?;
         if self.locks {
             let open = |cell: &&Condition| self.pending.contains(cell) || self.others.contains(cell);
             let finished = self.prepared.run.conditions.iter().filter(|cell| !open(cell));
@@ -156,8 +156,9 @@ impl OpenCells {
         wanted.append(&mut self.others);
         for cell in wanted {
             let claim = if self.locks { self.folder.claim(cell, self.settings.n)? } else { None };
-            let found = finished(stored.as_ref(), cell, self.prepared.run.model.layers)
-                .or_else(|error| self.folder.check(&self.settings).and(Err(error)))?;
+            let found = finished(stored.as_ref(), cell, self.prepared.run.model.layers).or_else(|error| {
+                self.folder.check(&self.settings, &self.prepared.run.masks).and(Err(error))
+            })?;
             let found = match found {
                 Some(found) if found.record.n == self.settings.n => {
                     self.finished.push(found.record);
@@ -255,7 +256,7 @@ impl OpenCells {
     /// Write what its results will be of.
     pub(super) fn begin(&self, model: &OpenModel) -> Result<()> {
         let Self { prepared, folder, settings, .. } = self;
-        folder.begin(settings, &prepared.items, self.locks, |known| {
+        folder.begin((settings, &prepared.run.masks), &prepared.items, self.locks, |known| {
             prepared.manifest(settings.clone(), model, &self.typed, known)
         })
     }

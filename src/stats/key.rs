@@ -27,9 +27,11 @@ pub struct CurveKey {
 impl CurveKey {
     /// What is hidden of a prompt, in words: `the instructions and examples`.
     pub fn hides(&self) -> String {
-        let Intervention::Segments { instructions, examples, query } = self.intervention else {
-            return if self.intervention == Intervention::All { "every other token" } else { "nothing" }
-                .into();
+        let (instructions, examples, query) = match self.intervention {
+            Intervention::Segments { instructions, examples, query } => (instructions, examples, query),
+            Intervention::All => return "every other token".into(),
+            Intervention::Rules(name) => return format!("what `{name}` hides"),
+            Intervention::Ablation | Intervention::Lora => return "nothing".into(),
         };
         let parts = [
             (instructions && self.instructed, "instructions"),

@@ -92,8 +92,7 @@ impl Study {
                     whole.curves.iter().filter(|curve| curve.key.intervention.kind() == kind).cloned();
                 Panel { curves: curves.collect(), ..whole.clone() }
             };
-            let parts =
-                [InterventionKind::Masks, InterventionKind::Ablation, InterventionKind::Lora].map(part);
+            let parts = InterventionKind::ALL.map(part);
             panels.extend(parts.into_iter().filter(|panel| !panel.curves.is_empty()));
         }
         Ok(Self { panels, runs })

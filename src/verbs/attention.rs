@@ -103,7 +103,7 @@ fn check_memory(
     model: &OpenModel,
     experiment: &Experiment,
 ) -> Result<()> {
-    let request = prepared.request(condition, item, 0);
+    let request = prepared.request(condition, item, 0)?;
     let rows = request.prompt.tokens.len() as u64;
     let shown = 2 * rows * rows * size_of::<f32>() as u64;
     fitting(prepared, &[request], shown, model, experiment, &Place::of(experiment)?).map(drop)
@@ -118,7 +118,7 @@ fn seen(
     head: Option<usize>,
 ) -> Result<AttentionMap> {
     let prompt = &prepared.prompts[item];
-    let plan = condition.plan(prompt);
+    let plan = prepared.plan(condition, item)?;
     let positions: Vec<usize> = (0..prompt.tokens.len()).collect();
     let mut entering: Option<Matrix> = match layer {
         0 => Some(decoder.embed(&prompt.tokens, &positions)?),

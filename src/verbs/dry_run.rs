@@ -193,7 +193,11 @@ fn in_words(hidden: &serde_json::Value) -> String {
         };
         return what.into();
     };
-    let ranges: Vec<String> = ranges.iter().map(|range| format!("[{},{})", range[0], range[1])).collect();
+    let end = |range: &serde_json::Value| match &range[1] {
+        serde_json::Value::Null => "...".into(),
+        end => end.to_string(),
+    };
+    let ranges: Vec<String> = ranges.iter().map(|range| format!("[{},{})", range[0], end(range))).collect();
     if ranges.is_empty() { "nothing".into() } else { ranges.join(", ") }
 }
 
@@ -205,10 +209,10 @@ impl Prompts {
         // What the call itself would refuse. The weights may not be here yet, and reading them takes long.
         let folder = RunFolder::new(experiment.results.join(run.folder()));
         let weights = folder.manifest()?.map(|known| known.settings.model_sha256).unwrap_or_default();
-        folder.check(&prepared.settings(&weights, experiment))?;
+        folder.check(&prepared.settings(&weights, experiment), &run.masks)?;
         let lengths = prepared.prompts.iter().map(|prompt| prompt.tokens.len());
         let longest = lengths.clone().max().unwrap_or(0);
-        let requests = prepared.requests(&run.conditions);
+        let requests = prepared.requests(&run.conditions)?;
         let stored = model.checkpoint().and_then(|checkpoint| checkpoint.size()).ok();
         // A plan can be made where there is no such GPU.
         let budget = Place::of(experiment).map_or(experiment.memory, |place| place.budget);
@@ -234,7 +238,7 @@ impl Prompts {
         }
         let [work_most, work_least] = work;
         let hidden = |condition: &Condition| {
-            (condition.series().to_string(), hidden_json(*condition, &prepared.prompts[0]))
+            (condition.series().to_string(), hidden_json(*condition, &prepared.prompts[0], &run.masks))
         };
         let hidden = run.conditions.iter().map(hidden);
         Ok(Self {

@@ -20,11 +20,16 @@ use crate::tasks::Measure;
 pub fn figure(args: FigureArgs) -> Result<()> {
     match args.kind {
         FigureKind::Masks(args) => {
-            let study = study(&args.selection, false, |mask| mask.kind() == InterventionKind::Masks)?;
+            let hides = |mask: Intervention| {
+                matches!(mask.kind(), InterventionKind::Masks | InterventionKind::Windows)
+            };
+            let study = study(&args.selection, false, hides)?;
             draw_curves(&study, &args, "masks")
         }
         FigureKind::Lora(args) => {
-            let mut study = study(&args.selection, false, |mask| mask.kind() != InterventionKind::Ablation)?;
+            let drawn =
+                |mask: Intervention| matches!(mask.kind(), InterventionKind::Masks | InterventionKind::Lora);
+            let mut study = study(&args.selection, false, drawn)?;
             beside_adapters(&mut study)?;
             draw_curves(&study, &args, "lora")
         }

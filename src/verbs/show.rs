@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::output::ranges;
 use crate::base::console::{note, say, say_in_colour, say_json};
@@ -11,10 +11,10 @@ use crate::base::error::{input, printable};
 use crate::cli::ShowArgs;
 use crate::config::{Experiment, Purpose};
 use crate::hub::ModelFiles;
-use crate::intervene::{Change, Condition, Intervention, Series};
+use crate::intervene::{Change, Columns, Condition, Edit, Series};
 use crate::prompt::{Prompt, Tokenizer};
 use crate::results::SpecialTokens;
-use crate::run::{OpenModel, RunInputs, describe, hidden_json};
+use crate::run::{OpenModel, RunInputs, describe, hidden_json, ranges_json, rules_json};
 
 /// Show one prompt.
 pub fn show(args: ShowArgs) -> Result<()> {
@@ -35,7 +35,7 @@ pub fn show(args: ShowArgs) -> Result<()> {
         let masked = conditions.iter().find(|condition| !condition.is_baseline());
         say_json(&as_json(&prepared, args.item, *masked.unwrap_or(&conditions[0]), &model.tokenizer))
     } else {
-        text(prompt, conditions, &model.tokenizer)?;
+        text(&prepared, args.item, &model.tokenizer)?;
         say(&special_tokens(&prepared.special_tokens(prompt, &model.tokenizer)))?;
         let asked = asked(&prepared, args.item, &model.tokenizer);
         if !asked.is_empty() {
@@ -76,8 +76,22 @@ fn asked(prepared: &RunInputs, item: usize, tokenizer: &Tokenizer) -> String {
     }
     let right: Vec<String> = example.right().map(|right| printable(right.trim())).collect();
     let rule = prepared.run.asked.answer.clone().unwrap_or_default();
-    let rule = serde_json::to_string(&rule).unwrap_or_default();
-    format!("right answers: {}\ncompared by: {rule}", right.join(", "))
+    // The keys and values of a task's file, which its docs explain.
+    let rule = match serde_json::to_value(&rule) {
+        Ok(Value::Object(keys)) if !keys.is_empty() => {
+            let words = keys.iter().map(|(key, value)| match value {
+                Value::String(word) => format!("{key} {word}"),
+                Value::Array(list) => {
+                    let list: Vec<String> = list.iter().filter_map(Value::as_str).map(String::from).collect();
+                    format!("{key} {}", list.join(", "))
+                }
+                other => format!("{key} {other}"),
+            });
+            words.collect::<Vec<_>>().join("; ")
+        }
+        _ => "as it is written".into(),
+    };
+    format!("right answers: {}\ncompared: {rule}", right.join(", "))
 }
 
 /// Options that are listed.
@@ -92,23 +106,35 @@ fn program(prepared: &RunInputs, item: usize) -> Option<String> {
 fn as_json(prepared: &RunInputs, item: usize, condition: Condition, tokenizer: &Tokenizer) -> Value {
     let (prompt, n_layers) = (&prepared.prompts[item], prepared.run.model.layers);
     let special = prepared.special_tokens(prompt, tokenizer);
-    let change = condition.intervention().map(|intervention| intervention.change(prompt));
+    let masks = &prepared.run.masks;
+    let plan = condition.plan(prompt, masks).unwrap_or_default();
+    let change = plan.edits().first().map(|edit| edit.change.clone());
     // `all` hides columns that depend on the row: every one but the row's own.
     let ranges = match change {
-        Some(Change::Hide(_)) => hidden_json(condition, prompt),
+        Some(Change::Hide(_)) => hidden_json(condition, prompt, masks),
         // Above and below it all is read.
         None | Some(Change::NoAttention | Change::Adapt(_)) => json!([]),
         Some(Change::OnlySelf) => json!([[0, prompt.tokens.len()]]),
     };
+    let generated = prompt.tokens.len()..usize::MAX;
+    let generated = [("generated", generated.clone()), ("choosing", generated.start - 1..generated.end)];
+    let spans: Map<String, Value> = prompt
+        .names()
+        .into_iter()
+        .map(|(name, ranges)| (name.to_string(), ranges_json(&Columns::new(ranges))))
+        .chain(generated.map(|(name, range)| (name.into(), ranges_json(&Columns::new([range])))))
+        .collect();
     let mut value = json!({
         "id": prompt.item,
         "prompt": prompt.text,
         "tokens": prompt.tokens,
         "segments": prompt.segments,
+        "spans": spans,
         "mask": condition.series(),
         "from_layer": condition.start(n_layers),
         "n_layers": n_layers,
         "hidden": ranges,
+        "rules": rules_json(condition, prompt, masks),
         "own_column_only": change == Some(Change::OnlySelf),
         "attention_removed": change == Some(Change::NoAttention),
         "special_tokens": special,
@@ -129,7 +155,8 @@ fn as_json(prepared: &RunInputs, item: usize, condition: Condition, tokenizer: &
     value
 }
 
-fn text(prompt: &Prompt, conditions: &[Condition], tokenizer: &Tokenizer) -> Result<()> {
+fn text(prepared: &RunInputs, item: usize, tokenizer: &Tokenizer) -> Result<()> {
+    let (prompt, conditions) = (&prepared.prompts[item], &prepared.run.conditions);
     say(&format!("item {}, {} tokens\n", prompt.item, prompt.tokens.len()))?;
     for (name, range) in prompt.segments.named() {
         if !range.is_empty() {
@@ -149,10 +176,13 @@ fn text(prompt: &Prompt, conditions: &[Condition], tokenizer: &Tokenizer) -> Res
     for series in all {
         let of_series = conditions.iter().filter(|condition| condition.series() == series);
         let layers: Vec<usize> = of_series.filter_map(|condition| condition.layer()).collect();
-        say(&match series {
-            Series::Baseline => format!("{series}: hides nothing in this prompt"),
-            Series::Of(intervention) => hides(prompt, intervention, &layers, tokenizer),
-        })?;
+        match layers.first() {
+            None => say(&format!("{series}: hides nothing in this prompt"))?,
+            Some(&first) => {
+                let plan = prepared.plan(series.at(first), item)?;
+                say(&hides(prompt, series, plan.edits(), &layers, tokenizer))?;
+            }
+        }
     }
     Ok(())
 }
@@ -167,41 +197,65 @@ fn special_tokens(special: &SpecialTokens) -> String {
     format!("beginning of text: {bos}{}\nend of text: {eos}", special.bos_from)
 }
 
-fn hides(prompt: &Prompt, mask: Intervention, layers: &[usize], tokenizer: &Tokenizer) -> String {
-    if mask == Intervention::Ablation {
-        let in_turn = if layers.len() > 1 { ", each in turn" } else { "" };
-        let layers = ranges(&layers.iter().copied().collect());
-        return format!("{mask}: removes the attention of one layer{in_turn}: {layers}");
-    }
-    let layers = match layers {
-        [one] => format!("from layer {one} on"),
-        [first, .., last] => format!("from the start layer on ({first}..{last})"),
-        [] => String::new(),
-    };
-    match mask.change(prompt) {
-        Change::OnlySelf => format!("{mask}: {layers}, each token attends only to itself"),
-        Change::NoAttention => format!("{mask}: removes the attention of one layer"),
-        Change::Adapt(_) => format!("{mask}: hides nothing; one layer has an adapter"),
-        Change::Hide(columns) if columns.is_empty() => format!("{mask}: hides nothing in this prompt"),
-        Change::Hide(columns) => {
-            let n = prompt.tokens.len();
-            let edge = |range: &Range<usize>| {
-                let token = |at: usize| match at < n {
-                    true => pieces(prompt, &(at..at + 1), tokenizer),
-                    false => "(generated)".into(),
+/// What a series does to a prompt, an edit a line. `edits` are those of the first of its layers.
+fn hides(prompt: &Prompt, series: Series, edits: &[Edit], layers: &[usize], tokenizer: &Tokenizer) -> String {
+    let first = layers.first().copied().unwrap_or(0);
+    let lines = edits.iter().map(|edit| {
+        let from = from_layers(edit, first, layers);
+        match &edit.change {
+            Change::OnlySelf => format!("{series}: {from}, each token attends only to itself"),
+            Change::NoAttention => {
+                let in_turn = if layers.len() > 1 { ", each in turn" } else { "" };
+                let layers = ranges(&layers.iter().copied().collect());
+                format!("{series}: removes the attention of one layer{in_turn}: {layers}")
+            }
+            Change::Adapt(_) => format!("{series}: hides nothing; one layer has an adapter"),
+            Change::Hide(columns) => {
+                let readers = match edit.rows == Columns::all() {
+                    true => String::new(),
+                    false => format!(" from the rows {}", edges(prompt, &edit.rows, tokenizer)),
                 };
-                format!(
-                    "[{}, {}) from {} to {}",
-                    range.start,
-                    range.end,
-                    token(range.start),
-                    token(range.end - 1)
-                )
-            };
-            let ranges: Vec<String> = columns.ranges().iter().map(edge).collect();
-            format!("{mask}: {layers}, {} tokens are hidden: {}", columns.len(), ranges.join(", "))
+                format!("{series}: {from}, {}{readers}", hidden(prompt, columns, tokenizer))
+            }
         }
+    });
+    let lines: Vec<String> = lines.collect();
+    if lines.is_empty() { format!("{series}: hides nothing in this prompt") } else { lines.join("\n") }
+}
+
+/// At which layers an edit works.
+fn from_layers(edit: &Edit, first: usize, layers: &[usize]) -> String {
+    let window = edit.layers.end.saturating_sub(first);
+    match (layers, edit.layers.end) {
+        ([one], usize::MAX) => format!("from layer {one} on"),
+        ([_, .., last], usize::MAX) => format!("from the start layer on ({first}..{last})"),
+        ([one], _) => format!("at {window} layers from {one} on"),
+        ([_, .., last], _) => format!("at {window} layers from the start layer on ({first}..{last})"),
+        ([], _) => String::new(),
     }
+}
+
+/// How many tokens are hidden, and which.
+fn hidden(prompt: &Prompt, columns: &Columns, tokenizer: &Tokenizer) -> String {
+    let edges = edges(prompt, columns, tokenizer);
+    match columns.within(&(0..prompt.tokens.len())).len() {
+        count if count == columns.len() => format!("{count} tokens are hidden: {edges}"),
+        count => format!("{count} tokens of the prompt and generated ones are hidden: {edges}"),
+    }
+}
+
+/// Ranges with their first and last tokens.
+fn edges(prompt: &Prompt, columns: &Columns, tokenizer: &Tokenizer) -> String {
+    let n = prompt.tokens.len();
+    let token = |at: usize| match at < n {
+        true => pieces(prompt, &(at..at + 1), tokenizer),
+        false => "(generated)".into(),
+    };
+    let edge = |range: &Range<usize>| match range.end {
+        usize::MAX => format!("[{}, ...) from {} on", range.start, token(range.start)),
+        end => format!("[{}, {end}) from {} to {}", range.start, token(range.start), token(end - 1)),
+    };
+    columns.ranges().iter().map(edge).collect::<Vec<_>>().join(", ")
 }
 
 /// The tokens of a range, parted by `|`, line ends shown as `⏎` before they break.

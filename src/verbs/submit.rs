@@ -32,7 +32,9 @@ pub fn submit(args: &SubmitArgs) -> Result<()> {
     for planned in models.iter().flat_map(|(_, _, planned)| planned) {
         // Whether the weights are the same the tasks will see: they may not be here yet, and reading them takes long.
         let weights = planned.folder.manifest()?.map(|known| known.settings.model_sha256).unwrap_or_default();
-        planned.folder.check(&planned.prepared.settings(&weights, &experiment))?;
+        planned
+            .folder
+            .check(&planned.prepared.settings(&weights, &experiment), &planned.prepared.run.masks)?;
     }
     let parts = args.parts.unwrap_or(experiment.runs.len());
     if parts == 0 || parts > experiment.cells() {

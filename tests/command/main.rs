@@ -7,6 +7,7 @@ mod exits;
 mod goldens_by_command;
 mod instruction_sets;
 mod lora;
+mod masks;
 mod measures;
 mod named_models;
 mod newcomer;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use candle_core::quantized::gguf_file;
 use icl_mask::base::error::InputError;
 use icl_mask::data::Example;
-use icl_mask::intervene::{Change, Intervention};
+use icl_mask::intervene::{Change, Columns, Intervention, Masks};
 use icl_mask::prompt::chat::{ChatTemplate, TemplateSource};
 use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 use serde::Deserialize;
@@ -123,9 +123,11 @@ fn segments_are_cut_by_first_bytes_and_cover_the_prompt() {
 fn what_the_template_writes_is_never_hidden_by_a_mask_of_segments() {
     each(|name, case, prompt| {
         for (mask, expected) in &case.hidden {
-            let Change::Hide(columns) = mask.parse::<Intervention>().unwrap().change(prompt) else {
-                panic!("{mask}")
-            };
+            let plan = mask.parse::<Intervention>().unwrap().plan(prompt, 0, &Masks::default()).unwrap();
+            let columns = plan.edits().first().map_or(Columns::default(), |edit| match &edit.change {
+                Change::Hide(columns) => columns.clone(),
+                _ => panic!("{mask}"),
+            });
             let found: Vec<[usize; 2]> =
                 columns.ranges().iter().map(|range| [range.start, range.end]).collect();
             assert_eq!(&found, expected, "{name}, {mask}");
@@ -135,7 +137,8 @@ fn what_the_template_writes_is_never_hidden_by_a_mask_of_segments() {
                 "{name}"
             );
         }
-        assert_eq!(Intervention::All.change(prompt), Change::OnlySelf, "{name}");
+        let all = Intervention::All.plan(prompt, 0, &Masks::default()).unwrap();
+        assert_eq!(all.edits()[0].change, Change::OnlySelf, "{name}");
     });
 }
 

@@ -12,6 +12,7 @@ mod sampling;
 mod score;
 mod score_again;
 mod segments;
+mod spans;
 mod stats;
 mod tokenizers;
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use icl_mask::data::Example;
-use icl_mask::intervene::{Change, Intervention};
+use icl_mask::intervene::{Change, Intervention, Masks};
 use icl_mask::prompt::{Format, Profile, Prompt, Prompter, Tokenizer};
 use serde::Deserialize;
 use serde_json::Value;
@@ -93,10 +93,12 @@ fn pair(range: &std::ops::Range<usize>) -> [usize; 2] {
 }
 
 fn hidden(prompt: &Prompt, mask: &str) -> Vec<[usize; 2]> {
-    match mask.parse::<Intervention>().unwrap().change(prompt) {
-        Change::Hide(columns) => columns.ranges().iter().map(pair).collect(),
+    let plan = mask.parse::<Intervention>().unwrap().plan(prompt, 0, &Masks::default()).unwrap();
+    let columns = plan.edits().iter().map(|edit| match &edit.change {
+        Change::Hide(columns) => columns.ranges().iter().map(pair).collect::<Vec<_>>(),
         Change::OnlySelf | Change::NoAttention | Change::Adapt(_) => panic!("{mask} hides columns"),
-    }
+    });
+    columns.flatten().collect()
 }
 
 /// Call `check` with each case and its prompt, built as for a Llama model and as for another.

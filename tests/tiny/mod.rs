@@ -178,7 +178,7 @@ pub fn prompts(tokenizer: &Tokenizer, profile: Profile, k: usize, n: usize) -> V
 }
 
 pub fn plan(prompt: &Prompt, mask: &str, from_layer: usize) -> Plan {
-    condition(mask, from_layer).plan(prompt)
+    condition(mask, from_layer).plan(prompt, &icl_mask::intervene::Masks::default()).expect("a plan")
 }
 
 pub fn condition(mask: &str, from_layer: usize) -> Condition {
