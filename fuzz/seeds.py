@@ -73,6 +73,8 @@ def corpora():
     write("corpus/0-packed", b"\0" + packed(table) + packed("3\ta\tb\n"))
     write("corpus/2-semicolons", b"\2" + quoted.replace(",", ";").encode())
     write("corpus/3-lines", b"\3" + rows.encode())
+    for file in sorted((ROOT / "tests/goldens/parquet").glob("*.parquet")):
+        write(f"corpus/{len(contents)}-{file.stem}", bytes([len(contents)]) + file.read_bytes())
 
 
 def packed(text):

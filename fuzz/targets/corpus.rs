@@ -1,4 +1,4 @@
-//! Corpora: tables as TSV, CSV, JSONL and JSON, problems as JSONL, plain and packed, a pair of files aligned by line, and the header
+//! Corpora: tables as TSV, CSV, JSONL, JSON and Parquet, problems as JSONL, plain and packed, a pair of files aligned by line, and the header
 //! that says the languages. Some are described by a YAML file, with keys within keys. The first byte says which.
 #![no_main]
 
@@ -32,7 +32,7 @@ fuzz_mutator!(|data: &mut [u8], size: usize, most: usize, seed: u32| {
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, rest)) = bytes.split_first() else { return };
-    let which = usize::from(*which) % (ROWS.len() + PROBLEMS.len() + DESCRIBED.len() + 1);
+    let which = usize::from(*which) % (ROWS.len() + PROBLEMS.len() + DESCRIBED.len() + 2);
     let direction: Direction = "en-fr".parse().expect("a direction");
     let config = if let Some(name) = ROWS.get(which) {
         let config = DataConfig::one_off(&common::file(name, rest), None);
@@ -45,8 +45,10 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(DataConfig::one_off_code(&common::file(name, rest), None))
     } else if let Some(text) = DESCRIBED.get(which - ROWS.len() - PROBLEMS.len()) {
         described(text, rest)
-    } else {
+    } else if which == ROWS.len() + PROBLEMS.len() + DESCRIBED.len() {
         aligned(rest)
+    } else {
+        Ok(DataConfig::one_off(&common::file("test.parquet", rest), None))
     };
     let config = config.expect("as written above");
     common::judge(Corpus::load_any(&config, Some(&direction)), bytes);

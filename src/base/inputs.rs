@@ -171,7 +171,11 @@ const PACKED: [(&[u8], &str, &str); 5] = [
     (b"\xfd7zXZ\0", "packed with xz", "unpack it, or pack it with gzip, first"),
     (b"\x28\xb5\x2f\xfd", "packed with zstd", "unpack it, or pack it with gzip, first"),
     (b"PK\x03\x04", "a ZIP archive or a spreadsheet", "unpack it, or save it as CSV, first"),
-    (b"PAR1", "a Parquet file", "save it as JSONL, for example with `to_json` of datasets, first"),
+    (
+        b"PAR1",
+        "a Parquet file",
+        "let its name end in .parquet where rows of a table are read, or save it as JSONL",
+    ),
 ];
 
 /// Byte order marks of other encodings, the longer ones first.

@@ -1,6 +1,7 @@
 //! What all the other modules use, and which uses none of them.
 
 pub mod allowance;
+pub mod caught;
 pub mod console;
 pub mod error;
 pub mod files;

@@ -5,6 +5,7 @@
 //! wrong with a file is refused with the file, the line and what to do; no line is ever skipped or repaired silently,
 //! because a shifted line pairs every later source with the wrong target.
 
+mod columnar;
 mod config;
 mod direction;
 mod flores;

@@ -37,6 +37,7 @@ impl OptionsColumn {
             Some(Found::Text(text)) => text.split('|').map(|option| option.trim().into()).collect(),
             None if matches!(self, Self::Usual) => return Ok(Vec::new()),
             None => return Err(row.refuse(&format!("has no column `{name}` of options"))),
+            Some(Found::Unread(why)) => return Err(row.refuse(&format!("has `{name}` {why}"))),
             Some(Found::Number(_) | Found::Other) => {
                 return Err(row.refuse(&format!(
                     "has `{name}` that are not a list of texts; write [\"yes\", \"no\"], or yes | no in TSV and CSV"

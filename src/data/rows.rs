@@ -1,4 +1,4 @@
-//! Rows of a table, whichever its format: TSV, CSV, JSONL, or one JSON list.
+//! Rows of a table, whichever its format: TSV, CSV, JSONL, one JSON list, or Parquet.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,14 @@ use std::rc::Rc;
 use anyhow::Result;
 use serde_json::{Map, Value};
 
+use super::columnar::{ParquetRow, ParquetRows};
 use super::lines::{Lines, unreadable};
 use super::records::{self, Record};
 use crate::base::error::input;
 use crate::base::inputs::{self, MOST_TEXT};
 
-/// Ends of names of files that [`TableRows::open`] understands; `.gz` may follow each.
-const EXTENSIONS: [&str; 7] = ["tsv", "tab", "txt", "csv", "jsonl", "ndjson", "json"];
+/// Ends of names of files that [`TableRows::open`] understands; `.gz` may follow each but the last.
+const EXTENSIONS: [&str; 8] = ["tsv", "tab", "txt", "csv", "jsonl", "ndjson", "json", "parquet"];
 
 /// Whether a word is the name of a file of rows: `--data` takes names of corpora too.
 pub(crate) fn is_named_like_one(word: &str) -> bool {
@@ -41,6 +42,7 @@ enum RowSyntax {
     Csv { records: std::vec::IntoIter<Record>, names: Rc<[String]> },
     JsonLines(Lines),
     JsonList(std::iter::Enumerate<std::vec::IntoIter<Value>>),
+    Parquet(Box<ParquetRows>),
 }
 
 /// One row.
@@ -55,6 +57,7 @@ pub(super) struct TableRow {
 enum RowFields {
     Columns(Rc<[String]>, Vec<String>),
     Object(Map<String, Value>),
+    Parquet(ParquetRow),
 }
 
 /// What a row has under a name.
@@ -67,6 +70,8 @@ pub(super) enum Found<'a> {
     Texts(Vec<String>),
     /// Something else.
     Other,
+    /// Something that is not read, and the clause that says why.
+    Unread(&'a str),
 }
 
 impl TableRows {
@@ -80,11 +85,12 @@ impl TableRows {
             "tsv" | "tab" | "txt" => tsv(path, advice)?,
             "csv" => csv(path, advice)?,
             "json" => json(path, advice)?,
+            "parquet" => parquet(path, advice)?,
             _ => {
                 // A pipe is named as what it is, whatever it is called.
                 Lines::open(path, advice)?;
                 return Err(input(format!(
-                    "{} is neither .tsv, .csv, .jsonl nor .json; convert it to one of them",
+                    "{} is neither .tsv, .csv, .jsonl, .json nor .parquet; convert it to one of them",
                     path.display()
                 )));
             }
@@ -131,6 +137,12 @@ impl TableRows {
                 };
                 Some(TableRow { place, at: format!("as {at}"), fields: RowFields::Object(object) })
             }
+            RowSyntax::Parquet(rows) => {
+                let Some(row) = rows.next_row()? else { return Ok(None) };
+                let at = format!("row {}", row.number);
+                let place = format!("{}: {at}", path.display());
+                Some(TableRow { place, at: format!("as {at}"), fields: RowFields::Parquet(row) })
+            }
         })
     }
 }
@@ -173,6 +185,17 @@ fn json(path: &Path, advice: &str) -> Result<RowSyntax> {
     Ok(RowSyntax::JsonList(list.into_iter().enumerate()))
 }
 
+fn parquet(path: &Path, advice: &str) -> Result<RowSyntax> {
+    let rows = ParquetRows::open(path).map_err(|trouble| unreadable(trouble, path, advice))?;
+    if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gz")) {
+        return Err(input(format!(
+            "{} is packed once more than Parquet files are, which pack their pages; unpack it with gunzip first",
+            path.display()
+        )));
+    }
+    Ok(RowSyntax::Parquet(Box::new(rows?)))
+}
+
 /// The names of a header.
 fn distinct(names: Vec<String>, path: &Path) -> Result<Rc<[String]>> {
     let mut seen = HashSet::new();
@@ -190,12 +213,11 @@ impl TableRow {
                 let place = names.iter().position(|known| known == name)?;
                 fields.get(place).map(|text| Found::Text(text))
             }
-            RowFields::Object(object) => nested(object, name).map(|value| match value {
-                Value::String(text) => Found::Text(text),
-                Value::Number(number) => Found::Number(number.to_string()),
-                Value::Array(list) => texts(list).map_or(Found::Other, Found::Texts),
-                _ => Found::Other,
-            }),
+            RowFields::Object(object) => nested(object, name).map(found),
+            RowFields::Parquet(row) => match row.why_unread(name) {
+                Some(why) => Some(Found::Unread(why)),
+                None => nested(&row.object, name).map(found),
+            },
         }
     }
 
@@ -203,7 +225,7 @@ impl TableRow {
     pub fn names(&self) -> Vec<String> {
         match &self.fields {
             RowFields::Columns(names, _) => names.to_vec(),
-            RowFields::Object(object) => {
+            RowFields::Object(object) | RowFields::Parquet(ParquetRow { object, .. }) => {
                 let names = |(key, value): (&String, &Value)| match value {
                     Value::Object(inner) if !inner.is_empty() => {
                         inner.keys().map(|inner| format!("{key}.{inner}")).collect()
@@ -230,6 +252,15 @@ impl TableRow {
             ))),
             _ => Ok(self),
         }
+    }
+}
+
+fn found(value: &Value) -> Found<'_> {
+    match value {
+        Value::String(text) => Found::Text(text),
+        Value::Number(number) => Found::Number(number.to_string()),
+        Value::Array(list) => texts(list).map_or(Found::Other, Found::Texts),
+        _ => Found::Other,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tables: one pair per row, as TSV or CSV with a header, as JSONL, or as one JSON list.
+//! Tables: one pair per row, as TSV or CSV with a header, as JSONL, as one JSON list, or as Parquet.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -171,6 +171,9 @@ impl ColumnNames {
         };
         let text = |name: &str| match row.get(name) {
             Some(Found::Text(text)) => filled(name, text),
+            Some(Found::Unread(why)) => {
+                Err(row.refuse(&format!("has a `{name}` {why}; leave it out or write it as text")))
+            }
             _ => Err(row.refuse(&format!("has a `{name}` that is not a string; put it in quotes"))),
         };
         let id = match id.as_deref().map(|name| (name, row.get(name))) {
@@ -360,7 +363,7 @@ mod tests {
             ("x.csv", b"", "x.csv is empty"),
             ("x.csv", b"source,target\na,b,c\n", "x.csv:2 has 3 fields where the header has 2; put a field"),
             ("x.csv", b"source,target\na,\"b\n", "x.csv:2 opens a quote that is never closed"),
-            ("x.xlsx", b"source,target\n", "x.xlsx is neither .tsv, .csv, .jsonl nor .json"),
+            ("x.xlsx", b"source,target\n", "x.xlsx is neither .tsv, .csv, .jsonl, .json nor .parquet"),
             ("x.json", b"[{\"source\":\"a\",\"target\":\"b\"},\n{]", "x.json:2 is not a JSON list"),
             ("x.json", b"[1]", "x.json: item 1 is not an object"),
             (

@@ -5,7 +5,6 @@ use std::ops::Range;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-mod caught;
 pub mod chat;
 mod choice;
 pub mod format;

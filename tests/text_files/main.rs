@@ -3,6 +3,7 @@
 mod corpora;
 mod encodings;
 mod languages;
+mod parquet;
 
 #[path = "../tiny/mod.rs"]
 mod tiny;

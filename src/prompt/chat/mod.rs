@@ -16,9 +16,9 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 mod generation;
 mod jinja;
 
-use super::caught::quietly;
 use super::tokenizer::files::Beside;
 use crate::base::allowance::within;
+use crate::base::caught::quietly;
 use crate::base::error::input;
 use crate::base::hash::Hash;
 use crate::base::inputs::{self, MOST_SETTINGS};

@@ -27,7 +27,7 @@ use tokenizers::{AddedToken, NormalizedString, Normalizer};
 
 pub use special::Special;
 
-use super::caught::caught;
+use crate::base::caught::caught;
 use crate::base::error::input;
 use crate::base::inputs;
 use crate::base::keys::Unread;

@@ -1,4 +1,4 @@
-//! Libraries panic at some tokenizers and templates that are not what they should be, when they are read or when they are
+//! Libraries panic at some tokenizers, templates and Parquet files that are not what they should be, when they are read or when they are
 //! first used. Here that is an error, and nothing is printed of it.
 
 use std::cell::Cell;
@@ -11,12 +11,12 @@ thread_local! {
 }
 
 /// What a library makes of a call, or why it makes nothing of it.
-pub(super) fn caught<T, E: Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+pub(crate) fn caught<T, E: Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     quietly(call).and_then(|result| result.map_err(|error| error.to_string()))
 }
 
 /// What a call returns, or what it says as it panics.
-pub(super) fn quietly<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn quietly<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = panic::take_hook();
