@@ -129,8 +129,9 @@ pub struct ScoreArgs {
     /// Tokenizer of BLEU: 13a, intl, char, zh or none
     #[arg(long, default_value = "13a", requires = "hyp", help_heading = "Text")]
     pub tokenize: String,
-    /// Model of SentencePiece, such as FLORES' own: beside BLEU, BLEU of its pieces (spBLEU) [default: none]
-    #[arg(long, value_name = "FILE", requires = "reference", help_heading = "Text")]
+    /// Model of SentencePiece, such as FLORES' own: beside BLEU, BLEU of its pieces (spBLEU), of --hyp or of RESULTS
+    /// [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Text")]
     pub sentencepiece: Option<PathBuf>,
     /// Lower-case hypotheses and references before scoring
     #[arg(long, requires = "hyp", help_heading = "Text")]

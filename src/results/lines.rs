@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Stop;
-use crate::tasks::{Outcome, WrittenOutcome};
+use crate::score::BleuStats;
+use crate::tasks::{Measure, Outcome, WrittenOutcome};
 
 /// A line of `layer-<l>.jsonl`: one generation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,9 +30,20 @@ pub struct GenerationLine {
     /// What another program says of it, by the name of the score.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub imported: BTreeMap<String, f64>,
+    /// What it adds to BLEU of the pieces of SentencePiece models, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub spbleu: BTreeMap<String, BleuStats>,
     /// What it adds to the scores.
     #[serde(flatten)]
     pub outcome: Outcome,
+}
+
+impl GenerationLine {
+    /// The measures that were added to what its task measures.
+    pub fn added(&self) -> impl Iterator<Item = Measure> {
+        let imported = self.imported.keys().map(|name| Measure::imported(name));
+        imported.chain(self.spbleu.keys().map(|name| Measure::of_pieces(name)))
+    }
 }
 
 fn is_first(sample: &usize) -> bool {
@@ -65,6 +77,8 @@ struct WrittenLine {
     sample: usize,
     #[serde(default)]
     imported: BTreeMap<String, f64>,
+    #[serde(default)]
+    spbleu: BTreeMap<String, BleuStats>,
     #[serde(flatten)]
     outcome: WrittenOutcome,
     seconds: Option<f64>,
@@ -74,9 +88,13 @@ struct WrittenLine {
 impl WrittenLine {
     /// The generation, finished or not.
     fn line(self) -> Result<GenerationLine, &'static str> {
-        let Self { id, prompt_tokens, text, clean, tokens, stop, sample, imported, outcome, .. } = self;
+        let Self { id, prompt_tokens, text, clean, tokens, stop, sample, imported, spbleu, outcome, .. } =
+            self;
+        if !spbleu.values().all(BleuStats::is_possible) {
+            return Err("has counts under `spbleu` that no text can have");
+        }
         let outcome = outcome.try_into()?;
-        Ok(GenerationLine { id, prompt_tokens, text, clean, tokens, stop, sample, imported, outcome })
+        Ok(GenerationLine { id, prompt_tokens, text, clean, tokens, stop, sample, imported, spbleu, outcome })
     }
 }
 
@@ -131,6 +149,12 @@ mod tests {
             (&format!(r#"{STATS},"verdict":"passed""#), "beside `verdict`"),
             (r#","verdict":"good""#, "unknown variant"),
             (r#","stats":{"bleu":1}"#, "invalid"),
+            (
+                &format!(
+                    r#"{STATS},"spbleu":{{"m":{{"sys_len":0,"ref_len":0,"matches":[0,0,0,0],"totals":[1,0,0,0]}}}}"#
+                ),
+                "`spbleu` that no text can have",
+            ),
         ] {
             let error = read(more).expect_err(more);
             assert!(error.contains(says), "{more}: {error}");

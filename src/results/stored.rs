@@ -15,6 +15,7 @@ use crate::base::interrupt::check_interrupted;
 use crate::data::Example;
 use crate::intervene::{Condition, Intervention};
 use crate::sandbox::Trial;
+use crate::score::BleuStats;
 use crate::tasks::{Delimiters, ItemStats, Measure, Outcome, Runner, Scores, Task, TaskKind};
 
 /// What all cells of a run have in common.
@@ -300,7 +301,12 @@ impl RunContents {
         let delimiters = Delimiters { format: &format, stops };
         let mut lines = found.lines.clone();
         for (at, line) in lines.iter_mut().enumerate() {
-            line.clean = self.task.clean(&line.text, &delimiters);
+            let clean = self.task.clean(&line.text, &delimiters);
+            if clean != line.clean {
+                // These counts are of the text as it was, and the models that made them are not here.
+                line.spbleu.clear();
+            }
+            line.clean = clean;
             let judged = self.task.judge(&self.items[at / self.samples()], &line.clean);
             if let Some(again) = self.task.judged_again(&self.items[at / self.samples()], &line.outcome) {
                 line.outcome = again;
@@ -322,8 +328,20 @@ impl RunContents {
         lines.iter().enumerate().filter_map(trial).collect()
     }
 
-    /// What each item adds to a measure of another program, the mean over its samples; `None` where some generation lacks it.
-    pub fn imported(&self, measure: &Measure, lines: &[GenerationLine]) -> Option<ItemStats> {
+    /// What each item adds to a measure that is none of the task's; `None` where some generation lacks it.
+    pub fn added(&self, measure: &Measure, lines: &[GenerationLine]) -> Option<ItemStats> {
+        if let Some(name) = measure.pieces_name() {
+            let each: Vec<BleuStats> =
+                lines.iter().map(|line| line.spbleu.get(name).copied()).collect::<Option<_>>()?;
+            let items = each.chunks(self.samples());
+            let references = items.clone().map(|some| some[0].ref_len).collect();
+            return Some(ItemStats::of_pieces(
+                measure,
+                items.map(|some| some.iter().sum()).collect(),
+                references,
+            ));
+        }
+        // Of another program's measure, an item has the mean over its samples.
         let name = measure.imported_name()?;
         let each: Vec<f64> =
             lines.iter().map(|line| line.imported.get(name).copied()).collect::<Option<_>>()?;
@@ -349,9 +367,8 @@ impl RunContents {
             .scores(self.samples(), &outcomes, runner.or(before.as_ref()))
             .with_context(|| self.folder.score_path(*condition).display().to_string())?;
         let mut scores = scores;
-        let names = lines.first().map(|line| line.imported.keys()).into_iter().flatten();
-        for measure in names.map(|name| Measure::imported(name)) {
-            if let Some(items) = self.imported(&measure, lines) {
+        for measure in lines.first().into_iter().flat_map(GenerationLine::added) {
+            if let Some(items) = self.added(&measure, lines) {
                 scores.add(&items);
             }
         }

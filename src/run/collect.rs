@@ -174,6 +174,7 @@ impl<'a> Collector<'a> {
             stop: generation.stop,
             sample,
             imported: BTreeMap::new(),
+            spbleu: BTreeMap::new(),
             outcome,
         }
     }
@@ -200,6 +201,7 @@ impl Collector<'_> {
             stop: Stop::Chosen,
             sample: 0,
             imported: BTreeMap::new(),
+            spbleu: BTreeMap::new(),
             outcome,
         })
     }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::base::error::{absent, input};
 use crate::base::interrupt::check_interrupted;
 use crate::data::Example;
-use crate::results::{FinishedCell, Manifest, RunContents, RunFolder, ScoreRecord};
+use crate::results::{FinishedCell, GenerationLine, Manifest, RunContents, RunFolder, ScoreRecord};
 use crate::tasks::{ItemStats, Measure, Outcome};
 
 /// A finished cell: its scores and what they are made of.
@@ -65,10 +65,9 @@ impl StoredCell {
         let refuse = |what: &str| input(format!("{}: {what}", path.display()));
         let scores = &found.record.scores;
         let known = stored.task.kind().measures(stored.samples());
-        let imported = found.lines.first().map(|line| line.imported.keys()).into_iter().flatten();
-        let imported = imported.map(|name| Measure::imported(name));
+        let added = found.lines.first().into_iter().flat_map(GenerationLine::added);
         let there: Vec<Measure> =
-            known.iter().cloned().chain(imported).filter(|measure| scores.value(measure).is_some()).collect();
+            known.iter().cloned().chain(added).filter(|measure| scores.value(measure).is_some()).collect();
         let measure = metric.cloned().unwrap_or_else(|| stored.usual());
         if let Some(why) = stored.task.lacks(&measure) {
             return Err(refuse(&format!("has no `{}`, as {why}; use another --metric", measure.key)));
@@ -81,7 +80,7 @@ impl StoredCell {
         measure.among(&there, &path.display().to_string())?;
         let score = scores.value(&measure).ok_or_else(|| refuse("lacks a measure"))?;
         let outcomes: Vec<&Outcome> = found.lines.iter().map(|line| &line.outcome).collect();
-        let items = match stored.imported(&measure, &found.lines) {
+        let items = match stored.added(&measure, &found.lines) {
             Some(items) => items,
             None => stored
                 .task

@@ -15,7 +15,7 @@ pub struct ItemStats {
 /// By item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ItemParts {
-    /// Counts of n-grams of words, for corpus BLEU and what it is made of.
+    /// Counts of n-grams of words or of pieces, for corpus BLEU and what it is made of.
     Words(Vec<BleuStats>),
     /// Counts of n-grams of characters, for corpus chrF; for chrF++, those of words too.
     Characters(Vec<ChrfStats>),
@@ -38,6 +38,11 @@ impl ItemStats {
     /// What another program says of each item.
     pub fn imported(measure: &Measure, values: Vec<f64>) -> Self {
         Self::new(measure.clone(), ItemParts::Mean(values), Vec::new())
+    }
+
+    /// What each item adds to BLEU of the pieces of a SentencePiece model, and the pieces of its reference.
+    pub fn of_pieces(measure: &Measure, stats: Vec<BleuStats>, references: Vec<u64>) -> Self {
+        Self::new(measure.clone(), ItemParts::Words(stats), references)
     }
 
     /// A measure that is the mean of one number an item, for tests.

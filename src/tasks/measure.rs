@@ -28,6 +28,9 @@ pub struct Measure {
 /// What the names of other programs' measures begin with.
 const IMPORTED: &str = "imported:";
 
+/// What the names of BLEU of the pieces of SentencePiece models begin with.
+const OF_PIECES: &str = "spbleu:";
+
 /// How a measure of any selection of items is computed from what each of them adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statistic {
@@ -98,6 +101,16 @@ impl Measure {
         self.key.strip_prefix(IMPORTED)
     }
 
+    /// BLEU of the pieces of the SentencePiece model of this name.
+    pub fn of_pieces(name: &str) -> Self {
+        Self::new(&format!("{OF_PIECES}{name}"), "spBLEU", 2, Statistic::Bleu)
+    }
+
+    /// The name of the SentencePiece model, where this is BLEU of its pieces.
+    pub fn pieces_name(&self) -> Option<&str> {
+        self.key.strip_prefix(OF_PIECES)
+    }
+
     /// The number as people read it.
     pub fn shown(&self, value: f64) -> String {
         format!("{value:.*}", self.digits)
@@ -110,6 +123,9 @@ impl Measure {
     pub fn find(word: &str) -> anyhow::Result<Self> {
         if let Some(name) = word.trim().strip_prefix(IMPORTED) {
             return Ok(Self::imported(name));
+        }
+        if let Some(name) = word.trim().strip_prefix(OF_PIECES) {
+            return Ok(Self::of_pieces(name));
         }
         let lower = word.trim().to_lowercase();
         TASKS.into_iter().find_map(|kind| (kind.measure)(&lower)).ok_or_else(|| {

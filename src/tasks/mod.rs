@@ -206,6 +206,11 @@ pub trait Task: Send + Sync + fmt::Debug {
         bail!("the task {} weighs no options", self.kind())
     }
 
+    /// The text of an answer that is compared with the item's reference; `None` where answers are not compared as texts.
+    fn compared(&self, _clean: &str) -> Option<String> {
+        None
+    }
+
     /// What follows once more from an outcome that is stored, where that can be told without the text.
     fn judged_again(&self, _item: &Example, _outcome: &Outcome) -> Option<Outcome> {
         None

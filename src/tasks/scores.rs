@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{ItemStats, Measure};
 use crate::base::error::input;
-use crate::score::{Bootstrap, Interval};
+use crate::score::{Bleu, Bootstrap, Interval};
 
 /// The scores of a condition.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -53,12 +53,15 @@ impl Scores {
         }
     }
 
-    /// Add a measure of another program, with its interval.
+    /// Add a measure that is none of the task's, with its interval, and with the signature of sacreBLEU where it has one.
     pub fn add(&mut self, items: &ItemStats) {
         let interval = Bootstrap::default().interval(items.len(), |drawn| items.score(drawn.iter().copied()));
         let key = items.measure().key.clone();
         self.0.insert(key.clone(), items.score(0..items.len()).into());
         self.0.insert(format!("{key}_interval"), ends(interval).map(|ends| ends.to_vec()).into());
+        if let Some(pieces) = items.measure().pieces_name() {
+            self.0.insert(format!("{key}_signature"), Bleu::default().signature_with(pieces).into());
+        }
     }
 
     /// A field of these scores that is no measure.

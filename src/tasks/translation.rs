@@ -170,6 +170,14 @@ impl Translation {
         Ok(Self { profile, scorer: TextScorer::new(tokenize, true), language })
     }
 
+    /// What is compared with the reference.
+    fn hypothesis(&self, clean: &str) -> String {
+        match self.profile {
+            Profile::Exact => clean.to_owned(),
+            Profile::Sia2024 => sia2024_hypothesis(clean),
+        }
+    }
+
     /// The statistics of an answer; `None` where it has none, or such as no text can have.
     fn stats(outcome: &Outcome) -> Option<&PairStats> {
         match outcome {
@@ -206,11 +214,12 @@ impl Task for Translation {
         }
     }
 
+    fn compared(&self, clean: &str) -> Option<String> {
+        Some(self.hypothesis(clean))
+    }
+
     fn judge(&self, item: &Example, clean: &str) -> Outcome {
-        let stats = match self.profile {
-            Profile::Exact => self.scorer.pair(clean, &item.target),
-            Profile::Sia2024 => self.scorer.pair(&sia2024_hypothesis(clean), &item.target),
-        };
+        let stats = self.scorer.pair(&self.hypothesis(clean), &item.target);
         let language = self.language.map(|language| u64::from(language.is_of(clean)));
         Outcome::Text { stats: PairStats { language, ..stats } }
     }

@@ -217,3 +217,72 @@ fn pass_at_k_can_be_drawn() {
         &["--metric pass@5", "pass@1, pass@2 only"],
     );
 }
+
+/// The bytes that base64 spells.
+fn bytes(base64: &str) -> Vec<u8> {
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut all, mut held, mut bits) = (Vec::new(), 0u32, 0);
+    for digit in base64.bytes().filter_map(|byte| digits.iter().position(|known| *known == byte)) {
+        (held, bits) = (held << 6 | digit as u32, bits + 6);
+        if bits >= 8 {
+            bits -= 8;
+            all.push((held >> bits) as u8);
+        }
+    }
+    all
+}
+
+/// BLEU of pieces of stored generations is that of the same texts in files, and a measure like others.
+#[test]
+fn pieces_of_stored_translations_are_scored() {
+    let world = World::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let golden = read(&root.join("tests/goldens/pieces.json"));
+    world.write("tiny.model", bytes(golden["models"][0]["model"].as_str().expect("a model")));
+    ok(world.run("--mask none,TTF --from-layer all"));
+    let score = |more: &str| ok(world.call(&format!("score results {more}")));
+    let table = score("--sentencepiece tiny.model");
+    assert!(table.contains("spBLEU") && table.contains("chrF"), "{table}");
+    let run = world.path(RUN);
+    let items = crate::world::json_lines(&fs::read_to_string(run.join("items.jsonl")).expect("written"));
+    let texts = |all: &[Value], key: &str| -> String {
+        all.iter().map(|one| format!("{}\n", one[key].as_str().expect("a text"))).collect()
+    };
+    world.write("ref.txt", texts(&items, "target"));
+    let mut name = String::new();
+    for cell in ["none/baseline", "TTF/layer-1"] {
+        let record = read(&run.join(format!("{cell}.json")));
+        let lines = fs::read_to_string(run.join(format!("{cell}.jsonl"))).expect("written");
+        world.write("hyp.txt", texts(&crate::world::json_lines(&lines), "clean"));
+        let files = ok(world.call("score --hyp hyp.txt --ref ref.txt --sentencepiece tiny.model --json"));
+        let files: Value = serde_json::from_str(&files).expect("JSON");
+        let fields = record.as_object().expect("an object");
+        let key = fields.keys().find(|key| key.starts_with("spbleu:")).expect("a measure");
+        for (ours, theirs) in
+            [("", "spbleu"), ("_interval", "spbleu_interval"), ("_signature", "spbleu_signature")]
+        {
+            assert_eq!(record[format!("{key}{ours}")], files[theirs], "{cell}: {ours}");
+        }
+        assert!(files["spbleu_signature"].as_str().is_some_and(|all| all.contains(&key["spbleu:".len()..])));
+        name.clone_from(key);
+    }
+    ok(world.call("verify results"));
+    let before = crate::world::contents(&run);
+    score("");
+    assert_eq!(crate::world::contents(&run), before, "spBLEU stays when results are scored again");
+    let drawn = ok(world.call(&format!("figure masks results --metric {name} --json")));
+    assert!(drawn.contains("spBLEU"), "{drawn}");
+}
+
+#[test]
+fn pieces_are_counted_of_translations_alone() {
+    let world = World::new();
+    world.write("bad.model", "x");
+    world.refused(
+        &world.call("score results --sentencepiece bad.model"),
+        &["bad.model", "no SentencePiece model"],
+    );
+    world.refused(&world.call("score --sentencepiece bad.model"), &["required"]);
+    let programs = world.call("score --task code --hyp bad.model --sentencepiece bad.model");
+    world.refused(&programs, &["--sentencepiece: programs are run"]);
+}

@@ -1,5 +1,7 @@
 //! Stored generations, cleaned and scored again from their raw text.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::imported::Imported;
@@ -12,13 +14,39 @@ use crate::results::{
 };
 use crate::run::{Checker, print_record};
 use crate::sandbox::Pool;
+use crate::score::{Bleu, Pieces};
 use crate::stats::find_runs;
+use crate::tasks::Measure;
 
 /// Score all runs at or below the folders again.
 pub fn score(args: &ScoreArgs) -> Result<()> {
+    let pieces = args.sentencepiece.as_deref().map(super::pieces).transpose()?;
     let folders = find_runs(&args.results)?;
+    if pieces.is_some() {
+        folders.iter().try_for_each(|folder| compares_texts(folder))?;
+    }
     let imported = args.score_with.as_ref().map(|file| Imported::read(file, &folders)).transpose()?;
-    folders.into_iter().try_for_each(|folder| score_run(RunFolder::new(folder), args, imported.as_ref()))
+    let added = Added { imported, pieces };
+    folders.into_iter().try_for_each(|folder| score_run(RunFolder::new(folder), args, &added))
+}
+
+/// What is added to the measures of the task.
+struct Added {
+    imported: Option<Imported>,
+    pieces: Option<Pieces>,
+}
+
+/// Nothing is written before all folders are known to hold texts.
+fn compares_texts(folder: &Path) -> Result<()> {
+    let stored = RunContents::open(RunFolder::new(folder.into()))?;
+    match stored.task.compared("") {
+        Some(_) => Ok(()),
+        None => Err(input(format!(
+            "--sentencepiece: {} holds results of the task {}, whose answers are not compared as texts; name folders of translations",
+            folder.display(),
+            stored.task.kind()
+        ))),
+    }
 }
 
 /// What judges programs.
@@ -27,13 +55,13 @@ struct Judges {
     pool: Pool,
 }
 
-fn score_run(folder: RunFolder, args: &ScoreArgs, imported: Option<&Imported>) -> Result<()> {
+fn score_run(folder: RunFolder, args: &ScoreArgs, added: &Added) -> Result<()> {
     let stored = RunContents::open(folder)?;
     let mut judges = judges(&stored, args)?;
     let mut records = Vec::new();
     for path in stored.folder.score_files()? {
         let Some(found) = stored.check_files(&path)? else { continue };
-        let (record, lines) = again(&stored, &found, judges.as_mut(), imported)?;
+        let (record, lines) = again(&stored, &found, judges.as_mut(), added)?;
         if args.json {
             print_record(&record, &path)?;
         }
@@ -43,8 +71,9 @@ fn score_run(folder: RunFolder, args: &ScoreArgs, imported: Option<&Imported>) -
         records.push(record);
     }
     records.sort_by_key(|record| record.condition());
-    let shown =
-        format!("{}\n{}", stored.folder.path().display(), table(&records, &*stored.task, &stored.usual()));
+    let measure =
+        added.pieces.as_ref().map_or_else(|| stored.usual(), |pieces| Measure::of_pieces(&pieces.name()));
+    let shown = format!("{}\n{}", stored.folder.path().display(), table(&records, &*stored.task, &measure));
     // With --json, stdout is for JSON alone.
     if args.json {
         note(shown);
@@ -67,7 +96,7 @@ fn again(
     stored: &RunContents,
     found: &FinishedCell,
     judges: Option<&mut Judges>,
-    imported: Option<&Imported>,
+    added: &Added,
 ) -> Result<(ScoreRecord, Vec<GenerationLine>)> {
     let mut lines = stored.cleaned_again(found)?;
     let mut runner = None;
@@ -78,12 +107,28 @@ fn again(
         }
         runner = Some(checker.runner());
     }
-    if let Some(imported) = imported {
+    if let Some(imported) = &added.imported {
         imported.add(stored, found, &mut lines);
+    }
+    if let Some(pieces) = &added.pieces {
+        count_pieces(pieces, stored, &mut lines)?;
     }
     let mut record = stored.record(found, &lines, runner.as_ref())?;
     record.generations_sha256 = Some(sha256_of_lines(&lines)?);
     Ok((record, lines))
+}
+
+/// Puts to the generations of a cell what they add to BLEU of pieces: with sacreBLEU's defaults, so case counts, as in the spBLEU
+/// of others.
+fn count_pieces(pieces: &Pieces, stored: &RunContents, lines: &mut [GenerationLine]) -> Result<()> {
+    let (bleu, name) = (Bleu::default(), pieces.name());
+    for (at, line) in lines.iter_mut().enumerate() {
+        if let Some(text) = stored.task.compared(&line.clean) {
+            let reference = &stored.items[at / stored.samples()].target;
+            line.spbleu.insert(name.clone(), pieces.bleu_stats(&bleu, &text, reference)?);
+        }
+    }
+    Ok(())
 }
 
 /// Write what has changed of a cell.

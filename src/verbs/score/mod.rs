@@ -15,6 +15,7 @@ use anyhow::Result;
 use crate::base::error::input;
 use crate::base::inputs::{self, MOST_TEXT};
 use crate::cli::ScoreArgs;
+use crate::score::Pieces;
 use crate::tasks::TaskKind;
 
 /// Score.
@@ -31,6 +32,9 @@ pub fn score(args: ScoreArgs) -> Result<()> {
             Err(input("--ref: standard input can be read once; give one of --hyp and --ref as a file"))
         }
         (Some(hyp), Some(reference), false) => texts::score_files(hyp, reference, &args),
+        (Some(_), None, true) if args.sentencepiece.is_some() => {
+            Err(input("--sentencepiece: programs are run and not compared as texts; leave it out"))
+        }
         (Some(hyp), None, true) => programs::score(hyp, &args),
         (Some(_), None, false) => Err(input(
             "--hyp: references are missing; write --ref FILE, or --task code to run programs against their tests",
@@ -39,6 +43,12 @@ pub fn score(args: ScoreArgs) -> Result<()> {
             Err(input("--ref: programs have tests, not references; name their problems with --data"))
         }
     }
+}
+
+/// The SentencePiece model of a file.
+fn pieces(path: &Path) -> Result<Pieces> {
+    let bytes = inputs::bytes(path).map_err(|trouble| trouble.about(path))?;
+    Pieces::new(&bytes).map_err(|error| input(format!("--sentencepiece {}: {error}", path.display())))
 }
 
 /// `-` is standard input, also by its other name, as which it may be a pipe.

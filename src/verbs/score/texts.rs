@@ -7,16 +7,15 @@ use serde_json::json;
 
 use crate::base::console::{say, say_json};
 use crate::base::error::input;
-use crate::base::inputs;
 use crate::cli::ScoreArgs;
-use crate::score::{self, CorpusScore, Pieces, Scored, TextScorer, Tokenize, split_lines};
+use crate::score::{self, CorpusScore, Scored, TextScorer, Tokenize, split_lines};
 
 /// Score a file of hypotheses against one of references.
 pub fn score_files(hyp: &Path, reference: &Path, args: &ScoreArgs) -> Result<()> {
     let tokenize: Tokenize = args.tokenize.parse().map_err(|e| input(format!("--tokenize: {e}")))?;
     let scorer = TextScorer::new(tokenize, args.lowercase);
     let lines = |path: &Path| super::given(path).map(|text| split_lines(&text));
-    let pieces = args.sentencepiece.as_deref().map(model).transpose()?;
+    let pieces = args.sentencepiece.as_deref().map(super::pieces).transpose()?;
     let (hyp, reference) = (lines(hyp)?, lines(reference)?);
     let scores = scorer.lines(&hyp, &reference)?;
     let pairs: Vec<(&str, &str)> =
@@ -32,11 +31,6 @@ pub fn score_files(hyp: &Path, reference: &Path, args: &ScoreArgs) -> Result<()>
 
 /// A score beside BLEU and chrF: its key, its name, and the score where it was asked for.
 type Further<'a> = (&'a str, &'a str, &'a Option<Scored>);
-
-fn model(path: &Path) -> Result<Pieces> {
-    let bytes = inputs::bytes(path).map_err(|trouble| trouble.about(path))?;
-    Pieces::new(&bytes).map_err(|error| input(format!("--sentencepiece {}: {error}", path.display())))
-}
 
 fn json_of(scores: &CorpusScore, further: &[Further]) -> serde_json::Value {
     let [bleu1, bleu2, bleu3, bleu4] = scores.bleu.precisions;
