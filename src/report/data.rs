@@ -1,17 +1,18 @@
 //! What the page is filled with.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::options::{OptionsData, Texts};
 use crate::figure::{DisplayNames, TextPart, labels};
 use crate::intervene::{Condition, InterventionKind, Series};
 use crate::prompt::Profile;
 use crate::results::{ManifestPrompt, RunFolder, Settings};
-use crate::stats::{Curve, Panel, StoredRun, Study, TooShort};
-use crate::tasks::{Mark, Measure, TaskKind};
+use crate::stats::{Curve, CurveKey, Panel, StoredRun, Study, TooShort};
+use crate::tasks::{Mark, Measure, Outcome, TaskKind};
 
 /// Everything that a page shows.
 #[derive(Debug, Serialize)]
@@ -96,6 +97,9 @@ struct ExampleData {
     target: String,
     texts: Vec<String>,
     outputs: Vec<OutputData>,
+    /// By run, where options were weighed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    options: Vec<OptionsData>,
 }
 
 #[derive(Debug, Serialize)]
@@ -135,7 +139,7 @@ fn panel_data(study: &Study, panel: &Panel, items: usize, names: &DisplayNames) 
     let runs: Vec<&StoredRun> = panel.runs.iter().map(|&run| &study.runs[run]).collect();
     let keys: Vec<_> = panel.curves.iter().map(|curve| &curve.key).collect();
     let curves = panel.curves.iter().zip(labels(&keys)).map(|(curve, label)| CurveData {
-        name: format!("{}, {}, {} examples", curve.key.intervention, curve.key.format, curve.key.nprompts),
+        name: name(&curve.key),
         label,
         recognition: curve
             .recognised
@@ -171,6 +175,13 @@ fn panel_data(study: &Study, panel: &Panel, items: usize, names: &DisplayNames) 
         direction: settings.direction,
         task: settings.task,
     })
+}
+
+/// A curve's name as plain text: `TTF, instr, 5 examples`, and what its prompts vary.
+fn name(key: &CurveKey) -> String {
+    let CurveKey { intervention, format, nprompts, vary, .. } = key;
+    let varied = if vary.is_empty() { String::new() } else { format!(", {vary}") };
+    format!("{intervention}, {format}, {nprompts} examples{varied}")
 }
 
 /// The settings that all curves of a panel share, in a line.
@@ -243,9 +254,10 @@ fn examples(runs: &[&StoredRun], kind: InterventionKind, items: usize) -> Result
             target: item.target.clone(),
             texts: Vec::new(),
             outputs: Vec::new(),
+            options: Vec::new(),
         })
         .collect();
-    let mut known: Vec<HashMap<String, usize>> = vec![HashMap::new(); examples.len()];
+    let mut texts: Vec<Texts> = examples.iter().map(|_| Texts::default()).collect();
     for (index, run) in runs.iter().enumerate() {
         let folder = RunFolder::new(run.folder.clone());
         let samples = run.manifest.settings.sampling.map_or(1, |drawn| drawn.samples);
@@ -254,24 +266,26 @@ fn examples(runs: &[&StoredRun], kind: InterventionKind, items: usize) -> Result
         };
         let conditions = run.cells.iter().map(|cell| cell.record.condition());
         for condition in conditions.filter(|condition| of_panel(*condition)) {
-            let lines = folder.generations(&folder.score_path(condition))?;
+            let path = folder.score_path(condition);
+            let lines = folder.generations(&path)?;
             // Of several samples the first stands for all.
-            for (at, line) in lines.into_iter().step_by(samples.max(1)).take(examples.len()).enumerate() {
-                let mark = line.outcome.mark();
-                let example = &mut examples[at];
-                let text = *known[at].entry(line.clean).or_insert_with_key(|text| {
-                    example.texts.push(text.clone());
-                    example.texts.len() - 1
-                });
+            let lines = lines.into_iter().step_by(samples.max(1));
+            for ((example, texts), line) in examples.iter_mut().zip(&mut texts).zip(lines) {
                 example.outputs.push(OutputData {
                     run: index,
                     series: condition.series(),
                     layer: condition.layer(),
-                    text,
-                    mark,
+                    text: texts.place(&line.clean),
+                    mark: line.outcome.mark(),
                 });
+                let Outcome::Choice(choice) = &line.outcome else { continue };
+                OptionsData::gather(&mut example.options, (index, condition), choice, texts)
+                    .with_context(|| format!("{}: item {}", path.display(), line.id))?;
             }
         }
+    }
+    for (example, texts) in examples.iter_mut().zip(texts) {
+        example.texts = texts.all;
     }
     Ok(examples)
 }

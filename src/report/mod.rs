@@ -2,6 +2,7 @@
 //! needs nothing but a browser.
 
 mod data;
+mod options;
 mod page;
 
 pub use data::Report;

@@ -6,10 +6,11 @@ use super::Report;
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 6] = [
     include_str!("page/dom.js"),
     include_str!("page/chart.js"),
     include_str!("page/tables.js"),
+    include_str!("page/options.js"),
     include_str!("page/texts.js"),
     include_str!("page/page.js"),
 ];

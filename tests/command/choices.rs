@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::world::{World, contents, ok};
 
-const RUN: &str = "results/tiny/items.mood/mood-k2-seed0";
+pub const RUN: &str = "results/tiny/items.mood/mood-k2-seed0";
 
 const TASK: &str = "ask: choose\noptions: {0: bad, 1: very good, 2: very nice indeed}\nprompt:\n  header: \"Which one is it?\"\n  \
                     question: \"Q: \"\n  answer: \"\\nA:\"\n  before_target: \" \"\n";
 
 /// Five items whose labels are numbers, and three demonstrations.
-fn world() -> World {
+pub fn world() -> World {
     let world = World::new();
     world.write("mood.yaml", TASK);
     let item = |at: usize| {
@@ -28,7 +28,7 @@ fn world() -> World {
     world
 }
 
-fn call(world: &World, more: &str) -> std::process::Output {
+pub fn call(world: &World, more: &str) -> std::process::Output {
     world.call(&format!(
         "run --model tiny --task mood.yaml --test items.jsonl --demonstrations shown.jsonl --nprompts 2 --threads 1 {more}"
     ))
@@ -38,7 +38,7 @@ fn read(path: PathBuf) -> Value {
     serde_json::from_str(&fs::read_to_string(path).expect("written")).expect("JSON")
 }
 
-fn lines(path: PathBuf) -> Vec<Value> {
+pub fn lines(path: PathBuf) -> Vec<Value> {
     fs::read_to_string(path)
         .expect("written")
         .lines()

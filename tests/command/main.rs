@@ -11,6 +11,7 @@ mod masks;
 mod measures;
 mod named_models;
 mod newcomer;
+mod options;
 mod refusals;
 mod submit;
 mod words;

@@ -59,6 +59,28 @@ window.probe = {
     });
   },
 
+  /** The options of the item that is shown: the table's names and numbers, the chart's lines, and what it says of itself. */
+  options() {
+    const table = document.querySelector('table.weights');
+    if (!table) return null;
+    const cells = (row) => [...row.cells].slice(1);
+    const drawing = document.querySelector('.weights-plot svg');
+    const count = (selector) => drawing.querySelectorAll(selector).length;
+    return {
+      view: table.dataset.view,
+      names: cells(table.tHead.rows[0]).map((cell) => cell.querySelector('.option')?.textContent ?? null),
+      rows: [...table.tBodies[0].rows].map((row) => ({
+        layer: row.dataset.layer ?? null,
+        values: cells(row).map((cell) => Number(cell.dataset.value)),
+      })),
+      lines: count('.line'),
+      heavy: count('.line.right'),
+      baselines: count('.baseline'),
+      markers: count('.marker'),
+      said: ['title', 'desc'].map((name) => drawing.querySelector(name)?.textContent ?? ''),
+    };
+  },
+
   /** What is not to be there: characters that cannot be seen, and elements that the page does not make. */
   strange(unseen) {
     const attributes = [...document.querySelectorAll('main *')].flatMap((e) => [...e.attributes].map((a) => a.value));
@@ -132,7 +154,7 @@ window.probe = {
 
   chartTexts() {
     const found = [];
-    for (const drawing of document.querySelectorAll('.plot svg')) {
+    for (const drawing of document.querySelectorAll('.plot svg, .weights-plot svg')) {
       const outer = drawing.getBoundingClientRect();
       const texts = [...drawing.querySelectorAll('text')].map((t) => [t.textContent, t.getBoundingClientRect()]);
       texts.forEach(([text, a], index) => {

@@ -5,7 +5,7 @@
 
 The scores are read from the files of the results folders, not from the report, and compared with what the page shows:
 in its table, beside its chart for every layer that is pointed at, in the heights of its markers, and in what its button
-copies. The outputs of its first items are compared with the generations. Of the page itself it is asked that it says
+copies. The outputs of its first items are compared with the generations, and so are the weights of their options. Of the page itself it is asked that it says
 nothing on the console, loads nothing, lets no text leave its box and no control out of the keyboard's reach, fits a
 narrow screen, and comes back as it was from its address.
 
@@ -14,6 +14,7 @@ Exit code 0: all is well; 1: something is not; 2: the input cannot be judged.
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import traceback
@@ -22,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WIDE, NARROW, HEIGHT = 1280, 390, 900
-KEYS = {"BLEU": "bleu", "chrF": "chrf", "brevity penalty": "brevity_penalty", "pass@1": "pass@1"} | {
+KEYS = {"BLEU": "bleu", "chrF": "chrf", "brevity penalty": "brevity_penalty", "pass@1": "pass@1", "accuracy": "accuracy"} | {
     f"{n}-gram precision": f"bleu{n}" for n in range(1, 5)
 }
-DIGITS = {metric: 3 if metric in ("pass@1", "brevity penalty") else 2 for metric in KEYS}
+DIGITS = {metric: 3 if metric in ("pass@1", "brevity penalty", "accuracy") else 2 for metric in KEYS}
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 # Ways for text to become markup or code.
 FORBIDDEN = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "eval(", "new Function")
@@ -95,7 +96,7 @@ def read_results(folders, metrics):
             key = (file["mask"], file["format"], file["nprompts"], layer)
             run = last_parts(path.parent.parent)
             cell = Cell(run, key, file["seed"], score, file["seconds"], path.with_suffix(".jsonl"))
-            results[file["model"], file["data"], file["direction"]].append(cell)
+            results[file["model"], file["data"], file.get("direction", "")].append(cell)
         except (OSError, ValueError, KeyError, StopIteration) as mistake:
             raise Unjudgeable(f"{path}: {mistake!r}") from None
     if not results:
@@ -385,6 +386,60 @@ def check_outputs(verdict, page, panel, item, mask):
     verdict.check("outputs", found == there, f"{item['id']} has rows for {len(found)} of {len(there)} layers")
 
 
+def weights(path):
+    """{item: (texts of its options, their log-probabilities, number of the right one)}, of a cell that weighed some."""
+    found = {}
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        record = json.loads(line) if line else {}
+        if "options" in record:
+            options = record["options"]
+            texts = [seen(option["text"]) or "(empty)" for option in options]
+            found[record["id"]] = (texts, [option["logprob"] for option in options], record["right"])
+    return found
+
+
+def expected_weights(cell, names, view):
+    """The numbers of the named options in a cell; in the view of probabilities, also that of all others."""
+    texts, logprobs, _ = cell
+    most = max(logprobs)
+    total = sum(math.exp(log - most) for log in logprobs)
+    numbers = logprobs if view == "logprob" else [math.exp(log - most) / total for log in logprobs]
+    numbers = dict(zip(texts, numbers, strict=True))
+    named = [numbers[name] for name in names if name is not None]
+    return named + [1 - sum(named)] * (None in names)
+
+
+def check_options(verdict, page, panel, item, mask):
+    """Chart and table of an item's options, in both views, against the generations."""
+    run = panel.data["runs"][0]
+    select = page.locator("select", has=page.locator("option[value=logprob]"))
+    for view in ("probability", "logprob"):
+        if page.evaluate("probe.options()") is None:
+            verdict.check("options", not item.get("options"), f"{item['id']} has options that are not shown")
+            return
+        select.select_option(view)
+        # The chart is drawn when its place has a size.
+        page.wait_for_timeout(100)
+        found = page.evaluate("probe.options()")
+        drawn = sum(name is not None for name in found["names"])
+        verdict.check("options", found["view"] == view, f"{item['id']} shows {found['view']}, not {view}")
+        wanted = {"lines": drawn, "heavy": 1, "baselines": drawn, "markers": drawn * len(found["rows"])}
+        for key, number in wanted.items():
+            verdict.check("options", found[key] == number, f"{item['id']} has {found[key]} {key}, not {number}")
+        verdict.check("options", all(found["said"]), f"{item['id']}: the chart does not say what it shows")
+        for row in found["rows"]:
+            layer = None if row["layer"] is None else int(row["layer"])
+            seeds = panel.seeds((mask, run["format"], run["nprompts"]), layer) or {}
+            cell = weights(seeds[run["seed"]].generations)[item["id"]]
+            where = f"{item['id']}, {mask}, {layer}"
+            right = found["names"][0] == cell[0][cell[2]]
+            verdict.check("options", right, f"{where}: {found['names'][0]!r} is not the right option")
+            numbers = expected_weights(cell, found["names"], view)
+            close = all(abs(a - b) <= 6e-4 * max(abs(b), 0.1) for a, b in zip(row["values"], numbers, strict=True))
+            verdict.check("options", close, f"{where} shows {row['values']}, not {numbers}")
+    select.select_option("probability")
+
+
 def check_items(verdict, page, panel):
     """The first items of the first run, with every intervention."""
     if not panel.data["runs"]:
@@ -394,6 +449,7 @@ def check_items(verdict, page, panel):
         for mask in sorted(masks):
             page.get_by_label("Intervention").last.select_option(mask)
             check_outputs(verdict, page, panel, item, mask)
+            check_options(verdict, page, panel, item, mask)
         page.get_by_role("button", name="Next").focus()
         page.keyboard.press("ArrowRight")
 

@@ -14,7 +14,8 @@ function firstLayer(panel) {
 function defaults(index) {
   const panel = DATA.panels[index];
   const mask = panel.curves[0]?.mask ?? '';
-  return { panel: index, layer: firstLayer(panel), item: 0, run: 0, mask, hide: mask, view: 'score', off: new Set() };
+  const chosen = { layer: firstLayer(panel), item: 0, run: 0, mask, hide: mask, view: 'score', weights: 'probability' };
+  return { panel: index, ...chosen, off: new Set() };
 }
 
 const count = (text, length) => (/^\d+$/.test(text ?? '') && Number(text) < length ? Number(text) : null);
@@ -29,7 +30,7 @@ function readAddress() {
     0,
     panel.examples.findIndex((item) => item.id === asked.get('item')),
   );
-  for (const key of ['mask', 'hide', 'view']) state[key] = asked.get(key) ?? state[key];
+  for (const key of ['mask', 'hide', 'view', 'weights']) state[key] = asked.get(key) ?? state[key];
   for (const index of (asked.get('off') ?? '').split(','))
     if (count(index, panel.curves.length) !== null) state.off.add(Number(index));
   return state;
@@ -45,6 +46,7 @@ function addressOf(state) {
     mask: state.mask,
     hide: state.hide,
     view: state.view,
+    weights: panel.examples.some((item) => item.options) ? state.weights : undefined,
     off: [...state.off].join(','),
   };
   return `#${new URLSearchParams(Object.entries(wanted).filter(([, value]) => value !== undefined))}`;
@@ -240,7 +242,7 @@ function panelView(state, change) {
     if (drawn && any('off')) drawn.redraw();
     if (any('view')) refill(boxes.scores, scoresSection(panel, state, change));
     if (panel.runs.length && any('run', 'hide')) refill(boxes.prompt, promptSection(panel, state, change));
-    if (panel.examples.length && any('run', 'mask', 'item')) refill(boxes.item, itemSection(panel, state, change));
+    if (panel.examples.length && any('run', 'mask', 'item', 'weights')) refill(boxes.item, itemSection(panel, state, change));
     markLayer(element, state.layer);
   };
   return { element, update };
@@ -323,7 +325,7 @@ function start() {
     if (!known(changes.panel)) {
       Object.assign(state, changes);
       view.update(new Set(Object.keys(changes)), true);
-    } else if (changes.panel !== state.panel) show({ ...defaults(changes.panel), view: state.view });
+    } else if (changes.panel !== state.panel) show({ ...defaults(changes.panel), view: state.view, weights: state.weights });
     // Browsers slow a page down that changes its address too often.
     clearTimeout(timer);
     timer = setTimeout(() => history.replaceState(null, '', addressOf(state)), 200);

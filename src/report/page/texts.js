@@ -267,6 +267,7 @@ function itemSection(panel, state, change) {
       ? make('p', { class: 'remark' }, 'Words that the reference has too are ', make('mark', {}, 'marked'), '.')
       : null,
     itemBody(panel, state),
+    optionsBlock(panel, panel.examples[state.item], state, masks.includes(state.mask) ? state.mask : masks[0], change),
   ];
 }
 
