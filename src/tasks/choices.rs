@@ -102,7 +102,7 @@ impl Known {
             Adds::Perhaps(number) => {
                 ItemParts::Mean(choices.iter().map(|choice| number(choice)).collect::<Option<_>>()?)
             }
-            Adds::Labels => ItemParts::Labels(labels(choices)),
+            Adds::Labels => ItemParts::Labels(labels(choices, HashMap::new())),
             Adds::Confidence => ItemParts::Confidence(
                 choices
                     .iter()
@@ -117,18 +117,29 @@ impl Known {
     }
 }
 
-/// Labels by number, in the order in which the choices first name them.
-fn labels(choices: &[&Choice]) -> Vec<Labelled> {
-    let mut known: HashMap<String, usize> = HashMap::new();
-    let mut number = |text: &str| {
-        let next = known.len();
-        *known.entry(text.to_string()).or_insert(next)
-    };
+/// Labels by number: those that are known, then others in the order in which the choices first name them.
+fn labels(choices: &[&Choice], mut known: HashMap<String, usize>) -> Vec<Labelled> {
+    let mut number = |text: &str| number(text, &mut known);
     let labelled = |choice: &&Choice| Labelled {
         right: number(choice.right_text()),
         chosen: number(choice.chosen_text()),
     };
     choices.iter().map(labelled).collect()
+}
+
+fn number(label: &str, known: &mut HashMap<String, usize>) -> usize {
+    let next = known.len();
+    *known.entry(label.to_string()).or_insert(next)
+}
+
+/// The options of these choices by number, in the order of the items. All cells of the same items number them alike, so that
+/// items of two cells can change places in a test.
+fn numbered(choices: &[&Choice]) -> HashMap<String, usize> {
+    let mut known = HashMap::new();
+    for option in choices.iter().flat_map(|choice| &choice.options) {
+        number(&option.text, &mut known);
+    }
+    known
 }
 
 /// Labels whose counts score files hold; of more, the counts would only fill them.
@@ -242,8 +253,14 @@ impl Task for Choices {
     fn items(&self, measure: &Measure, _: usize, outcomes: &[&Outcome]) -> Result<ItemStats> {
         let choices: Option<Vec<&Choice>> = outcomes.iter().map(|outcome| Self::choice(outcome)).collect();
         let choices = choices.ok_or_else(|| input(UNSCORED))?;
-        let known = MEASURES.iter().find(|known| known.key == measure.key);
-        known.and_then(|known| known.items(&choices)).ok_or_else(|| input(UNSCORED))
+        let known = MEASURES.iter().find(|known| known.key == measure.key).ok_or_else(|| input(UNSCORED))?;
+        match known.adds {
+            Adds::Labels => {
+                let parts = ItemParts::Labels(labels(&choices, numbered(&choices)));
+                Ok(ItemStats::new(known.measure(), parts, Vec::new()))
+            }
+            _ => known.items(&choices).ok_or_else(|| input(UNSCORED)),
+        }
     }
 
     fn beside(&self, scores: &Scores, measure: &Measure) -> (&'static str, String) {
@@ -254,5 +271,47 @@ impl Task for Choices {
 
     fn study_scores(&self, scores: &Scores) -> Value {
         json!({ "accuracy": scores.value(&MEASURES[0].measure()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tasks::WeighedOption;
+
+    /// An item with options a, b and c, of which a is right and this one was chosen.
+    fn chosen(chosen: usize) -> Outcome {
+        let option = |at: usize| WeighedOption {
+            text: ["a", "b", "c"][at].into(),
+            tokens: vec![at as u32],
+            logprob: if at == chosen { -1. } else { -2. },
+            per_token: if at == chosen { -1. } else { -2. },
+            token_logprobs: Vec::new(),
+        };
+        let (options, kl) = ([0, 1, 2].map(option).to_vec(), 0.);
+        let new = Choice {
+            options,
+            chosen,
+            chosen_per_token: chosen,
+            right: 0,
+            rank: 0,
+            shared: 0,
+            likeliest: 0,
+            kl,
+        };
+        Outcome::Choice(new.settled(0))
+    }
+
+    #[test]
+    fn cells_of_the_same_items_number_labels_alike() {
+        let task = Choices::new(Profile::Exact, &Asked::plain("choice")).expect("a task");
+        let measure = (KIND.measure)("macro_f1").expect("a measure");
+        let of = |outcomes: [&Outcome; 2]| {
+            let items = task.items(&measure, 1, &outcomes).expect("choices");
+            let ItemParts::Labels(labels) = items.parts() else { panic!("labels are counted") };
+            labels.iter().map(|labelled| (labelled.right, labelled.chosen)).collect::<Vec<_>>()
+        };
+        let (b, c) = (chosen(1), chosen(2));
+        assert_eq!((of([&b, &c]), of([&c, &b])), (vec![(0, 1), (0, 2)], vec![(0, 2), (0, 1)]));
     }
 }
