@@ -325,7 +325,7 @@ mod tests {
             pass.positions(),
             [vec![trunk.clone()], vec![vec![1, 2]], vec![vec![1, 2], vec![2]], vec![vec![2], vec![2]]]
         );
-        let forked = &pass.layers[1][1];
+        let forked = &pass.layers[1][0];
         assert_eq!((forked.write, forked.adapter), (above, Some(AdapterId::TRAINED)));
         assert_eq!(forked.reads, Some(vec![(below, 0..1), (above, 1..3)]));
         assert_eq!(pass.layers[3][1].reads, None);

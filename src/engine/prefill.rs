@@ -272,9 +272,11 @@ mod tests {
         let [context, items] = passes.as_slice() else { panic!("{passes:?}") };
         assert_eq!((&context.tokens[..], &items.tokens[..]), (&[1, 2, 3, 4][..], &[5, 6, 7, 8, 9][..]));
         let rows = vec![vec![0, 1, 2, 3]];
-        assert_eq!(context.positions(), [rows.clone(), rows, vec![], vec![]]);
+        assert_eq!(context.positions(), [rows.clone(), vec![], vec![], vec![]]);
+        assert_eq!(context.written, [vec![], rows, vec![], vec![]]);
         let rows = vec![vec![4, 5], vec![4, 5, 6]];
-        assert_eq!(items.positions(), [rows.clone(), rows.clone(), rows.clone(), rows]);
+        assert_eq!(items.positions(), [rows.clone(), rows.clone(), rows, vec![vec![5], vec![6]]]);
+        assert_eq!(items.written, [vec![], vec![], vec![], vec![vec![4], vec![4, 5]]]);
         // Below they read the context, from layer 2 on their own columns alone.
         let read = |layer: usize, item: usize| -> Vec<std::ops::Range<usize>> {
             let reads = items.layers[layer][item].reads.clone().unwrap();
@@ -289,11 +291,13 @@ mod tests {
     fn branches_begin_at_their_layers() {
         let passes = passes(&[Plan::UNMASKED, hide(0..4, 2), hide(0..4, 3)], 100);
         let [context, items] = passes.as_slice() else { panic!("{passes:?}") };
-        assert_eq!(context.positions(), [(); 4].map(|()| vec![vec![0, 1, 2, 3]]));
+        let rows = vec![vec![0, 1, 2, 3]];
+        assert_eq!(context.positions(), [rows.clone(), rows.clone(), rows, vec![]]);
         let (a, b) = (vec![4, 5], vec![4, 5, 6]);
         let trunks = vec![a.clone(), b.clone()];
         let two = [trunks.clone(), vec![a.clone(), b.clone()]].concat();
-        let three = [two.clone(), vec![a, b]].concat();
+        // At the last layer only the rows that choose tokens are left.
+        let three = vec![vec![5], vec![6], vec![5], vec![6], vec![5], vec![6]];
         assert_eq!(items.positions(), [trunks.clone(), trunks, two, three]);
         let blocks = |layer: usize| items.layers[layer].iter().map(|seen| seen.write).collect::<Vec<_>>();
         let (mut all, top) = (blocks(3), blocks(3));
@@ -310,7 +314,8 @@ mod tests {
         let trunk = vec![0, 1, 2, 3];
         let both = vec![trunk.clone(), vec![3]];
         // The first column is read to the top.
-        assert_eq!(context.positions(), [vec![trunk], both.clone(), both.clone(), both]);
+        assert_eq!(context.positions(), [vec![trunk], both.clone(), both.clone(), vec![]]);
+        assert_eq!(context.written[3], both);
         let differs = &context.layers[1][1];
         for seen in &items.layers[3] {
             let blocks: Vec<_> =

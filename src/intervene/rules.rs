@@ -267,7 +267,7 @@ impl<'de> Deserialize<'de> for Steps {
 
 /// A word, or a list of them.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "spans are a list of names")]
 enum Words {
     One(String),
     Several(Vec<String>),
@@ -275,10 +275,9 @@ enum Words {
 
 impl<'de> Deserialize<'de> for SpanList {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let text = match Words::deserialize(input) {
-            Ok(Words::One(text)) => text,
-            Ok(Words::Several(words)) => words.join(","),
-            Err(_) => return Err(de::Error::custom("spans are a list of names")),
+        let text = match Words::deserialize(input)? {
+            Words::One(text) => text,
+            Words::Several(words) => words.join(","),
         };
         text.parse().map_err(de::Error::custom)
     }

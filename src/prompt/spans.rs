@@ -288,10 +288,9 @@ pub fn stretches(text: &str, spans: &[Range<usize>], segments: &Segments, marks:
     let letter = |span: &Range<usize>| {
         // Tokens may part a letter's bytes.
         let bytes = text.as_bytes().get(span.clone()).unwrap_or_default();
-        let spaces = match std::str::from_utf8(bytes) {
-            Ok(token) => token.len() - token.trim_start_matches(is_space).len(),
-            Err(_) => bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count(),
-        };
+        let whole = std::str::from_utf8(bytes)
+            .unwrap_or_else(|error| std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default());
+        let spaces = whole.len() - whole.trim_start_matches(is_space).len();
         if spaces < bytes.len() { span.start + spaces } else { span.start }
     };
     let stretch = |mark: &Mark| {

@@ -182,12 +182,8 @@ impl RunContents {
     fn examined(&self, path: &Path, depth: Depth) -> Result<Option<(FinishedCell, Vec<String>)>> {
         let shown = path.display();
         let condition = self.folder.condition_at(path)?;
-        if let Some(Intervention::Rules(name)) = condition.intervention() {
-            self.manifest.masks.get(name).map_err(|_| {
-                input(format!("{shown}: is not the score file of a cell: manifest.json has no mask `{name}`; move it away"))
-            })?;
-        }
         let Some(record) = super::read_json::<ScoreRecord>(path)? else { return Ok(None) };
+        self.check_mask(condition, path)?;
         let (lines, sha256) = self.folder.generations_and_sha256(path)?;
         let found = FinishedCell { condition, record, lines };
         let mut faults = self.faults_of_place(&found);
@@ -208,6 +204,20 @@ impl RunContents {
         }
         let faults = faults.into_iter().map(|fault| format!("{shown}: {fault}")).collect();
         Ok(Some((found, faults)))
+    }
+
+    /// A folder is a mask's if the manifest knows the mask.
+    fn check_mask(&self, condition: Condition, path: &Path) -> Result<()> {
+        let Some(Intervention::Rules(name)) = condition.intervention() else { return Ok(()) };
+        // Another process may have added it since this manifest was read.
+        let known = |manifest: &Manifest| manifest.masks.get(name).is_ok();
+        if known(&self.manifest) || self.folder.manifest()?.is_some_and(|manifest| known(&manifest)) {
+            return Ok(());
+        }
+        Err(input(format!(
+            "{}: is not the score file of a cell: manifest.json has no mask `{name}`; move it away",
+            path.display()
+        )))
     }
 
     /// What its score file says of itself, beside the scores.

@@ -209,7 +209,7 @@ fn what_makes_no_mask_is_refused() {
         ("--hide examples[", "--hide: `examples[` is not the name of a span"),
         (
             "--hide examples[7]",
-            "--mask hide=examples[7]: item 0: the prompt has no `examples[7]`; it has bos, instructions",
+            "--mask hide=examples[7]: item 0: the prompt has no `examples[7]`; it has instructions, examples, query",
         ),
         ("--hide documents", "the prompt has no `documents`"),
         ("--hide opening", "hides nothing"),

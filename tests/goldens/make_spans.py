@@ -120,9 +120,13 @@ def case(vocabulary, form, shown, query, first):
     data, n = text.encode(), vocabulary.n_bos
     letters = []
     for first_byte, end in zip(firsts, firsts[1:] + [len(data)]):
-        token = data[first_byte:end].decode(errors="ignore")
-        blank = len(token) - len(token.lstrip())
-        letters.append(first_byte if not token.strip() else first_byte + len(token[:blank].encode()))
+        token = data[first_byte:end]
+        try:
+            whole = token.decode()
+        except UnicodeDecodeError as error:
+            whole = token[: error.start].decode()
+        blank = len(whole[: len(whole) - len(whole.lstrip())].encode())
+        letters.append(first_byte if blank == len(token) else first_byte + blank)
     segments, column = {"bos": [0, n]}, n
     for name, end in segment_bytes:
         after = n + sum(first_byte < end for first_byte in firsts)
