@@ -121,10 +121,13 @@ impl<'a> Levels<'a> {
         if all.iter().any(|(other, _)| setting(other) == setting(key) && other.format != key.format) {
             name += &format!(" ({})", key.format);
         }
+        if all.iter().any(|(other, _)| other.vary != key.vary) {
+            name += &format!(" ({})", if key.vary.is_empty() { "as it is" } else { &key.vary });
+        }
         let here = baselines(panel);
-        let twin = |(other, of_other): &&(&Curve, &Baseline)| {
-            (&other.key.format, other.key.nprompts) == (&key.format, key.nprompts) && *of_other != baseline
-        };
+        let of = |key: &CurveKey| (key.format.clone(), key.nprompts, key.vary.clone());
+        let twin =
+            |(other, of_other): &&(&Curve, &Baseline)| of(&other.key) == of(key) && *of_other != baseline;
         if here.iter().any(|other| twin(&other)) {
             let seeds: Vec<String> = baseline.seeds.iter().map(|seed| seed.seed.to_string()).collect();
             name += &format!(", seeds {}", seeds.join(", "));
@@ -156,7 +159,7 @@ fn baselines(panel: &Panel) -> Vec<(&Curve, &Baseline)> {
 /// Two baselines of the same prompts and seeds are one.
 pub(super) fn is_same(a: &CurveKey, of_a: &Baseline, b: &CurveKey, of_b: &Baseline) -> bool {
     let seeds = |baseline: &Baseline| baseline.seeds.iter().map(|seed| seed.seed).collect::<Vec<_>>();
-    (&a.format, a.nprompts, seeds(of_a)) == (&b.format, b.nprompts, seeds(of_b))
+    (&a.format, a.nprompts, &a.vary, seeds(of_a)) == (&b.format, b.nprompts, &b.vary, seeds(of_b))
 }
 
 /// What bands are, if some points have any.

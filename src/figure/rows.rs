@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::legend::is_same;
 use crate::intervene::{Intervention, Series};
 use crate::prompt::Profile;
-use crate::stats::{Baseline, CurveKey, Panel, Point, SeedScore, Study};
+use crate::stats::{Baseline, CurveKey, Panel, Point, SeedScore, Study, VaryEffect};
 
 /// A row of the CSV behind the figure: everything of one layer of one curve.
 #[derive(Debug, Default, Serialize)]
@@ -48,6 +48,19 @@ pub struct CurveRow {
     /// Where some curve has a zero-shot baseline beside it.
     #[serde(skip_serializing_if = "Option::is_none")]
     recovery: Option<Option<f64>>,
+    /// What a variation of the prompts changes, in six columns, where some curve was compared with the prompts as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vary_difference: Option<Option<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vary_low: Option<Option<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vary_high: Option<Option<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vary_p: Option<Option<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vary_items: Option<Option<usize>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vary_left_out: Option<Option<usize>>,
     p: Option<f64>,
     p_corrected: Option<f64>,
     seconds: f64,
@@ -72,12 +85,28 @@ pub fn rows(study: &Study) -> Vec<CurveRow> {
     }
     // Columns that nothing fills are left out, so that other rows read as they always have.
     let varied = rows.iter().any(|row| row.vary.as_ref().is_some_and(|vary| !vary.is_empty()));
+    let compared = rows.iter().any(|row| row.vary_difference.flatten().is_some());
     let recovered = rows.iter().any(|row| row.recovery.flatten().is_some());
     for row in &mut rows {
         row.vary = row.vary.take().filter(|_| varied);
         row.recovery = recovered.then_some(row.recovery.flatten());
+        if !compared {
+            row.compared(None);
+        }
     }
     rows
+}
+
+impl CurveRow {
+    /// Fill the columns of a comparison with prompts that are not varied; outside `Some`, leave them out.
+    fn compared(&mut self, effect: Option<Option<&VaryEffect>>) {
+        let interval = |at: usize| effect.map(|effect| end(effect.and_then(|effect| effect.interval), at));
+        self.vary_difference = effect.map(|effect| effect.map(|effect| effect.difference));
+        (self.vary_low, self.vary_high) = (interval(0), interval(1));
+        self.vary_p = effect.map(|effect| effect.and_then(|effect| effect.p));
+        self.vary_items = effect.map(|effect| effect.map(|effect| effect.items));
+        self.vary_left_out = effect.map(|effect| effect.map(|effect| effect.left_out));
+    }
 }
 
 fn end(interval: Option<[f64; 2]>, at: usize) -> Option<f64> {
@@ -112,7 +141,7 @@ fn plain(panel: &Panel, key: &CurveKey, series: Series, layer: usize, scores: &[
 }
 
 fn of_baseline(panel: &Panel, key: &CurveKey, baseline: &Baseline) -> CurveRow {
-    CurveRow {
+    let mut row = CurveRow {
         score: baseline.score,
         items_low: end(baseline.items, 0),
         items_high: end(baseline.items, 1),
@@ -120,11 +149,13 @@ fn of_baseline(panel: &Panel, key: &CurveKey, baseline: &Baseline) -> CurveRow {
         both_high: end(baseline.both, 1),
         seconds: baseline.seconds,
         ..plain(panel, key, Series::Baseline, panel.n_layers, &baseline.seeds)
-    }
+    };
+    row.compared(Some(baseline.effect.as_ref()));
+    row
 }
 
 fn of_point(panel: &Panel, key: &CurveKey, point: &Point, baseline: Option<f64>) -> CurveRow {
-    CurveRow {
+    let mut row = CurveRow {
         score: point.score,
         seed_deviation: point.seed_deviation(),
         items_low: end(point.items, 0),
@@ -143,5 +174,7 @@ fn of_point(panel: &Panel, key: &CurveKey, point: &Point, baseline: Option<f64>)
         p_corrected: point.p_corrected,
         seconds: point.seconds,
         ..plain(panel, key, Series::Of(key.intervention), point.layer, &point.seeds)
-    }
+    };
+    row.compared(Some(point.effect.as_ref()));
+    row
 }

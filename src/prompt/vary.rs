@@ -74,6 +74,30 @@ impl Variation {
         *self == Self::default()
     }
 
+    /// What prompts of this variation have, and what the same prompts have without it, in words: `shuffled targets`,
+    /// `the right ones`.
+    pub fn words(&self) -> (String, &'static str) {
+        let targets = self.targets.map(|targets| match targets {
+            Targets::Shuffled => ("shuffled targets".to_string(), "the right ones"),
+            Targets::Random => ("random targets".to_string(), "the right ones"),
+        });
+        let keep = self.keep.map(|keep| match keep {
+            0 => ("no demonstrations".to_string(), "all of them"),
+            1 => ("1 demonstration".to_string(), "all of them"),
+            _ => (format!("{keep} demonstrations"), "all of them"),
+        });
+        let other = self.instructions.as_ref();
+        let other = other.map(|other| (format!("instructions `{}`", other.name), "those of the format"));
+        let mut all: Vec<(String, &str)> = [targets, keep, other].into_iter().flatten().collect();
+        match all.len() {
+            1 => all.remove(0),
+            _ => {
+                let all: Vec<String> = all.into_iter().map(|(words, _)| words).collect();
+                (all.join(", "), "the prompt as it is")
+            }
+        }
+    }
+
     /// Change drawn demonstrations; `pool` is what they were drawn from, by this seed.
     ///
     /// # Errors
@@ -187,6 +211,15 @@ mod tests {
         let pool = shown(&["p", "q", "r"]);
         variation.apply(&mut some, &pool, seed).expect("applied");
         some.into_iter().map(|shown| shown.target).collect()
+    }
+
+    #[test]
+    fn a_variation_is_said_in_words() {
+        let said = |targets, keep| Variation { targets, keep, instructions: None }.words();
+        assert_eq!(said(Some(Targets::Shuffled), None), ("shuffled targets".into(), "the right ones"));
+        assert_eq!(said(None, Some(1)), ("1 demonstration".into(), "all of them"));
+        let both = ("random targets, 3 demonstrations".into(), "the prompt as it is");
+        assert_eq!(said(Some(Targets::Random), Some(3)), both);
     }
 
     #[test]

@@ -51,6 +51,9 @@ struct CurveData {
     #[serde(flatten)]
     curve: Curve,
     recognition: Vec<RecognitionData>,
+    /// What the variation of its prompts changes in the baseline, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -150,6 +153,7 @@ fn panel_data(study: &Study, panel: &Panel, items: usize, names: &DisplayNames) 
                 interval: found.ends(panel.n_layers, 0),
             })
             .collect(),
+        changed: changed(curve, &panel.metric),
         curve: curve.clone(),
     });
     let kind = panel.kind();
@@ -182,6 +186,14 @@ fn name(key: &CurveKey) -> String {
     let CurveKey { intervention, format, nprompts, vary, .. } = key;
     let varied = if vary.is_empty() { String::new() } else { format!(", {vary}") };
     format!("{intervention}, {format}, {nprompts} examples{varied}")
+}
+
+/// What the variation of a curve's prompts changes in the baseline, and how many items are left out.
+fn changed(curve: &Curve, metric: &Measure) -> Option<String> {
+    let varied = curve.varied.as_ref()?;
+    let effect = curve.baseline.as_ref()?.effect.as_ref()?;
+    let left_out = effect.items_left_out().map(|words| format!("; {words}")).unwrap_or_default();
+    Some(format!("Baseline, {}: {}{left_out}.", varied.by, effect.sentence(metric, varied)))
 }
 
 /// The settings that all curves of a panel share, in a line.

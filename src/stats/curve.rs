@@ -4,15 +4,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::cells::StoredCell;
+use super::effect::{Varied, VaryEffect};
 use super::key::CurveKey;
-use super::paired::{holm, randomization};
+use super::paired::{DEALS, SEED_OF_DEALS, holm, randomization};
 use super::recognition::{Recognised, Spread, recognise};
 use super::resampled::{RESAMPLES, Resampled, interval};
 use crate::intervene::InterventionKind;
-
-/// Deals of a randomization test: sacreBLEU's number.
-const DEALS: usize = 10_000;
-const SEED_OF_DEALS: u64 = 12345;
 
 /// The score of one seed's cell.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -36,6 +33,9 @@ pub struct Baseline {
     pub both: Option<[f64; 2]>,
     /// Computing time, mean over seeds.
     pub seconds: f64,
+    /// How it differs from the baseline of the prompts that are not varied; absent where they are not among the runs.
+    #[serde(flatten)]
+    pub effect: Option<VaryEffect>,
 }
 
 impl Curve {
@@ -81,6 +81,9 @@ pub struct Point {
     pub seconds: f64,
     /// Multiply-adds where each generation was computed by itself, mean over seeds.
     pub multiply_adds: Option<f64>,
+    /// How it differs from the same layer with the prompts that are not varied; absent where they are not among the runs.
+    #[serde(flatten)]
+    pub effect: Option<VaryEffect>,
 }
 
 impl Point {
@@ -110,6 +113,9 @@ pub struct Curve {
     /// From which layer on the context is no longer needed, by each definition; empty for an ablation, and where a layer
     /// or the baseline is missing.
     pub recognised: Vec<Recognised>,
+    /// What its prompts vary, where the same prompts are compared that are not varied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub varied: Option<Varied>,
 }
 
 /// The cells of a curve, one a seed, and the baseline's.
@@ -159,7 +165,7 @@ impl CurveCells<'_> {
             Some(spreads) => recognise(&spreads),
             None => Vec::new(),
         };
-        Curve { key: self.key, baseline, points, recognised }
+        Curve { key: self.key, baseline, points, recognised, varied: None }
     }
 }
 
@@ -201,6 +207,7 @@ fn measure(layer: usize, cells: &[&StoredCell], baseline: &[&StoredCell], conclu
         recovery: None,
         seconds: mean(&|cell| cell.record.seconds),
         multiply_adds: multiply_adds.map(|counts| counts.iter().sum::<f64>() / counts.len() as f64),
+        effect: None,
     };
     PointScores { point, spread }
 }
@@ -222,5 +229,6 @@ fn baseline(cells: &[&StoredCell]) -> Option<Baseline> {
         both: if cells.len() > 1 { interval(resampled.over_both()) } else { None },
         seconds: cells.iter().map(|cell| cell.record.seconds).sum::<f64>() / cells.len() as f64,
         seeds,
+        effect: None,
     })
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::intervene::Intervention;
+use crate::results::Settings;
 
 /// What a curve is of, within its panel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -25,6 +26,19 @@ pub struct CurveKey {
 }
 
 impl CurveKey {
+    /// The curve of an intervention in a run of these settings.
+    pub fn of(settings: &Settings, intervention: Intervention) -> Self {
+        let vary = settings.vary.as_ref();
+        Self {
+            intervention,
+            format: settings.format.clone(),
+            instructed: !settings.format_strings.header.is_empty(),
+            nprompts: vary.and_then(|vary| vary.keep).unwrap_or(settings.nprompts),
+            train_size: settings.lora.as_ref().map(|lora| lora.training.train_size),
+            vary: vary.map(ToString::to_string).unwrap_or_default(),
+        }
+    }
+
     /// What is hidden of a prompt, in words: `the instructions and examples`.
     pub fn hides(&self) -> String {
         let (instructions, examples, query) = match self.intervention {

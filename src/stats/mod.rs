@@ -7,15 +7,18 @@
 
 mod cells;
 mod curve;
+mod effect;
 mod key;
 mod paired;
 mod recognition;
 mod resampled;
 mod short;
 mod study;
+mod varied;
 
 pub use cells::{StoredCell, StoredRun, find_runs};
 pub use curve::{Baseline, Curve, Point, SeedScore};
+pub use effect::{Varied, VaryEffect};
 pub use key::CurveKey;
 pub use paired::{holm, randomization};
 pub use recognition::{Definition, Recognised, SHARE, first_reaching, largest_jump, suggested};

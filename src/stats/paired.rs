@@ -4,6 +4,10 @@ use crate::base::random::SplitMix64;
 use crate::score::{BleuStats, ChrfStats, Confidence, Labelled, Ter, TerStats, calibration_error, macro_f1};
 use crate::tasks::{ItemParts, ItemStats, Statistic};
 
+/// Deals of a randomization test: sacreBLEU's number.
+pub(super) const DEALS: usize = 10_000;
+pub(super) const SEED_OF_DEALS: u64 = 12345;
+
 /// The two-sided p of a paired randomization test: how often the difference of two conditions is at least as large as the
 /// one seen if each item's outputs are dealt to the two at random, all seeds of an item together (approximate
 /// randomization: Noreen, 1989; for BLEU Riezler and Maxwell, 2005).

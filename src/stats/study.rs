@@ -9,6 +9,7 @@ use super::cells::{StoredCell, StoredRun};
 use super::curve::{Curve, CurveCells};
 use super::key::CurveKey;
 use super::short::TooShort;
+use super::varied::compare;
 use crate::base::error::input;
 use crate::base::interrupt::check_interrupted;
 use crate::intervene::{Condition, Intervention, InterventionKind};
@@ -86,7 +87,9 @@ impl Study {
         let mut panels = Vec::new();
         for members in groups.into_values() {
             check_interrupted()?;
-            let Some(whole) = panel(&runs, members, &wanted)? else { continue };
+            let Some(mut whole) = panel(&runs, members, &wanted)? else { continue };
+            let of_panel: Vec<&StoredRun> = whole.runs.iter().map(|&run| &runs[run]).collect();
+            compare(&runs, &of_panel, &mut whole.curves, whole.too_short.is_none());
             let part = |kind: InterventionKind| {
                 let curves =
                     whole.curves.iter().filter(|curve| curve.key.intervention.kind() == kind).cloned();
@@ -141,7 +144,6 @@ fn panel(
     for run in members.iter().map(|&index| &runs[index]) {
         let settings = &run.manifest.settings;
         check_items(first, run)?;
-        let instructed = !settings.format_strings.header.is_empty();
         for cell in &run.cells {
             let record = &cell.record;
             if n_layers != 0 && n_layers != record.n_layers() {
@@ -152,16 +154,14 @@ fn panel(
                 )));
             }
             (measured, n_layers) = (Some(cell), record.n_layers());
-            let format = settings.format.clone();
-            let kept = settings.vary.as_ref().and_then(|vary| vary.keep);
-            let nprompts = kept.unwrap_or(settings.nprompts);
-            let train_size = settings.lora.as_ref().map(|lora| lora.training.train_size);
-            let vary = settings.vary.as_ref().map(ToString::to_string).unwrap_or_default();
             let cells = match record.condition() {
-                Condition::Baseline => baselines.entry((format, nprompts, train_size, vary)).or_default(),
+                Condition::Baseline => {
+                    let CurveKey { format, nprompts, train_size, vary, .. } =
+                        CurveKey::of(settings, Intervention::All);
+                    baselines.entry((format, nprompts, train_size, vary)).or_default()
+                }
                 Condition::At { intervention, layer } => {
-                    let key = CurveKey { intervention, format, instructed, nprompts, train_size, vary };
-                    treated.entry((key, layer)).or_default()
+                    treated.entry((CurveKey::of(settings, intervention), layer)).or_default()
                 }
             };
             if let Some(other) = cells.iter().find(|other| other.record.seed == record.seed) {

@@ -67,6 +67,23 @@ impl ItemStats {
         &self.references
     }
 
+    /// What these items add, in this order.
+    pub fn of_items(&self, items: &[usize]) -> Self {
+        fn some<T: Clone>(all: &[T], items: &[usize]) -> Vec<T> {
+            items.iter().map(|&item| all[item].clone()).collect()
+        }
+        let parts = match &self.parts {
+            ItemParts::Words(all) => ItemParts::Words(some(all, items)),
+            ItemParts::Characters(all) => ItemParts::Characters(some(all, items)),
+            ItemParts::Edits(all) => ItemParts::Edits(some(all, items)),
+            ItemParts::Mean(all) => ItemParts::Mean(some(all, items)),
+            ItemParts::Labels(all) => ItemParts::Labels(some(all, items)),
+            ItemParts::Confidence(all) => ItemParts::Confidence(some(all, items)),
+        };
+        let counted = if self.references.is_empty() { &[][..] } else { items };
+        Self { measure: self.measure.clone(), parts, references: some(&self.references, counted) }
+    }
+
     /// What the items add.
     pub fn parts(&self) -> &ItemParts {
         &self.parts

@@ -13,7 +13,7 @@ use crate::cli::{CurvesArgs, FigureArgs, FigureKind, SelectionArgs};
 use crate::figure::{Axis, Saving, curves, names, plain, rows, savings, titles};
 use crate::intervene::{Intervention, InterventionKind, Series};
 use crate::results::Settings;
-use crate::stats::{Curve, Panel, StoredRun, Study, find_runs};
+use crate::stats::{Curve, Panel, StoredRun, Study, VaryEffect, find_runs};
 use crate::tasks::Measure;
 
 /// Draw.
@@ -198,12 +198,36 @@ fn recognised(panel: &Panel, title: String, first: usize) -> String {
     }
     for (curve, name) in panel.curves.iter().zip(names(panel)) {
         text += &format!("\n  {}{}", plain(&name), incomplete(panel, curve));
-        for found in &curve.recognised {
-            let sentence = format!("    {}", found.sentence(&curve.key, panel.n_layers, first));
-            text += &format!("\n{}", wrapped(&sentence, "      "));
+        let sentences =
+            curve.recognised.iter().map(|found| found.sentence(&curve.key, panel.n_layers, first));
+        for sentence in sentences.chain(changed(panel, curve, first)) {
+            text += &format!("\n{}", wrapped(&format!("    {sentence}"), "      "));
         }
     }
     text
+}
+
+/// What the variation of a curve's prompts changes, in sentences: for the baseline and for each layer, counted from `first`.
+fn changed(panel: &Panel, curve: &Curve, first: usize) -> Vec<String> {
+    let Some(varied) = &curve.varied else { return Vec::new() };
+    let baseline =
+        curve.baseline.iter().filter_map(|baseline| Some(("baseline".into(), baseline.effect.as_ref()?)));
+    let points = curve
+        .points
+        .iter()
+        .filter_map(|point| Some((format!("layer {}", point.layer + first), point.effect.as_ref()?)));
+    let cells: Vec<(String, &VaryEffect)> = baseline.chain(points).collect();
+    let sentence = |(name, effect): &(String, &VaryEffect)| {
+        format!("{}, {name}: {}", varied.by, effect.sentence(&panel.metric, varied))
+    };
+    let mut said: Vec<String> = cells.iter().map(sentence).collect();
+    let mut left_out: Vec<String> = cells.iter().filter_map(|(_, effect)| effect.items_left_out()).collect();
+    left_out.dedup();
+    said.extend(left_out);
+    if cells.iter().any(|(_, effect)| effect.p.is_some()) {
+        said.push("each p is of one cell and is not corrected for the number of layers".into());
+    }
+    said
 }
 
 /// What is saved layer by layer, and where the task is recognised by runs of the same prompts that were not timed; layers

@@ -168,7 +168,7 @@ def fixed(value, digits):
 
 def shown(key, value, digits):
     """The text of a number, or several, in the table and beside the chart."""
-    if key in ("p", "p_corrected"):
+    if key in ("p", "p_corrected", "vary_p"):
         return "< 0.001" if value < 0.001 else fixed(value, 3)
     if key == "seconds":
         return fixed(value, 1)
@@ -176,7 +176,7 @@ def shown(key, value, digits):
         return ", ".join(fixed(v, digits) for v in value)
     if isinstance(value, list):
         return " to ".join(fixed(v, digits) for v in value)
-    return ("+" if key == "difference" and float(f"{value:.{digits}f}") > 0 else "") + fixed(value, digits)
+    return ("+" if key in ("difference", "vary_difference") and float(f"{value:.{digits}f}") > 0 else "") + fixed(value, digits)
 
 
 def numbers(text):

@@ -97,6 +97,8 @@ function captionOf(panel) {
   if (all.some((point) => point.seeds.length > 1)) said.push('Small dots: single seeds; curves: their mean.');
   if (all.some((point) => known(point.difference))) said.push('Differences are paired, against the baseline.');
   if (all.some((point) => known(point.p_corrected))) said.push('p is corrected for the number of layers.');
+  if (all.some((point) => known(point.vary_difference)))
+    said.push('Varied prompts are compared with the prompts as they are, paired by test item: see the table of scores.');
   return said.join(' ');
 }
 
@@ -157,11 +159,14 @@ function figure(panel, state, change) {
     if (speak) timer = setTimeout(say, 250);
   };
   const stage = panel.curves.length > 3 ? 'stage many' : 'stage';
+  // Curves of the same prompts have the same baseline.
+  const changed = [...new Set(panel.curves.map((curve) => curve.changed).filter(known))];
   const element = make(
     'figure',
     {},
     make('div', { class: stage }, chart.element, read.element),
     make('figcaption', {}, captionOf(panel)),
+    changed.map((sentence) => make('p', { class: 'remark' }, sentence)),
     status,
   );
   return { element, update, redraw: () => chart.draw() };

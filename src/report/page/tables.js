@@ -14,16 +14,19 @@ function views(panel) {
     ['difference_interval', '95 % interval of the difference', (p) => p.difference_interval],
     ['p', 'p of the difference', (p) => p.p],
     ['p_corrected', 'p of the difference, corrected', (p) => p.p_corrected],
+    ['vary_difference', 'difference from the prompts as they are', (p) => p.vary_difference],
+    ['vary_interval', '95 % interval of the difference from the prompts as they are', (p) => p.vary_interval],
+    ['vary_p', 'p of the difference from the prompts as they are, not corrected', (p) => p.vary_p],
     ['seconds', 'seconds', (p) => p.seconds],
   ].filter(([key]) => (key === 'seeds' ? hasAny(panel, (p) => p.seeds?.length > 1) : key === 'score' || any(key)));
 }
 
 function cellText(key, value, digits) {
   if (key === 'seeds') return value.map((score) => fixed(score, digits)).join(', ');
-  if (key === 'p' || key === 'p_corrected') return probability(value);
+  if (['p', 'p_corrected', 'vary_p'].includes(key)) return probability(value);
   if (key === 'seconds') return fixed(value, 1);
   if (Array.isArray(value)) return interval(value, digits);
-  return key === 'difference' ? signed(value, digits) : fixed(value, digits);
+  return key === 'difference' || key === 'vary_difference' ? signed(value, digits) : fixed(value, digits);
 }
 
 function scoreCell(view, point, digits) {
