@@ -32,6 +32,8 @@ use values::{OfRow, Values, values};
 
 /// First and last bytes of a file.
 const MARK: &[u8; 4] = b"PAR1";
+/// Rows at most for a byte of a file. Rows that are all the same take next to nothing.
+const MOST_OF_A_BYTE: u64 = 16;
 /// The length of the description and the mark, at the end.
 const TAIL: u64 = 8;
 
@@ -91,6 +93,7 @@ impl ParquetRows {
         let looked = described.and_then(|described| {
             let columns = Columns::new(described.file_metadata().schema_descr().root_schema())?;
             packings(&described, &columns).map_err(|refused| refused.to_string())?;
+            rows_fit(&described, &file)?;
             Ok((described, columns))
         });
         let (described, columns) = looked.map_err(|why| unreadable(path, &why))?;
@@ -174,6 +177,17 @@ impl ParquetRows {
         self.left = rows;
         self.group += 1;
         Ok(())
+    }
+}
+
+/// That a file does not announce more rows than are worth their memory.
+fn rows_fit(described: &ParquetMetaData, file: &File) -> Result<(), String> {
+    let most = file.metadata().map_err(|error| error.to_string())?.len() * MOST_OF_A_BYTE;
+    let rows = described.row_groups().iter().map(|group| u64::try_from(group.num_rows()).ok());
+    let rows = rows.reduce(|all, more| all?.checked_add(more?)).unwrap_or(Some(0));
+    match rows {
+        Some(rows) if rows <= most => Ok(()),
+        _ => Err(damaged("its description of the columns", "it announces more rows than such a file holds")),
     }
 }
 

@@ -20,6 +20,9 @@ const MOST_OF_A_PAGE: u64 = 128 << 20;
 /// nothing.
 const MOST_VALUES: u64 = 1 << 21;
 
+/// What a value counts beside its text: it takes as much when it is read, whatever it took in the file.
+const OF_A_VALUE: u64 = 16;
+
 /// What is refused although the file is whole, as a clause about it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -36,8 +39,8 @@ impl From<Refused> for ParquetError {
 pub struct Taken {
     /// Bytes of unpacked pages.
     unpacked: AtomicU64,
-    /// Bytes of texts. A text that a dictionary holds once may be in any number of rows.
-    texts: AtomicU64,
+    /// Bytes of values. A text that a dictionary holds once may be in any number of rows.
+    values: AtomicU64,
     /// Values in pages of lists since the row began.
     listed: AtomicU64,
 }
@@ -51,9 +54,18 @@ impl Taken {
     /// One more text.
     ///
     /// # Errors
-    /// The texts are longer together than what is read of a corpus.
+    /// The values take more together than what is read of a corpus.
     pub fn text(&self, bytes: usize) -> Result<(), Refused> {
-        add(&self.texts, bytes as u64, MOST_TEXT).then_some(()).ok_or_else(too_long)
+        add(&self.values, bytes as u64, MOST_TEXT).then_some(()).ok_or_else(too_long)
+    }
+
+    /// More values, nulls included.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn values(&self, count: usize) -> Result<(), Refused> {
+        let bytes = (count as u64).saturating_mul(OF_A_VALUE);
+        add(&self.values, bytes, MOST_TEXT).then_some(()).ok_or_else(too_long)
     }
 }
 
@@ -287,7 +299,9 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_counted_together() {
+    fn values_are_counted_together() {
+        let taken = Taken::default();
+        assert!(taken.values(usize::MAX).is_err());
         let taken = Taken::default();
         assert!(taken.text(MOST_TEXT as usize - 1).is_ok() && taken.text(1).is_ok());
         assert!(taken.text(1).unwrap_err().to_string().contains("2048 MiB"));

@@ -120,6 +120,7 @@ impl<T: DataType> Values for Of<T> {
         if rows != 1 {
             return Err(ParquetError::General("a column has fewer rows than the file says".into()));
         }
+        taken.values(count)?;
         let values: Vec<Read> =
             values.iter().map(|value| (self.read)(value, taken)).collect::<Result<_>>()?;
         Ok(OfRow { defined, repeated, values: values.into_iter(), at: 0, count })
