@@ -63,7 +63,7 @@ fn labels_and_options_are_read_for_tasks() {
     assert!(shown["prompt"].as_str().unwrap().contains("good 0"), "{shown}");
     let texts: Vec<&Value> =
         shown["options"].as_array().unwrap().iter().map(|option| &option["text"]).collect();
-    assert_eq!(texts, [&json!(" 0"), &json!(" 1"), &json!(" 2")], "{shown}");
+    assert_eq!(texts, [&json!("0"), &json!("1"), &json!("2")], "{shown}");
 }
 
 #[test]
