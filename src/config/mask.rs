@@ -1,13 +1,15 @@
 //! What is hidden: words of `--mask`, files of `configs/mask/`, and the flags that write a rule.
 
 use anyhow::Result;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::files::{self, ConfigFile};
 use super::resolve::Resolver;
 use super::settings::parse_yaml;
 use crate::base::error::{input, suggest};
-use crate::intervene::{ABLATION, Intervention, LORA, MaskName, Reach, Rule, Rules, Series, SpanList, Steps};
+use crate::intervene::{
+    ABLATION, Intervention, LORA, MaskName, Reach, Rule, Rules, Series, SpanList, Steps, UnknownMask,
+};
 
 /// A series, and what its mask hides where rules say so.
 pub type ChosenMask = (Series, Option<(MaskName, Rules)>);
@@ -26,12 +28,24 @@ enum Written {
 struct MaskFile {
     #[serde(default, rename = "description")]
     _description: String,
-    mask: Option<Series>,
+    mask: Option<Letters>,
     rules: Option<Rules>,
     hide: Option<SpanList>,
     readers: Option<SpanList>,
     layers: Option<Reach>,
     steps: Option<Steps>,
+}
+
+/// A mask that the program knows, as a file writes it.
+struct Letters(Series);
+
+impl<'de> Deserialize<'de> for Letters {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        match Series::deserialize(input)? {
+            Series::Of(Intervention::Rules(name)) => Err(de::Error::custom(UnknownMask(name.to_string()))),
+            series => Ok(Self(series)),
+        }
+    }
 }
 
 /// Its keys.
@@ -56,11 +70,7 @@ fn find_mask(word: &str, origin: &str) -> Result<Written> {
         Ok(Series::Of(Intervention::Rules(_))) | Err(_) => {
             let known = files::names("mask");
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            Err(input(format!(
-                "{origin}: unknown mask `{word}`: write none, all, three letters T (hidden) or F (kept) for instructions, examples and \
-                 query, or the name of a file of configs/mask; {}",
-                suggest(word, &known)
-            )))
+            Err(input(format!("{origin}: {}; {}", UnknownMask(word.into()), suggest(word, &known))))
         }
         Ok(series) => Ok(Written::Known(series)),
     }
@@ -72,7 +82,7 @@ fn from_file(file: ConfigFile) -> Result<Written> {
     let of_a_rule =
         read.hide.is_some() || read.readers.is_some() || read.layers.is_some() || read.steps.is_some();
     let rules = match (read.mask, read.rules, read.hide) {
-        (Some(series), None, None) if !of_a_rule => return Ok(Written::Known(series)),
+        (Some(Letters(series)), None, None) if !of_a_rule => return Ok(Written::Known(series)),
         (None, Some(Rules(rules)), None) if !of_a_rule && !rules.is_empty() => rules,
         (None, None, Some(hide)) => {
             let (readers, layers, steps) = (read.readers, read.layers.unwrap_or_default(), read.steps);

@@ -87,7 +87,7 @@ pub const LORA: &str = "lora";
     "unknown mask `{0}`: write none, all, three letters T (hidden) or F (kept) for instructions, examples and query, or the name \
      of a file of masks"
 )]
-pub struct UnknownMask(String);
+pub struct UnknownMask(pub String);
 
 impl FromStr for Intervention {
     type Err = UnknownMask;

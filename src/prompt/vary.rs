@@ -88,7 +88,8 @@ impl Variation {
         });
         let other = self.instructions.as_ref();
         let other = other.map(|other| (format!("instructions `{}`", other.name), "those of the format"));
-        let mut all: Vec<(String, &str)> = [targets, keep, other].into_iter().flatten().collect();
+        let order = (!self.order.is_usual()).then(|| ("the query first".to_string(), "the query last"));
+        let mut all: Vec<(String, &str)> = [targets, keep, order, other].into_iter().flatten().collect();
         match all.len() {
             1 => all.remove(0),
             _ => {
@@ -215,9 +216,11 @@ mod tests {
 
     #[test]
     fn a_variation_is_said_in_words() {
-        let said = |targets, keep| Variation { targets, keep, instructions: None }.words();
+        let said = |targets, keep| Variation { targets, keep, ..Variation::default() }.words();
         assert_eq!(said(Some(Targets::Shuffled), None), ("shuffled targets".into(), "the right ones"));
         assert_eq!(said(None, Some(1)), ("1 demonstration".into(), "all of them"));
+        let first = Variation { order: Order::QueryFirst, ..Variation::default() };
+        assert_eq!(first.words(), ("the query first".into(), "the query last"));
         let both = ("random targets, 3 demonstrations".into(), "the prompt as it is");
         assert_eq!(said(Some(Targets::Random), Some(3)), both);
     }

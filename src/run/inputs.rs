@@ -16,7 +16,7 @@ use crate::base::hash::Hash;
 use crate::config::{Limit, Run, Sampling};
 use crate::data::{Corpus, Example, docstring, languages};
 use crate::engine::{Ask, Options, Request, Sample, StopRule};
-use crate::intervene::{Condition, Plan};
+use crate::intervene::{Condition, Intervention, Plan};
 use crate::lora::TrainingText;
 use crate::model::Family;
 use crate::prompt::{
@@ -88,18 +88,7 @@ impl RunInputs {
         for prompt in &prompts {
             model.check_embedded(|| format!("item {}: its prompt holds", prompt.item), &prompt.tokens)?;
         }
-        let context = model.arch.context;
-        if run.task.weighs {
-            options
-                .iter()
-                .zip(&prompts)
-                .try_for_each(|(some, prompt)| options::check(some, prompt, model))?;
-        } else {
-            if !run.no_stop {
-                model.check_end_of_text()?;
-            }
-            prompts.iter().try_for_each(|prompt| prompt.check_fits(run.max_new_tokens, context))?;
-        }
+        check_room(&run, model, &prompts, &options)?;
         let (texts, pairs_sha256) = match &run.lora {
             Some(training) => pairs(&run, training, &corpus, &format, model)?,
             None => (Vec::new(), None),
@@ -127,15 +116,17 @@ impl RunInputs {
             run,
         };
         model.arch.for_lengths(inputs.lengths())?;
-        // Every span that a mask names is in every prompt.
-        for (name, rules) in inputs.run.masks.iter() {
-            for (item, prompt) in inputs.items.iter().zip(&inputs.prompts) {
-                rules
-                    .plan(prompt, 0)
-                    .map_err(|error| input(format!("--mask {name}: item {}: {error}", item.id)))?;
-            }
-        }
+        inputs.check_masks()?;
         Ok(inputs)
+    }
+
+    /// Every span that a mask names is in every prompt.
+    fn check_masks(&self) -> Result<()> {
+        for (name, _) in self.run.masks.iter() {
+            let condition = Condition::At { intervention: Intervention::Rules(name), layer: 0 };
+            (0..self.prompts.len()).try_for_each(|item| self.plan(condition, item).map(drop))?;
+        }
+        Ok(())
     }
 
     /// Lengths of its sequences in tokens, from the shortest prompt to the longest prompt with its answer.
@@ -220,6 +211,20 @@ impl RunInputs {
         let stops = self.rule.strings.iter().map(|(string, _)| string.as_str()).collect();
         Delimiters { format: &self.format, stops }
     }
+}
+
+/// Each prompt leaves room for its answer, or for its options, and an answer can end.
+fn check_room(run: &Run, model: &OpenModel, prompts: &[Prompt], options: &[Arc<Options>]) -> Result<()> {
+    if run.task.weighs {
+        return options
+            .iter()
+            .zip(prompts)
+            .try_for_each(|(some, prompt)| options::check(some, prompt, model));
+    }
+    if !run.no_stop {
+        model.check_end_of_text()?;
+    }
+    prompts.iter().try_for_each(|prompt| prompt.check_fits(run.max_new_tokens, model.arch.context))
 }
 
 /// The study asks for a program by its docstring alone.

@@ -117,6 +117,10 @@ fn no_verb_ignores_a_setting_without_a_word() {
             ("format", "qa_lines", Differs),
             ("mask", "FTF", Differs),
             ("from_layer", "1", Differs),
+            ("hide", "examples", Refused("says what is hidden, too")),
+            ("readers", "last", Differs),
+            ("window", "1", Differs),
+            ("steps", "1..", Differs),
         ]
     };
     let computed = [("threads", "1"), ("results", "out")];
@@ -257,6 +261,10 @@ fn no_verb_ignores_a_setting_without_a_word() {
             ("format", "qa_lines", Differs),
             ("mask", "TTF", Refused("run --adapter")),
             ("from_layer", "1", Refused("run --adapter")),
+            ("hide", "examples", Refused("run --adapter")),
+            ("readers", "last", Refused("run --adapter")),
+            ("window", "1", Refused("run --adapter")),
+            ("steps", "1..", Refused("run --adapter")),
             ("ablate_attention", "1", Refused("run --adapter")),
             ("nprompts", "2", Differs),
             ("seed", "1", Differs),

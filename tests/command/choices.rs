@@ -356,7 +356,8 @@ fn prompts_can_be_varied() {
     for (vary, says) in [
         ("keep=3", "--vary keep=3: the prompt has 2 demonstrations only"),
         ("keep=1+targets=shuffled", "no two demonstrations whose answers could change places"),
-        ("order=random", "unknown variation `order`"),
+        ("order=random", "order=random: known: query-first"),
+        ("orders=query-first", "unknown variation `orders`"),
         ("instructions=none.txt", "none.txt"),
     ] {
         world.refused(&call(&world, &format!("--mask none --vary {vary}")), &[says]);

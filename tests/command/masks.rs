@@ -23,7 +23,7 @@ fn world() -> World {
     world.write("mood.yaml", TASK);
     let item = |at: usize| {
         let document = format!("the cat number {at} sees a dog");
-        let target = if at % 2 == 0 { "good" } else { "very bad" };
+        let target = if at.is_multiple_of(2) { "good" } else { "very bad" };
         json!({"id": at, "document": document, "source": format!("is it {at}"), "target": target})
     };
     let lines =
