@@ -133,6 +133,9 @@ pub trait Ops {
         queries: Self::Values,
     ) -> Result<Self::Values>;
 
+    /// What is not needed any more: the next step may use its memory.
+    fn release(&mut self, values: Self::Values);
+
     /// Zeros in rows that have no attention at this layer, `[rows, hidden]`: not even its output's bias is left.
     fn silence(&mut self, out: Self::Values) -> Result<Self::Values>;
 
@@ -212,7 +215,9 @@ pub fn keys_and_values<B: Ops>(
     use Projection::{K, Q, V};
     let x = entering(ops, &block.attention_norms, states)?; // [rows, hidden]
     let qkv = ops.product(&block.attention.qkv, &[Q, K, V], x)?; // [rows, (heads + 2 * kv_heads) * head_dim]
-    ops.place(&block.attention, qkv).map(|_| ())
+    let queries = ops.place(&block.attention, qkv)?; // [rows, heads * head_dim]
+    ops.release(queries);
+    Ok(())
 }
 
 /// The MLP or the experts: rows that enter `[rows, hidden]` -> what is added to the states `[rows, hidden]`.

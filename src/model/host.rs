@@ -126,6 +126,10 @@ impl Ops for HostLayer<'_> {
         Ok(some)
     }
 
+    fn release(&mut self, values: Matrix) {
+        self.scratch.give(values);
+    }
+
     fn zeros(&mut self) -> Result<Matrix> {
         let rows: usize = self.batch.iter().map(|rows| rows.positions.len()).sum();
         let mut zeros = self.scratch.take(rows * self.at.arch.hidden);

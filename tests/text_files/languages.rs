@@ -65,16 +65,21 @@ fn braces_of_a_format_are_read_as_python_reads_them() {
                 assert_eq!(prompt, format!("H\n{filled}oneA"), "{text}");
             }
             None => {
+                // In a question another name would be a column.
+                format("header", text);
                 let call = "show --model tiny --test t.tsv --direction en-fr --nprompts 0 --format f.yaml";
-                world.refused(&world.call(call), &["f.yaml:", "question: "]);
+                world.refused(&world.call(call), &["f.yaml:", "header: "]);
             }
         }
     }
     for field in ["header", "question", "answer", "before_target", "after_target", "separator", "stops"] {
         format(field, "to {src}");
         let call = "show --model tiny --test t.tsv --direction en-fr --nprompts 0 --format f.yaml";
-        let says = format!("{field}: `{{src}}` is not a placeholder; write {{source}} or {{target}}");
-        world.refused(&world.call(call), &["f.yaml:", &says]);
+        let says = match field {
+            "question" | "answer" => "t.tsv:2 has no column `src`, which the prompt's format shows".into(),
+            _ => format!("{field}: `{{src}}` is not a placeholder; write {{source}} or {{target}}"),
+        };
+        world.refused(&world.call(call), &[&says]);
         format(field, "({target})");
         let line = world.run("--format f.yaml --mask none --nprompts 1 --max-new-tokens 1 --results one");
         ok(line);

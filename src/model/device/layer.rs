@@ -145,6 +145,9 @@ impl Ops for DeviceLayer<'_> {
         Ok(x.index_select(&indices(rows, x.device())?, 0)?)
     }
 
+    // Memory of tensors that are gone is the library's to use again.
+    fn release(&mut self, _: Tensor) {}
+
     fn zeros(&mut self) -> Result<Tensor> {
         let rows: usize = self.batch.iter().map(|rows| rows.positions.len()).sum();
         Ok(Tensor::zeros((rows, self.arch.hidden), DType::F32, self.kv.slots().pool().device())?)

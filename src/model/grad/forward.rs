@@ -119,6 +119,10 @@ impl Ops for Recorded<'_> {
         self.host.gather(x, rows)
     }
 
+    fn release(&mut self, values: Matrix) {
+        self.host.release(values);
+    }
+
     fn zeros(&mut self) -> Result<Matrix> {
         self.host.zeros()
     }
