@@ -128,8 +128,8 @@ Settings {
         /// Parts of the prompt to hide: none, all, three letters T (hidden) or F (kept) for instructions, examples, query, or a
         /// name or file of configs/mask
         mask: "MASK",
-        /// Spans to hide, instead of --mask: examples.outputs, examples[0], query.input, a span that the format names; -SPAN takes
-        /// one out of the others; `show --json` lists all names [default: none]
+        /// Spans to hide, instead of --mask: examples.outputs, query.input, a span that the format names; -SPAN takes one out of the
+        /// others; `show --json` lists all names [default: none]
         hide: "SPANS",
         /// Hide them from these rows alone: spans, last (the row that chooses the first token), generated, or choosing (both)
         /// [default: all rows]

@@ -239,6 +239,7 @@ fn from_layers(edit: &Edit, first: usize, layers: &[usize]) -> String {
 fn hidden(prompt: &Prompt, columns: &Columns, tokenizer: &Tokenizer) -> String {
     let edges = edges(prompt, columns, tokenizer);
     match columns.within(&(0..prompt.tokens.len())).len() {
+        1 if columns.len() == 1 => format!("1 token is hidden: {edges}"),
         count if count == columns.len() => format!("{count} tokens are hidden: {edges}"),
         count => format!("{count} tokens of the prompt and generated ones are hidden: {edges}"),
     }
