@@ -98,7 +98,11 @@ fn from_file(file: ConfigFile) -> Result<Written> {
         }
     };
     if read_as_letters(&file.name) {
-        return refuse("a mask of one's own needs a name that is no mask already; rename the file");
+        return refuse("the file has the name of a mask that the program knows; rename it");
+    }
+    // Flags add `+readers=...` to a name.
+    if file.name.contains(['+', '=']) {
+        return refuse("the file is called as flags call a mask; rename it, without + and =");
     }
     Ok(Written::Rules(file.name, Rules(rules)))
 }
@@ -122,7 +126,7 @@ impl Resolver {
     /// taken out, so the baseline is enough where no mask is asked for.
     ///
     /// # Errors
-    /// A word that means nothing; flags that have no effect on the masks.
+    /// A word that means nothing; flags that have no effect on the masks; two masks of one name.
     pub(super) fn masks(&self, ablated: bool) -> Result<Vec<ChosenMask>> {
         let is_asked_for = self.origins.is_asked_for("mask");
         let hide = self.words_of_spans(self.settings.hide())?;
@@ -163,8 +167,15 @@ impl Resolver {
         for one in &written {
             for &window in &windows {
                 let mask = self.changed(one, window)?;
-                if !chosen.iter().any(|(series, _)| *series == mask.0) {
-                    chosen.push(mask);
+                match chosen.iter().find(|(series, _)| *series == mask.0) {
+                    None => chosen.push(mask),
+                    Some((_, rules)) if *rules == mask.1 => {}
+                    Some((series, _)) => {
+                        return Err(input(format!(
+                            "{}: two masks with different rules are called {series}; rename one of the files",
+                            self.origins.of("mask")
+                        )));
+                    }
                 }
             }
         }

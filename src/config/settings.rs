@@ -134,7 +134,7 @@ Settings {
         /// Hide them from these rows alone: spans, last (the row that chooses the first token), generated, or choosing (both)
         /// [default: all rows]
         readers: "SPANS",
-        /// Hide them at so many layers, of which the start layer is the first: 1, or 1,4,8 [default: all from the start layer on]
+        /// Number of layers that hide them, from the start layer on: 1, or 1,4,8 for a series of each [default: all of them]
         window: "LAYERS",
         /// Hide them from the row on that chooses this generated token: 0.. for the first [default: from all rows]
         steps: "STEP..",

@@ -81,9 +81,9 @@ impl<S: States> Finished<S> {
     /// The place of a row of a strand among all.
     ///
     /// # Errors
-    /// Nobody said that the row is needed.
+    /// The strand did not keep the row.
     pub fn place(&self, strand: usize, row: usize) -> Result<usize> {
-        self.places[strand].of(row).with_context(|| format!("row {row} of a strand was not needed"))
+        self.places[strand].of(row).with_context(|| format!("row {row} of a strand was not kept"))
     }
 
     /// The last row of a strand that is there, by its number in the strand; `None` where the strand has ended.
@@ -191,8 +191,8 @@ impl<'a, D: Decoder> Pass<'a, D> {
         self.keep(&kept)
     }
 
-    /// The rows of a strand that are needed after its last layer: those that others fork off, and those that
-    /// the strand says.
+    /// The rows of a strand that are needed after its last layer: those that other strands fork off, and those that `Strand::needed`
+    /// names.
     fn needed(&self, index: usize) -> Vec<usize> {
         let (strand, rows) = (&self.strands[index], self.strands[index].positions.len());
         let mut needed: Vec<usize> = Vec::new();
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!((forked.write, forked.adapter), (above, Some(AdapterId::TRAINED)));
         assert_eq!(forked.reads, Some(vec![(below, 0..1), (above, 1..3)]));
         assert_eq!(pass.layers[3][1].reads, None);
-        // Whoever ends writes keys and values alone: the trunk at layer 1, and at the last layer all but the last row.
+        // The trunk ends with layer 1 and only writes keys and values there. The last layer does the same for all but the last row.
         assert_eq!(pass.written, [vec![], vec![vec![0, 1, 2]], vec![], vec![vec![1]]]);
         // 3, 2, 3 and 2 rows; of columns 6, 5, 5 and 3.
         assert_eq!(finished.counts, Counts { row_layers: 10, written: 4, reads: 19 });

@@ -40,7 +40,7 @@ pub enum Needed {
 /// What rows write and read from a layer on.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// The first layer it stands for; it holds up to the next stage.
+    /// Its first layer. It ends where the next stage begins.
     pub from: usize,
     /// Where keys and values go.
     pub write: BlockId,

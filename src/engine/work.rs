@@ -39,7 +39,8 @@ impl Work {
         self.attention += 2 * reads * (arch.heads * arch.head_dim) as u64;
     }
 
-    /// Rows that go through so many layers, and read so many columns each. After the last one so many of them are needed.
+    /// Rows that go through `layers` layers, where each reads `columns` columns. `needed` of them are computed at the last layer; for the
+    /// others it computes keys and values alone.
     fn add_rows(&mut self, arch: &Arch, rows: usize, layers: usize, columns: u64, needed: usize) {
         let written = if layers == 0 { 0 } else { rows - needed };
         let row_layers = (rows * layers - written) as u64;

@@ -22,7 +22,7 @@ pub enum Reach {
     /// From that layer on.
     #[default]
     From,
-    /// At so many layers, of which that one is the first.
+    /// At this number of layers. The layer of the condition is the first of them.
     Window(usize),
 }
 
@@ -68,8 +68,8 @@ pub enum NoPlan {
         /// What could have been.
         known: Vec<String>,
     },
-    /// Nobody has said what the mask does.
-    #[error("nothing says what the mask `{0}` hides")]
+    /// No rules of the mask are known.
+    #[error("no rules of the mask `{0}` are known")]
     Unknown(MaskName),
 }
 

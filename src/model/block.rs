@@ -202,8 +202,8 @@ pub fn block<B: Ops>(
     leaving(ops, &block.mlp_norms, states, out) // [rows, hidden]
 }
 
-/// Keys and values of rows that nobody needs after this block go to the cache. The states `[rows, hidden]` are those that enter
-/// the block.
+/// Writes the keys and values of rows to the cache and computes nothing else of the block. The states `[rows, hidden]` are those
+/// that enter the block.
 ///
 /// # Errors
 /// A step fails.

@@ -138,7 +138,7 @@ fn shares(logprobs: &[f64]) -> Vec<f64> {
     logprobs.iter().map(|log| (log - most).exp() / sum).collect()
 }
 
-/// A number with four significant digits: the page stays small, and nobody reads more of them.
+/// A number with four significant digits. More digits would make the page larger and would not be read.
 fn rounded(value: f64) -> f64 {
     format!("{value:.3e}").parse().unwrap_or(value)
 }

@@ -204,6 +204,10 @@ fn what_makes_no_mask_is_refused() {
     let world = world();
     world.write("both.yaml", "mask: TTF\nhide: query\n");
     world.write("empty.yaml", "description: x\n");
+    world.write("one/same.yaml", "hide: query\n");
+    world.write("two/same.yaml", "hide: examples\n");
+    world.write("a+window=3.yaml", "hide: query\n");
+    world.write("own/TTF.yaml", "hide: query\n");
     world.write("heads.yaml", "hide: query\nheads: 1.2\n");
     for (args, says) in [
         ("--hide examples[", "--hide: `examples[` is not the name of a span"),
@@ -225,6 +229,9 @@ fn what_makes_no_mask_is_refused() {
         ("--mask empty.yaml", "says nothing of what is hidden"),
         ("--mask heads.yaml", "unknown key `heads`"),
         ("--mask mine", "unknown mask `mine`"),
+        ("--mask one/same.yaml,two/same.yaml", "two masks with different rules are called same"),
+        ("--mask a+window=3.yaml", "rename it, without + and ="),
+        ("--mask own/TTF.yaml", "has the name of a mask that the program knows"),
         ("--vary order=query-first --nprompts 0", "no demonstrations that could follow the query"),
     ] {
         world.refused(&world.call(&format!("run {CALL} {args}")), &[says]);

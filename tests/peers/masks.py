@@ -3,7 +3,7 @@
 
 Reads results folders of tasks that choose among options, and computes the log-probability of every option again: the prompt from
 the manifest's strings, the tokens by the model's published rules, the spans from the places of the parts in the text, and each layer
-of transformers' model with a mask of rows times columns of its own. What the names of the masks mean is written here once more.
+of transformers' model with a mask of rows times columns of its own. The script has its own definition of each mask.
 
     masks.py --model models/smollm2-135m.gguf [--items N] RESULTS ...
 
@@ -159,7 +159,7 @@ def judge(folder, model, bpe, most):
     right, options, changed = True, 0, {}
     for path, series, layer in cells(folder):
         if series != "none" and series not in RULES:
-            raise Unjudgeable(f"nothing is written here of {series}")
+            raise Unjudgeable(f"this script does not define {series}")
         largest, same = 0.0, 0
         lines = [json.loads(line) for line in path.read_text().splitlines()][:most]
         for prompt, line in zip(prompts, lines):
